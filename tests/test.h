@@ -1,0 +1,56 @@
+/* What a test program needs; Meson is the runner. A failed check says what and where, and ends the program with status 1.
+ * Checks may be used from any thread or fiber. */
+#ifndef WEFT_TESTS_TEST_H
+#define WEFT_TESTS_TEST_H
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Not exit(): handlers would run on whatever stack the failure was met on, beside threads that go on. */
+#define TEST_FAIL(...)                                                                                                 \
+    do {                                                                                                               \
+        fprintf(stderr, "%s:%d: %s: ", __FILE__, __LINE__, __func__);                                                  \
+        fprintf(stderr, __VA_ARGS__);                                                                                  \
+        fputc('\n', stderr);                                                                                           \
+        fflush(NULL);                                                                                                  \
+        _exit(1);                                                                                                      \
+    } while (0)
+
+/* The condition holds. */
+#define CHECK(cond)                                                                                                    \
+    do {                                                                                                               \
+        if (!(cond))                                                                                                   \
+            TEST_FAIL("not so: %s", #cond);                                                                            \
+    } while (0)
+
+/* Two integers are equal; prints both when they are not. Pointers: CHECK(a == b). */
+#define CHECK_EQ(a, b)                                                                                                 \
+    do {                                                                                                               \
+        const long long test_a_ = (long long)(a);                                                                      \
+        const long long test_b_ = (long long)(b);                                                                      \
+        if (test_a_ != test_b_)                                                                                        \
+            TEST_FAIL("%s is %lld, %s is %lld", #a, test_a_, #b, test_b_);                                             \
+    } while (0)
+
+/* The call, which answers a negative errno on failure, has succeeded. */
+#define CHECK_OK(call)                                                                                                 \
+    do {                                                                                                               \
+        const long long test_r_ = (long long)(call);                                                                   \
+        if (test_r_ < 0)                                                                                               \
+            TEST_FAIL("%s: %s (%lld)", #call, strerror((int)-test_r_), test_r_);                                       \
+    } while (0)
+
+/* This test cannot run here, and why. */
+#define SKIP(...)                                                                                                      \
+    do {                                                                                                               \
+        printf("skipped: ");                                                                                           \
+        printf(__VA_ARGS__);                                                                                           \
+        putchar('\n');                                                                                                 \
+        fflush(NULL);                                                                                                  \
+        _exit(77);                                                                                                     \
+    } while (0)
+
+#endif
