@@ -1,0 +1,176 @@
+/* Operations: what a port is asked to do. An op is caller's memory, filled by one of the weft_op_* functions below and submitted to
+ * a port; it belongs to the port until its terminal completion, and so do its buffer, its paths and its descriptor (DESIGN rule 3).
+ * Fibers never see ops: the calls in net.h and file.h are ops plus a park. */
+#ifndef WEFT_OP_H
+#define WEFT_OP_H
+
+#include <sys/uio.h>
+#include <weft/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct weft_op weft_op;
+typedef struct weft_desc weft_desc;
+
+/* An address of a stream socket, the same on every platform. */
+enum weft_family { WEFT_ADDR_NONE = 0, WEFT_ADDR_IP4 = 4, WEFT_ADDR_IP6 = 6, WEFT_ADDR_UNIX = 1 };
+typedef struct weft_addr {
+    uint16_t family;   /* enum weft_family */
+    uint16_t port;     /* host byte order; 0 lets the system choose when listening */
+    uint32_t scope;    /* IPv6 zone */
+    uint16_t path_len; /* of a Unix address; an abstract name begins with a zero byte */
+    union {
+        uint8_t ip4[4];
+        uint8_t ip6[16];
+        char path[108];
+    };
+} weft_addr;
+
+/* The op set: one row here, one in each port's table (DESIGN section 10). The comment says what the result is. */
+enum weft_opcode {
+    WEFT_OP_NOP,      /* 0 */
+    WEFT_OP_ACCEPT,   /* the accepted handle; with WEFT_OP_MULTI one `more` call each */
+    WEFT_OP_CONNECT,  /* 0 */
+    WEFT_OP_RECV,     /* bytes, 0 at the peer's end; with WEFT_OP_MULTI into provided buffers, one `more` call each */
+    WEFT_OP_SEND,     /* bytes, possibly fewer than asked */
+    WEFT_OP_READV,    /* as RECV, into vectors */
+    WEFT_OP_WRITEV,   /* as SEND, from vectors */
+    WEFT_OP_POLL,     /* which of WEFT_READABLE, WEFT_WRITABLE, WEFT_HANGUP hold */
+    WEFT_OP_SHUTDOWN, /* 0 */
+    WEFT_OP_PREAD,    /* bytes read at an offset, 0 at the end */
+    WEFT_OP_PWRITE,   /* bytes written at an offset */
+    WEFT_OP_FSYNC,    /* 0 */
+    WEFT_OP_OPEN,     /* the opened handle */
+    WEFT_OP_STAT,     /* 0, *stat filled */
+    WEFT_OP_READDIR,  /* bytes of weft_dirent records in buf, 0 at the end */
+    WEFT_OP_SENDFILE, /* bytes moved from desc2 (a file) to desc (a socket) */
+    WEFT_OP_CLOSE,    /* 0; ends the descriptor whatever the result */
+    WEFT_OP_CALL,     /* what the function returned, run on a thread of the blocking pool */
+    WEFT_OP_POST,     /* a completion of the caller's own: result is as set */
+    WEFT_OP_COUNT
+};
+
+/* Flags of an op. */
+#define WEFT_OP_MULTI 0x01  /* ACCEPT, RECV: goes on until cancelled or ended; each result goes to `more` */
+#define WEFT_OP_LINK 0x02   /* the next op submitted in the same chain starts when this one has succeeded in full */
+#define WEFT_OP_OFFLOAD 0x04 /* start on the blocking pool at once: it is known to wait */
+
+/* States of an op. */
+enum weft_op_state { WEFT_OP_IDLE, WEFT_OP_QUEUED, WEFT_OP_FLYING, WEFT_OP_DONE };
+
+#define WEFT_READABLE 0x01u
+#define WEFT_WRITABLE 0x02u
+#define WEFT_HANGUP 0x04u
+
+/* How an op is carried out; what `weft info` prints. */
+enum weft_path { WEFT_PATH_NONE, WEFT_PATH_RING, WEFT_PATH_READY, WEFT_PATH_POOL, WEFT_PATH_CALL, WEFT_PATH_SIM };
+
+/* A filled provided buffer: memory that a port lent out, holding what was received. Give it back with weft_port_release. */
+typedef struct weft_buffer {
+    void *data;
+    uint32_t len;
+    uint32_t bid; /* the port's name for it */
+    weft_port *port;
+} weft_buffer;
+
+/* What stat tells, the same on every platform. */
+typedef struct weft_stat {
+    uint64_t size;
+    int64_t mtime_ns, ctime_ns;
+    uint64_t inode, device;
+    uint32_t mode; /* POSIX type and permission bits */
+    uint32_t links;
+} weft_stat;
+
+/* One directory entry in a READDIR buffer: records follow one another, each `length` bytes, 8-aligned. */
+typedef struct weft_dirent {
+    uint16_t length;
+    uint16_t name_len;
+    uint8_t type; /* 'f' file, 'd' directory, 'l' link, '?' other or unknown */
+    char name[];  /* zero-terminated */
+} weft_dirent;
+
+struct weft_op {
+    weft_task task;  /* run() is called at the terminal completion, on the home port's thread or where the submitter lives */
+    uint8_t code;    /* enum weft_opcode */
+    uint8_t flags;   /* WEFT_OP_* */
+    uint8_t state;   /* enum weft_op_state; written by the home port's thread */
+    uint8_t path;    /* enum weft_path taken */
+    uint8_t cancelling; /* a cancel was asked for */
+    uint8_t attempts;   /* paths refused so far */
+    uint16_t tag;       /* generation, to tell late completions apart; the driver's */
+    int64_t result;  /* valid once DONE */
+    weft_desc *desc; /* what it works on, or NULL */
+    weft_desc *desc2;
+    /* Intermediate result of a MULTI op, called on the home port's thread while it reaps: keep it short, submit nothing that waits.
+     * buffer is NULL for ACCEPT; for RECV it is the callee's from now on. */
+    void (*more)(weft_op *op, int64_t result, weft_buffer *buffer);
+    union {
+        struct { void *buf; size_t len; int64_t offset; uint32_t flags; } io; /* RECV SEND PREAD PWRITE READDIR; offset -1: none */
+        struct { const struct iovec *iov; uint32_t count; } vec;
+        struct { const weft_addr *addr; } connect;
+        struct { weft_addr *peer; } accept; /* or NULL */
+        struct { uint32_t events; } poll;
+        struct { int how; } shutdown; /* SHUT_RD 0, SHUT_WR 1, SHUT_RDWR 2 */
+        struct { const char *path; uint32_t flags; uint32_t mode; } open;  /* desc: directory to start from, or NULL */
+        struct { const char *path; weft_stat *out; uint32_t flags; } stat; /* desc alone with path NULL: of the open file */
+        struct { uint64_t offset; size_t len; } sendfile;
+        struct { int64_t (*fn)(void *arg); void *arg; const char *pool; } call; /* pool: name, or NULL for the default */
+        struct { int datasync; } fsync;
+    };
+    uint64_t key; /* the caller's; ports only carry it */
+
+    /* Private to ports and to whoever submitted. */
+    weft_port *port;              /* home, fixed at submission */
+    void *origin;                 /* where the completion is delivered: the submitter's worker, NULL for the home port */
+    weft_op *desc_next, *desc_prev; /* the descriptor's ops in flight */
+    weft_op *wait_next;           /* driver's queue */
+    weft_op *link;                /* next op of a chain */
+    const char *submitter;        /* a name for reports, or NULL */
+    uint64_t drv[8];              /* driver's scratch: sockaddr lengths, readiness, small message headers */
+};
+
+/* Flags of weft_op open.flags; the port maps them to the system's. */
+#define WEFT_OPEN_READ 0x01u
+#define WEFT_OPEN_WRITE 0x02u
+#define WEFT_OPEN_CREATE 0x04u
+#define WEFT_OPEN_TRUNCATE 0x08u
+#define WEFT_OPEN_EXCLUSIVE 0x10u
+#define WEFT_OPEN_APPEND 0x20u
+#define WEFT_OPEN_DIRECTORY 0x40u
+#define WEFT_OPEN_NOFOLLOW 0x80u
+/* The path must stay below the starting directory, symbolic links included (openat2 RESOLVE_BENEATH); -EXDEV where it leaves. */
+#define WEFT_OPEN_BENEATH 0x100u
+#define WEFT_STAT_NOFOLLOW 0x01u
+
+/* What an op is called in reports: "recv". Never NULL. */
+WEFT_API const char *weft_op_name(enum weft_opcode code);
+
+/* Fill an op (all of it: stale memory is fine). Nothing is started. Set task.run, more, key, flags afterwards. */
+WEFT_API void weft_op_nop(weft_op *op);
+WEFT_API void weft_op_accept(weft_op *op, weft_desc *listener, weft_addr *peer);
+WEFT_API void weft_op_connect(weft_op *op, weft_desc *sock, const weft_addr *addr);
+WEFT_API void weft_op_recv(weft_op *op, weft_desc *sock, void *buf, size_t len);
+WEFT_API void weft_op_recv_multi(weft_op *op, weft_desc *sock, void (*more)(weft_op *, int64_t, weft_buffer *));
+WEFT_API void weft_op_accept_multi(weft_op *op, weft_desc *listener, void (*more)(weft_op *, int64_t, weft_buffer *));
+WEFT_API void weft_op_send(weft_op *op, weft_desc *sock, const void *buf, size_t len);
+WEFT_API void weft_op_readv(weft_op *op, weft_desc *d, const struct iovec *iov, unsigned count);
+WEFT_API void weft_op_writev(weft_op *op, weft_desc *d, const struct iovec *iov, unsigned count);
+WEFT_API void weft_op_poll(weft_op *op, weft_desc *d, unsigned events);
+WEFT_API void weft_op_shutdown(weft_op *op, weft_desc *sock, int how);
+WEFT_API void weft_op_pread(weft_op *op, weft_desc *file, void *buf, size_t len, int64_t offset);
+WEFT_API void weft_op_pwrite(weft_op *op, weft_desc *file, const void *buf, size_t len, int64_t offset);
+WEFT_API void weft_op_fsync(weft_op *op, weft_desc *file, int datasync);
+WEFT_API void weft_op_open(weft_op *op, weft_desc *dir, const char *path, unsigned flags, unsigned mode);
+WEFT_API void weft_op_stat(weft_op *op, weft_desc *at, const char *path, weft_stat *out, unsigned flags);
+WEFT_API void weft_op_readdir(weft_op *op, weft_desc *dir, void *buf, size_t len);
+WEFT_API void weft_op_sendfile(weft_op *op, weft_desc *sock, weft_desc *file, uint64_t offset, size_t len);
+WEFT_API void weft_op_call(weft_op *op, int64_t (*fn)(void *), void *arg, const char *pool);
+WEFT_API void weft_op_post(weft_op *op, int64_t result);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

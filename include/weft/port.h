@@ -1,0 +1,169 @@
+/* Ports: completion ports. A port takes ops, hands them to the kernel (or to a simulator) and yields completions. The runtime gives each
+ * worker one; a port is also an object of its own, usable without runtime or fibers: submit from any thread, reap from any thread.
+ *
+ * Behind a port stands a driver, a table of functions; port/uring.c and port/epoll.c each fill one, an application may fill another. */
+#ifndef WEFT_PORT_H
+#define WEFT_PORT_H
+
+#include <weft/env.h>
+#include <weft/op.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Descriptors -------------------------------------------------------------------------------------------------------------- */
+
+enum weft_desc_kind { WEFT_DESC_STREAM, WEFT_DESC_LISTENER, WEFT_DESC_FILE, WEFT_DESC_DIR, WEFT_DESC_OTHER };
+
+/* A system handle under a port's care. It is counted by its handles (weft ids, attachments) and by its ops; closing makes the kernel's
+ * close come with the last handle and the last terminal completion (DESIGN rule 6). Only the home port's thread touches it. */
+struct weft_desc {
+    weft_handle handle;
+    uint64_t key;      /* the caller's; completions on stand-alone ports carry it */
+    weft_port *port;   /* home, or NULL before its first op */
+    uint32_t handles;  /* who may still submit */
+    uint32_t flying;   /* ops not yet terminal */
+    uint8_t kind;      /* enum weft_desc_kind */
+    uint8_t closing;   /* no handle is left: the last op closes it */
+    uint8_t registered; /* the driver knows it (epoll set, fixed file) */
+    uint8_t latch;     /* readiness seen and not used up: WEFT_READABLE... */
+    weft_op *ops;      /* in flight, by desc_next/desc_prev */
+    /* A readiness driver's waiting ops, in order, one queue a direction. */
+    weft_op *read_head, *read_tail, *write_head, *write_tail;
+    /* Called with the close's result once the descriptor is gone and this record may be reused; on the home port's thread. */
+    void (*closed)(weft_desc *desc, int result);
+    void *owner; /* for closed */
+};
+
+/* ---- The driver table --------------------------------------------------------------------------------------------------------- */
+
+enum weft_sockopt {
+    WEFT_NODELAY, WEFT_KEEPALIVE, WEFT_RCVBUF, WEFT_SNDBUF, WEFT_REUSEADDR, WEFT_REUSEPORT, WEFT_V6ONLY, WEFT_LINGER_S, WEFT_SOCKERR,
+    WEFT_RCVLOWAT
+};
+
+typedef struct weft_listen_flags {
+    int backlog; /* 0: the system's largest */
+    int reuse_port, v6only;
+    unsigned mode; /* permissions of a Unix socket's file, 0: as umask says */
+} weft_listen_flags;
+
+/* How a port's driver is set up. Zero means default. */
+typedef struct weft_port_config {
+    unsigned entries;       /* submission queue, default 256; more ops than that are deferred, never refused */
+    unsigned buffer_size;   /* of a provided buffer, default 4096 */
+    unsigned buffer_count;  /* power of two, default 256; 0 keeps the default */
+    int shared;             /* entered by several threads in turn (stand-alone ports): no SINGLE_ISSUER */
+    int attach_handle;      /* a ring whose io-wq is shared, or -1/0 for none */
+    unsigned disable;       /* WEFT_URING_NO_*: features to do without, for tests and measurements */
+    void *memory;           /* strict mode: the driver's memory, or NULL for env->map */
+    size_t memory_size;
+} weft_port_config;
+
+#define WEFT_URING_NO_DEFER 0x01u    /* COOP_TASKRUN instead of DEFER_TASKRUN */
+#define WEFT_URING_NO_MULTISHOT 0x02u
+#define WEFT_URING_NO_BUFRING 0x04u
+#define WEFT_URING_NO_REGRING 0x08u
+#define WEFT_URING_SQPOLL 0x10u
+
+typedef struct weft_port_driver {
+    const char *name;
+
+    /* Life, on the thread that becomes the home [all needed]. open: 0 or -errno, sets port->state. close: no op is in flight. */
+    int (*open)(weft_port *port, const weft_port_config *config);
+    void (*close)(weft_port *port);
+
+    /* Takes an op, home thread only [needed]. Never fails: an op that cannot be carried out completes with an error. It may complete
+     * before submit returns (readiness drivers try first). The kernel may not see it before the next enter. */
+    void (*submit)(weft_port *port, weft_op *op);
+    /* Asks for an op's end; its terminal completion still comes, with whatever really happened. Home thread [needed]. */
+    void (*cancel)(weft_port *port, weft_op *op);
+    /* Hands over what was submitted and reaps what completed, in one kernel entry where it can [needed]. With nothing to reap it waits
+     * until a completion, a wake or deadline_ns (WEFT_NOW: does not wait). Completions go to weft_port_complete and weft_port_more. */
+    void (*enter)(weft_port *port, int64_t deadline_ns);
+    /* Whether enter would have anything to hand over or reap, without asking the kernel; NULL: unknown. Home thread. */
+    int (*pending)(weft_port *port);
+    /* Ends another thread's wait in enter, or the next one [needed]. Any thread, signal handlers included. */
+    void (*wake)(weft_port *port);
+    /* A descriptor that polls readable when enter has something to do; NULL: the port cannot live in a foreign loop. */
+    weft_handle (*pollable)(weft_port *port);
+    /* How an op is carried out here [needed]; WEFT_PATH_POOL leaves it to the blocking pool, NONE answers -ENOTSUP. */
+    enum weft_path (*path)(weft_port *port, enum weft_opcode code);
+    /* One line why, for `weft info`; may be NULL. */
+    const char *(*why)(weft_port *port, enum weft_opcode code);
+    /* A descriptor leaves the port (before its close, or to move): nothing of it is in flight. May be NULL. */
+    void (*forget)(weft_port *port, weft_desc *desc);
+    /* A provided buffer comes back; home thread. */
+    void (*release)(weft_port *port, uint32_t bid);
+
+    /* Calls that never wait, from any thread; NULL answers -ENOTSUP. All handles are non-blocking and close-on-exec. */
+    int (*socket)(weft_port *port, weft_handle *out, const weft_addr *like);
+    int (*listen)(weft_port *port, weft_handle *out, const weft_addr *addr, const weft_listen_flags *flags);
+    int (*address)(weft_port *port, weft_handle h, int peer, weft_addr *out);
+    int (*setopt)(weft_port *port, weft_handle h, enum weft_sockopt opt, int value);
+    int (*getopt)(weft_port *port, weft_handle h, enum weft_sockopt opt, int *value);
+    int (*shutdown)(weft_port *port, weft_handle h, int how);
+    int (*close_handle)(weft_port *port, weft_handle h);
+} weft_port_driver;
+
+WEFT_API const weft_port_driver *weft_driver_uring(void); /* NULL where it was not built */
+WEFT_API const weft_port_driver *weft_driver_epoll(void);
+/* By name ("uring", "epoll", "auto", NULL = auto: what WEFT_PORT says, else the first that opens); NULL: no such driver here. */
+WEFT_API const weft_port_driver *weft_driver_named(const char *name);
+/* The name of the first needed slot left empty, after the one named `after` (NULL: the first); NULL: none. */
+WEFT_API const char *weft_driver_missing(const weft_port_driver *driver, const char *after);
+
+/* For drivers: an op's terminal completion, an intermediate result, and an op this driver turned out unable to do (result says why: the
+ * next path is tried, at the end the error stands). Home thread, inside submit, cancel or enter. */
+WEFT_API void weft_port_complete(weft_port *port, weft_op *op, int64_t result);
+WEFT_API void weft_port_more(weft_port *port, weft_op *op, int64_t result, weft_buffer *buffer);
+WEFT_API void weft_port_refuse(weft_port *port, weft_op *op, int64_t result);
+
+/* ---- A port of one's own ------------------------------------------------------------------------------------------------------ */
+
+typedef struct weft_port_options {
+    const weft_env *env;             /* NULL: weft_env_posix() */
+    const weft_port_driver *driver;  /* NULL: weft_driver_named(NULL) */
+    weft_port_config config;
+    unsigned concurrency;            /* how many threads may be running between two reaps; 0: no limit */
+    unsigned completions;            /* results held for reapers, default 1024; a full queue stops the reaping, nothing is lost */
+    unsigned pool_threads;           /* blocking pool, default 4 */
+} weft_port_options;
+
+/* One result. Intermediate results of MULTI ops have more = 1. */
+typedef struct weft_completion {
+    weft_op *op;
+    uint64_t key;       /* of the descriptor, or of the op where it has none */
+    int64_t result;
+    int more;
+    weft_buffer buffer; /* data NULL: none; else the reaper's, to be given back */
+} weft_completion;
+
+/* 0; -EINVAL a table with empty needed slots (said in the log); -ENOMEM; -ENOSYS no driver works here. */
+WEFT_API int weft_port_open(weft_port **out, const weft_port_options *opt);
+/* Ends the port. -EBUSY while ops are in flight or a thread is inside. */
+WEFT_API int weft_port_close(weft_port *port);
+/* Puts a handle under the port's care, with one handle count and a key that completions carry. Any thread. -ENOMEM. */
+WEFT_API int weft_port_attach(weft_port *port, weft_handle h, enum weft_desc_kind kind, uint64_t key, weft_desc **out);
+/* Gives up a handle count: ops submitted on it are cancelled, the kernel's close follows the last terminal completion. Any thread. */
+WEFT_API int weft_port_detach(weft_port *port, weft_desc *desc);
+/* Starts an op; op->task.run is not called on a stand-alone port, a completion is queued instead. Any thread. -EBUSY: op in flight. */
+WEFT_API int weft_port_submit(weft_port *port, weft_op *op);
+/* Asks for its end. Any thread. The terminal completion comes in any case. */
+WEFT_API int weft_port_cancel(weft_port *port, weft_op *op);
+/* Waits until at least `min` completions are there (or the deadline has passed), takes at most `max`. Returns how many, or -EINVAL.
+ * Any number of threads; with a concurrency limit a thread may wait here although completions are queued. */
+WEFT_API int weft_port_reap(weft_port *port, weft_completion *out, unsigned max, unsigned min, int64_t deadline_ns);
+/* Gives back a provided buffer. Any thread. */
+WEFT_API void weft_port_release(weft_buffer *buffer);
+/* A descriptor that polls readable when reap would return something; -ENOTSUP. */
+WEFT_API int weft_port_pollable(weft_port *port, weft_handle *out);
+WEFT_API const char *weft_port_name(const weft_port *port);
+/* How the port carries out an op, and a line why ("" if there is nothing to say). */
+WEFT_API enum weft_path weft_port_path(weft_port *port, enum weft_opcode code, const char **why);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
