@@ -1,0 +1,65 @@
+# The front door. Each target installs what it misses (scripts/setup says which and why), asks nothing, and leaves
+# everything it makes in build/. The build itself is described by meson.build.
+
+PREFIX  ?= /usr/local
+DESTDIR ?=
+# What `make run` gives to `weft serve`: make run ARGS='--listen 127.0.0.1:9000 /srv/www'
+ARGS    ?=
+# What `make test` builds and runs, see scripts/test: make test CONFIGS='gcc tsan'
+CONFIGS ?=
+# Benchmarks to run (all): make bench NAME=yield
+NAME    ?=
+
+RELEASE := build/release
+WEFT    := $(RELEASE)/programs/weft/weft
+
+.PHONY: help build run test test-quick soak bench bench-quick install clean
+
+help:
+	@echo 'make run         build weft and start `weft serve` (ARGS= for its options)'
+	@echo 'make build       build library and programs into $(RELEASE)'
+	@echo 'make test        build and test all configurations (CONFIGS="gcc asan" for some)'
+	@echo 'make test-quick  build and test the plain gcc configuration'
+	@echo 'make soak        the long runs (SOAK_SECONDS= for each; default 600)'
+	@echo 'make bench       the benchmarks (NAME= for one); make bench-quick: the short ones'
+	@echo 'make install     install below PREFIX=$(PREFIX) (DESTDIR= to stage)'
+	@echo 'make clean       remove build/'
+
+build:
+	@scripts/setup build
+	@scripts/configure $(RELEASE) --buildtype=release -Ddebug=true -Dtests=false
+	@ninja -C $(RELEASE)
+
+run: build
+	@exec $(WEFT) serve $(ARGS)
+
+test:
+	@scripts/setup build test
+	@scripts/test $(CONFIGS)
+
+test-quick:
+	@scripts/setup build test
+	@scripts/test gcc
+
+soak:
+	@scripts/setup build test
+	@scripts/test --soak $(CONFIGS)
+
+bench bench-quick:
+	@scripts/setup build bench
+	@scripts/configure build/bench --buildtype=release -Ddebug=true -Dtests=false -Dbench=true
+	@ninja -C build/bench
+	@meson test -C build/bench --benchmark --no-rebuild --verbose $(if $(filter bench-quick,$@),--suite quick) $(NAME)
+
+# The prefix is written into weft.pc, so it is configured, not only copied to. Libraries go to lib/, where every
+# pkg-config and loader looks below its prefix, whatever the distribution's own folder for them is called.
+install:
+	@scripts/setup build
+	@scripts/configure $(RELEASE) --buildtype=release -Ddebug=true -Dtests=false
+	@meson configure $(RELEASE) -Dprefix='$(abspath $(PREFIX))' -Dlibdir=lib
+	@ninja -C $(RELEASE)
+	@DESTDIR='$(DESTDIR)' meson install -C $(RELEASE) --no-rebuild
+	@if [ -z '$(DESTDIR)' ] && [ "$$(id -u)" -eq 0 ] && command -v ldconfig >/dev/null; then ldconfig; fi
+
+clean:
+	rm -rf build
