@@ -1,0 +1,127 @@
+/* The runtime: starting one, stopping it, and the five ways into it.
+ *
+ *   weft_main               a program that is all weft: start() is the first fiber, the program ends when it and its lanes have ended
+ *   weft_init / weft_fini   main() itself becomes a fiber and may wait like any other
+ *   weft_start ... weft_free a runtime in the background of an existing program; several may live in one process
+ *   weft_run                a host's own thread joins a runtime as a worker, and leaves again
+ *   weft_pollable, weft_run_once   inside somebody else's event loop
+ *
+ * In all of them the same modes apply (DESIGN section 4): how many workers there are, who does the I/O, and what moves. */
+#ifndef WEFT_RUNTIME_H
+#define WEFT_RUNTIME_H
+
+#include <weft/port.h>
+#include <weft/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum weft_mode {
+    WEFT_MODE_DEFAULT = 0, /* what the environment variable WEFT_MODE says, else WEFT_SHARED */
+    WEFT_SHARED,           /* N workers, a port each; newborn lanes and tasks move to idle workers */
+    WEFT_SINGLE_IO,        /* one I/O thread owns the only port, N workers compute */
+    WEFT_PER_CORE          /* N bound workers, a port each; nothing moves, listeners are sharded by the kernel */
+};
+
+/* Zero means default everywhere. */
+typedef struct weft_options {
+    enum weft_mode mode;
+    unsigned workers;               /* 0: WEFT_WORKERS, else as many as the process may use processors */
+    const char *port;               /* "auto", "uring", "epoll"; NULL: WEFT_PORT, else auto */
+    const weft_env *env;            /* NULL: weft_env_posix() */
+    const weft_port_driver *driver; /* overrides `port` */
+    weft_port_config port_config;
+    size_t stack_size;              /* reserved for a fiber, default 256 KiB */
+    int stacks_committed;           /* commit stacks when their slab is made and set no guards */
+    int64_t tick_ns;                /* how long a worker runs tasks before it looks at its port, default 100 us */
+    int64_t blocked_ns;             /* a fiber that runs longer than this is reported, default 100 ms; negative: never */
+    int64_t grace_ns;               /* between asking lanes to end and killing them at stop, default 5 s */
+    unsigned pool_threads;          /* blocking pool, default 8 */
+    unsigned max_fibers;            /* alive at once, 0: no limit; beyond it spawning answers -EAGAIN */
+    unsigned max_lanes;
+    int no_binding;                 /* do not bind workers to processors in per-core mode */
+    int external_workers;           /* start no worker threads: threads come by weft_run or weft_run_once */
+    void *memory;                   /* strict mode: all memory of the core comes from here (at least 1 MiB, see weft_env_block) */
+    size_t memory_size;
+} weft_options;
+
+/* Runs start(argc, argv) as the main fiber of the root lane, on all cores, until it and every lane it made have ended. Returns an exit
+ * status: 0, start's own positive result, or 1 after printing why (a negative result, or a runtime that would not start). */
+WEFT_API int weft_main(int (*start)(int argc, char **argv), int argc, char **argv, const weft_options *opt);
+
+/* Makes the calling thread worker 0 of a new runtime and its caller the main fiber of the root lane: from here on the caller may make every
+ * call that waits. 0; -EALREADY inside a runtime; or as weft_start. weft_fini, called by the same fiber, waits until every other fiber
+ * and lane has ended (or, past the deadline, cancels them, and kills them after the grace) and ends the runtime; afterwards the caller is
+ * an ordinary thread again. */
+WEFT_API int weft_init(const weft_options *opt);
+WEFT_API int weft_fini(int64_t deadline);
+
+/* Starts a runtime whose workers are threads of its own and returns once they run. Errors: -EINVAL an option out of range or a table with
+ * empty needed slots (each is named in the log); -ENOSYS no port driver works; -ENOMEM; -EAGAIN no more threads. */
+WEFT_API int weft_start(weft_runtime **out, const weft_options *opt);
+/* Asks the runtime to end: no more lanes are taken, all lanes are cancelled; after the grace those still alive are killed; what does not
+ * end even so is named in the log. Returns at once. Any thread, fibers of the runtime and signal handlers included. */
+WEFT_API int weft_stop(weft_runtime *rt);
+/* Waits until every lane has ended: 0, or -ETIMEDOUT. Not from a fiber of the same runtime (-EDEADLK). */
+WEFT_API int weft_wait(weft_runtime *rt, int64_t deadline);
+/* Stops what still runs, waits for it, ends the workers and frees everything. -EBUSY from a thread inside it, or while host threads
+ * have not left. */
+WEFT_API int weft_free(weft_runtime *rt);
+
+/* Makes the calling thread a worker of rt until the runtime ends or weft_leave(rt) asks one such thread to go; a thread goes once no lane is
+ * at home on it. Returns 0, or -EALREADY if the thread is a worker, -EAGAIN if all worker places are taken, -ESHUTDOWN. */
+WEFT_API int weft_run(weft_runtime *rt);
+WEFT_API int weft_leave(weft_runtime *rt);
+
+/* For a foreign event loop. Start with external_workers = 1 and workers = 1. weft_pollable gives a descriptor that polls readable when
+ * there is something to do; weft_run_once does it, waiting until the deadline at most (WEFT_NOW: not at all), and returns 1 if there is more
+ * to do at once, 0 if not, -ESHUTDOWN once every lane has ended. *next_ns, if not NULL, gets the time of the next timer or WEFT_NEVER.
+ * Always from the same thread. */
+WEFT_API int weft_pollable(weft_runtime *rt, weft_handle *out);
+WEFT_API int weft_run_once(weft_runtime *rt, int64_t deadline, int64_t *next_ns);
+
+/* The runtime of the calling fiber or worker, or NULL on a foreign thread. */
+WEFT_API weft_runtime *weft_current(void);
+
+/* Time on the runtime's monotonic clock, and that time plus ns (saturating at WEFT_NEVER). On a foreign thread: the POSIX clock. */
+WEFT_API int64_t weft_now(void);
+WEFT_API int64_t weft_after(int64_t ns);
+/* Time of day of the runtime's environment, ns since 1970 UTC. */
+WEFT_API int64_t weft_wall_clock(void);
+
+/* What a runtime is, for programs that show it. */
+typedef struct weft_info {
+    enum weft_mode mode;
+    const char *port;        /* driver's name */
+    unsigned workers;
+    unsigned cpus;
+    size_t stack_size;
+    const char *topology;    /* who described the machine */
+} weft_info;
+WEFT_API int weft_runtime_info(weft_runtime *rt, weft_info *out);
+
+/* Live figures, summed over workers at the time of the call; each is exact for its worker at some recent moment. */
+typedef struct weft_stats {
+    uint64_t fibers_spawned, fibers_ended, lanes_spawned, lanes_ended;
+    uint64_t ticks, tasks_run, switches, steals, parks, wakes; /* wakes: sleeping workers woken by a system call */
+    uint64_t ops_started, ops_completed, kernel_entries;
+    uint64_t timers_armed, timers_fired;
+    uint64_t stacks_reserved, stacks_used; /* stacks in slabs, stacks taken now */
+    uint64_t blocked_reports;
+} weft_stats;
+WEFT_API int weft_runtime_stats(weft_runtime *rt, weft_stats *out);
+
+/* How an op is carried out by this runtime's port, and why. */
+WEFT_API enum weft_path weft_runtime_path(weft_runtime *rt, enum weft_opcode code, const char **why);
+
+WEFT_API const char *weft_mode_name(enum weft_mode mode);
+/* 0 and *out, or -EINVAL for an unknown name. */
+WEFT_API int weft_mode_named(const char *name, enum weft_mode *out);
+#define WEFT_VERSION "0.1.0"
+WEFT_API const char *weft_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

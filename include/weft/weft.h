@@ -1,0 +1,16 @@
+/* All of weft. Read in this order: types, runtime, fiber, lane, net, file; below them op, port and env. */
+#ifndef WEFT_WEFT_H
+#define WEFT_WEFT_H
+
+#include <weft/env.h>
+#include <weft/fiber.h>
+#include <weft/file.h>
+#include <weft/lane.h>
+#include <weft/net.h>
+#include <weft/op.h>
+#include <weft/port.h>
+#include <weft/runtime.h>
+#include <weft/signal.h>
+#include <weft/types.h>
+
+#endif
