@@ -46,7 +46,7 @@ enum weft_opcode {
     WEFT_OP_STAT,     /* 0, *stat filled */
     WEFT_OP_READDIR,  /* bytes of weft_dirent records in buf, 0 at the end */
     WEFT_OP_SENDFILE, /* bytes moved from desc2 (a file) to desc (a socket) */
-    WEFT_OP_CLOSE,    /* 0; ends the descriptor whatever the result */
+    WEFT_OP_CLOSE,    /* 0 or the kernel's answer: gives up one handle of desc; after the last one ends when desc is gone */
     WEFT_OP_CALL,     /* what the function returned, run on a thread of the blocking pool */
     WEFT_OP_POST,     /* a completion of the caller's own: result is as set */
     WEFT_OP_COUNT
@@ -54,8 +54,9 @@ enum weft_opcode {
 
 /* Flags of an op. */
 #define WEFT_OP_MULTI 0x01  /* ACCEPT, RECV: goes on until cancelled or ended; each result goes to `more` */
-#define WEFT_OP_LINK 0x02   /* the next op submitted in the same chain starts when this one has succeeded in full */
+#define WEFT_OP_LINK 0x02   /* the next op of the chain starts when this one has succeeded in full, else it ends with -ECANCELED */
 #define WEFT_OP_OFFLOAD 0x04 /* start on the blocking pool at once: it is known to wait */
+#define WEFT_OP_LINK_HARD 0x08 /* with WEFT_OP_LINK: the next op starts when this one has ended, however it ended */
 
 /* States of an op. */
 enum weft_op_state { WEFT_OP_IDLE, WEFT_OP_QUEUED, WEFT_OP_FLYING, WEFT_OP_DONE };
@@ -123,13 +124,27 @@ struct weft_op {
     uint64_t key; /* the caller's; ports only carry it */
 
     /* Private to ports and to whoever submitted. */
-    weft_port *port;              /* home, fixed at submission */
-    void *origin;                 /* where the completion is delivered: the submitter's worker, NULL for the home port */
-    weft_op *desc_next, *desc_prev; /* the descriptor's ops in flight */
-    weft_op *wait_next;           /* driver's queue */
-    weft_op *link;                /* next op of a chain */
-    const char *submitter;        /* a name for reports, or NULL */
-    uint64_t drv[8];              /* driver's scratch: sockaddr lengths, readiness, small message headers */
+    weft_port *port;                /* home, fixed at submission */
+    void *origin;                   /* where the completion is delivered: the submitter's worker, NULL for the home port */
+    weft_op *link;                  /* next op of a chain: weft_op_then */
+    const char *submitter;          /* a name for reports, or NULL */
+
+    /* Private to the port's core. */
+    weft_op *link_prev;             /* the op before this one in its chain, while that has not ended */
+    weft_op *desc_next, *desc_prev; /* desc's ops in flight; prev of the first is the last */
+    weft_op *desc2_next, *desc2_prev; /* the same for desc2 */
+    void (*after)(weft_task *task); /* task.run, while the task carries the op through an inbox */
+    weft_task cancel_task;          /* a stand-alone port's cancel request */
+    uint32_t cancel_state;          /* of it (atomic) */
+    int32_t early;                  /* an error found at acceptance, told when the op's turn comes */
+    uint8_t accepted;               /* the home port has it */
+    uint8_t pinned;                 /* 1: desc, 2: desc2 counts it */
+    uint8_t native;                 /* the driver runs its chain */
+    weft_op *check_next, *check_prev; /* all ops in flight, in checked builds */
+
+    /* Private to drivers. */
+    weft_op *wait_next;             /* driver's queue */
+    uint64_t drv[8];                /* driver's scratch: sockaddr lengths, readiness, small message headers */
 };
 
 /* Flags of weft_op open.flags; the port maps them to the system's. */
@@ -147,8 +162,11 @@ struct weft_op {
 
 /* What an op is called in reports: "recv". Never NULL. */
 WEFT_API const char *weft_op_name(enum weft_opcode code);
+/* Whether a cancel can end it once it has begun: 0 for regular files and pool jobs (DESIGN rule 2), which a cancel only finds waiting. */
+WEFT_API int weft_op_cancellable(enum weft_opcode code);
 
-/* Fill an op (all of it: stale memory is fine). Nothing is started. Set task.run, more, key, flags afterwards. */
+/* Fill an op (all of it: stale memory is fine). Nothing is started. Set task.run, more, key, flags afterwards. Handles are non-blocking;
+ * zero-length reads and writes answer 0 at once. An op is started once per filling, except POST, NOP and multishot ops that ended. */
 WEFT_API void weft_op_nop(weft_op *op);
 WEFT_API void weft_op_accept(weft_op *op, weft_desc *listener, weft_addr *peer);
 WEFT_API void weft_op_connect(weft_op *op, weft_desc *sock, const weft_addr *addr);
@@ -169,6 +187,12 @@ WEFT_API void weft_op_readdir(weft_op *op, weft_desc *dir, void *buf, size_t len
 WEFT_API void weft_op_sendfile(weft_op *op, weft_desc *sock, weft_desc *file, uint64_t offset, size_t len);
 WEFT_API void weft_op_call(weft_op *op, int64_t (*fn)(void *), void *arg, const char *pool);
 WEFT_API void weft_op_post(weft_op *op, int64_t result);
+/* Gives up one handle of a descriptor; the op ends at once, or with the kernel's close where this was the last handle. */
+WEFT_API void weft_op_close(weft_op *op, weft_desc *desc);
+/* Makes `next` the op after `op` in a chain; the first op of the chain is then submitted, and only that. Soft (hard = 0): next starts when
+ * op has succeeded in full, and if it has not, next and all that follow end with -ECANCELED. Hard: next starts however op ended.
+ * Cancelling an op that waits for its turn ends it and what follows it. */
+WEFT_API void weft_op_then(weft_op *op, weft_op *next, int hard);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,23 @@
+/* The op table: one row per operation, what every driver and the core need to know of it. */
+#ifndef WEFT_PORT_OP_H
+#define WEFT_PORT_OP_H
+
+#include <weft/op.h>
+
+/* Which readiness an op waits for on its descriptor. */
+enum weft__direction { WEFT__NONE, WEFT__READ, WEFT__WRITE, WEFT__EITHER };
+
+typedef struct weft__op_row {
+    const char *name;
+    uint8_t direction;   /* enum weft__direction */
+    uint8_t cancellable; /* 1: can be ended once the kernel has it; 0: regular files, pool jobs (DESIGN rule 2) */
+    uint8_t pooled;      /* 1: the blocking pool can run it when nothing better does */
+    uint8_t desc;        /* 1: it needs a descriptor, 2: it may have one */
+} weft__op_row;
+
+extern const weft__op_row weft__op_rows[WEFT_OP_COUNT];
+
+/* How many bytes the op asked for, -1 where its result is no count: a soft link goes on only after a full count. */
+int64_t weft__op_wanted(const weft_op *op);
+
+#endif
