@@ -1,0 +1,24 @@
+/* Owns the one thread-local variable of the core. Any thread and any signal handler may ask: initial-exec storage is there from
+ * the thread's first instruction, so reading it neither allocates nor takes a lock. */
+#include "env/current.h"
+
+#if defined(__clang__)
+#define OUT_OF_LINE __attribute__((noinline))
+#else
+#define OUT_OF_LINE __attribute__((noinline, noipa))
+#endif
+
+static _Thread_local void *current __attribute__((tls_model("initial-exec")));
+
+/* The empty asm keeps link-time optimisers from finding the functions free of side effects and merging two calls of them. */
+OUT_OF_LINE void *weft__current(void)
+{
+    __asm__ volatile("" ::: "memory");
+    return current;
+}
+
+OUT_OF_LINE void weft__set_current(void *worker)
+{
+    current = worker;
+    __asm__ volatile("" ::: "memory");
+}

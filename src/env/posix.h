@@ -1,0 +1,57 @@
+/* The POSIX environment's functions by name: posix.c puts them into the table, bind.h calls the hot ones directly.
+ * `self` is always NULL for them. All may be called from any thread. */
+#ifndef WEFT_ENV_POSIX_H
+#define WEFT_ENV_POSIX_H
+
+#include <weft/env.h>
+
+/* posix.c */
+int64_t weft__posix_now(void *self);
+int64_t weft__posix_wall(void *self);
+void weft__posix_entropy(void *self, void *buf, size_t n);
+void weft__posix_log(void *self, enum weft_log_level level, const char *text, size_t n);
+void weft__posix_relax(void *self);
+
+/* posix_memory.c */
+size_t weft__posix_page_size(void);
+void *weft__posix_map(void *self, size_t bytes, size_t align);
+void weft__posix_unmap(void *self, void *p, size_t bytes);
+int weft__posix_guard(void *self, void *p, size_t bytes);
+int weft__posix_unguard(void *self, void *p, size_t bytes);
+void weft__posix_discard(void *self, void *p, size_t bytes);
+int weft__posix_populate(void *self, void *p, size_t bytes);
+size_t weft__posix_resident(void *self, void *p, size_t bytes);
+
+/* How guards are made: found out at the first guard by trying, or set by a test. */
+enum weft__guard_kind { WEFT__GUARD_UNKNOWN, WEFT__GUARD_MADVISE, WEFT__GUARD_MPROTECT };
+enum weft__guard_kind weft__posix_guard_kind(void);
+void weft__posix_guard_force(enum weft__guard_kind kind);
+
+/* posix_park.c: unpark is async-signal-safe. */
+int weft__posix_park(void *self, weft_parker *p, int64_t deadline_ns);
+void weft__posix_unpark(void *self, weft_parker *p);
+
+/* posix_thread.c */
+int weft__posix_thread_start(void *self, weft_thread **out, const weft_thread_options *opt, void (*fn)(void *), void *arg);
+void weft__posix_thread_join(void *self, weft_thread *thread);
+int weft__posix_worker_enter(void *self);
+void weft__posix_worker_leave(void *self);
+
+/* posix_interrupt.c */
+uintptr_t weft__posix_worker_tag(void *self);
+int weft__posix_interrupt(void *self, uintptr_t worker_tag, void (*fn)(void *ctx), void *ctx);
+/* The signal that carries interrupts, or 0 where there is none. Threads that are to be interrupted leave it unblocked. */
+int weft__posix_interrupt_signal(void);
+
+/* posix_symbol.c */
+size_t weft__posix_symbol(void *self, uintptr_t pc, char *buf, size_t size);
+
+/* topology.c */
+int weft__posix_topology(void *self, weft_topology *out);
+int weft__posix_bind(void *self, const uint16_t *cpu, unsigned count);
+
+/* fault_posix.c: the fault_watch slots. The alternate signal stack it reports on is there from worker_enter on. */
+int weft__posix_fault_watch(void *self, size_t (*describe)(void *ctx, uintptr_t address, char *buf, size_t size), void *ctx);
+void weft__posix_fault_unwatch(void *self, void *ctx);
+
+#endif

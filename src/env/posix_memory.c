@@ -1,0 +1,209 @@
+/* Owns memory by pages: mappings, guards, giving back, committing. Any thread. The only state is how guards are made, which is found
+ * out once by trying, because emulators and old kernels answer 0 to advice they do not know. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/atomic.h"
+#include "base/check.h"
+#include "env/posix.h"
+
+/* By number: the C library's headers are older than the kernels that have them. */
+#define ADVICE_NOHUGEPAGE 14
+#define ADVICE_POPULATE_WRITE 23
+#define ADVICE_GUARD_INSTALL 102
+#define ADVICE_GUARD_REMOVE 103
+
+#ifndef MAP_NORESERVE
+#define MAP_NORESERVE 0
+#endif
+
+static int guard_kind;    /* enum weft__guard_kind */
+static int guards_mixed;  /* 1 once mprotect stood in for a refused MADV_GUARD_INSTALL */
+
+size_t weft__posix_page_size(void)
+{
+    long n = sysconf(_SC_PAGESIZE);
+
+    WEFT_ASSERT(n > 0);
+    return (size_t)n;
+}
+
+static void give_back(void *p, size_t bytes)
+{
+    if (bytes > 0 && munmap(p, bytes) != 0)
+        weft__panic(__FILE__, "what is unmapped was mapped as a whole");
+}
+
+/* Huge pages are declined: a slab of stacks is committed a page at a time as fibers touch theirs, and one touch must not commit the
+ * two megabytes around it. */
+void *weft__posix_map(void *self, size_t bytes, size_t align)
+{
+    const size_t page = weft__posix_page_size();
+    const size_t slack = align > page ? align - page : 0;
+    const size_t rounded = (bytes + page - 1) & ~(page - 1);
+    char *p, *start;
+
+    (void)self;
+    if (bytes == 0 || rounded < bytes || rounded + slack < rounded || (align & (align - 1)) != 0)
+        return NULL;
+    p = mmap(NULL, rounded + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED)
+        return NULL;
+    start = p;
+    if (slack > 0) {
+        start = (char *)(((uintptr_t)p + align - 1) & ~(uintptr_t)(align - 1));
+        give_back(p, (size_t)(start - p));
+        give_back(start + rounded, slack - (size_t)(start - p));
+    }
+#if defined(__linux__)
+    (void)madvise(start, rounded, ADVICE_NOHUGEPAGE); /* -EINVAL where the kernel has no huge pages: nothing to decline */
+#endif
+    return start;
+}
+
+void weft__posix_unmap(void *self, void *p, size_t bytes)
+{
+    const size_t page = weft__posix_page_size();
+
+    (void)self;
+    give_back(p, (bytes + page - 1) & ~(page - 1));
+}
+
+/* Whether the kernel refuses to read from p: asked by a write(2) from it, which answers instead of faulting. */
+static int inaccessible(int pipe_out, const void *p)
+{
+    return write(pipe_out, p, 1) < 0 && errno == EFAULT;
+}
+
+static int try_advice(int pipe_out, char *p, size_t page)
+{
+    *(volatile char *)p = 1;
+    if (madvise(p, page, ADVICE_GUARD_INSTALL) != 0 || !inaccessible(pipe_out, p))
+        return 0;
+    return madvise(p, page, ADVICE_GUARD_REMOVE) == 0 && write(pipe_out, p, 1) == 1;
+}
+
+static enum weft__guard_kind find_guard_kind(void)
+{
+    enum weft__guard_kind kind = WEFT__GUARD_MPROTECT;
+#if defined(__linux__)
+    const size_t page = weft__posix_page_size();
+    char *p = weft__posix_map(NULL, page, 0);
+    int ends[2];
+
+    if (!p)
+        return kind;
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0) {
+        if (try_advice(ends[1], p, page))
+            kind = WEFT__GUARD_MADVISE;
+        close(ends[0]);
+        close(ends[1]);
+    }
+    weft__posix_unmap(NULL, p, page);
+#endif
+    return kind;
+}
+
+/* Threads that find out at the same time find the same. */
+enum weft__guard_kind weft__posix_guard_kind(void)
+{
+    int kind = __atomic_load_n(&guard_kind, __ATOMIC_RELAXED);
+
+    if (kind == WEFT__GUARD_UNKNOWN) {
+        kind = (int)find_guard_kind();
+        __atomic_store_n(&guard_kind, kind, __ATOMIC_RELAXED);
+    }
+    return (enum weft__guard_kind)kind;
+}
+
+void weft__posix_guard_force(enum weft__guard_kind kind)
+{
+    __atomic_store_n(&guard_kind, (int)kind, __ATOMIC_RELAXED);
+}
+
+/* Locked memory (mlockall) refuses the advice: mprotect stands in for that range, at the price of a mapping of its own. */
+int weft__posix_guard(void *self, void *p, size_t bytes)
+{
+    (void)self;
+    if (weft__posix_guard_kind() == WEFT__GUARD_MADVISE) {
+        if (madvise(p, bytes, ADVICE_GUARD_INSTALL) == 0)
+            return 0;
+        __atomic_store_n(&guards_mixed, 1, __ATOMIC_RELAXED);
+    }
+    return mprotect(p, bytes, PROT_NONE) == 0 ? 0 : -errno;
+}
+
+int weft__posix_unguard(void *self, void *p, size_t bytes)
+{
+    (void)self;
+    if (weft__posix_guard_kind() == WEFT__GUARD_MADVISE) {
+        if (madvise(p, bytes, ADVICE_GUARD_REMOVE) != 0)
+            return -errno;
+        if (!__atomic_load_n(&guards_mixed, __ATOMIC_RELAXED))
+            return 0;
+    }
+    return mprotect(p, bytes, PROT_READ | PROT_WRITE) == 0 ? 0 : -errno;
+}
+
+/* Guards stay where they are: the kernel keeps them through MADV_DONTNEED, and so does mprotect. Where the advice is refused (locked
+ * memory) the pages are cleared, because who discards counts on zeroes. */
+void weft__posix_discard(void *self, void *p, size_t bytes)
+{
+    (void)self;
+#if defined(__linux__)
+    if (madvise(p, bytes, MADV_DONTNEED) == 0)
+        return;
+#else
+    if (mmap(p, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED)
+        return;
+#endif
+    __builtin_memset(p, 0, bytes);
+}
+
+/* An atomic or with nothing: a write to the page that changes no byte another thread might be writing. */
+static void touch(char *p, size_t bytes)
+{
+    const size_t page = weft__posix_page_size();
+
+    for (size_t at = 0; at < bytes; at += page)
+        __atomic_fetch_or(p + at, 0, __ATOMIC_RELAXED);
+}
+
+int weft__posix_populate(void *self, void *p, size_t bytes)
+{
+    (void)self;
+#if defined(__linux__)
+    int r;
+
+    do
+        r = madvise(p, bytes, ADVICE_POPULATE_WRITE) == 0 ? 0 : -errno;
+    while (r == -EINTR || r == -EAGAIN);
+    if (r == 0)
+        return 0;
+    if (r != -EINVAL && r != -ENOSYS)
+        return -ENOMEM;
+#endif
+    touch(p, bytes);
+    return 0;
+}
+
+/* Guarded pages count as not committed; so do pages that were swapped out. */
+size_t weft__posix_resident(void *self, void *p, size_t bytes)
+{
+    unsigned char there[256];
+    const size_t page = weft__posix_page_size(), step = sizeof there * page;
+    size_t committed = 0;
+
+    (void)self;
+    for (size_t at = 0; at < bytes; at += step) {
+        const size_t n = bytes - at < step ? bytes - at : step;
+
+        if (mincore((char *)p + at, n, (void *)there) != 0)
+            return committed;
+        for (size_t i = 0; i < (n + page - 1) / page; i++)
+            committed += there[i] & 1 ? page : 0;
+    }
+    return committed;
+}

@@ -1,0 +1,119 @@
+/* Owns the choice among the sources of the topology, the process-wide pretence that tests set up, and binding. Any thread.
+ *
+ * WEFT_TOPOLOGY in the environment: "hwloc", "system", or "synthetic:DESCRIPTION" with a description in hwloc's words. */
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#if defined(__linux__)
+#include <sys/syscall.h>
+#endif
+
+#include "env/posix.h"
+#include "env/topology.h"
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static char pretended[256]; /* under lock; "" for none */
+
+unsigned weft__topology_usable(unsigned count, double quota)
+{
+    unsigned whole;
+
+    if (quota <= 0 || quota >= (double)count)
+        return count ? count : 1;
+    whole = (unsigned)quota;
+    if ((double)whole < quota)
+        whole++; /* 1.5 processors keep two workers busy for most of the time */
+    return whole ? whole : 1;
+}
+
+int weft__topology_pretend(const char *description)
+{
+    weft_topology ignored;
+    int r = 0;
+
+    if (description && strlen(description) >= sizeof pretended)
+        return -EINVAL;
+    if (description)
+        r = weft__topology_synthetic(&ignored, description);
+    if (r == 0) {
+        pthread_mutex_lock(&lock);
+        strcpy(pretended, description ? description : "");
+        pthread_mutex_unlock(&lock);
+    }
+    return r;
+}
+
+/* The description in force: the test's, else the environment variable's. Copies it; 0 if there is none. */
+static int pretence(char *out, size_t size)
+{
+    const char *asked = getenv("WEFT_TOPOLOGY");
+
+    pthread_mutex_lock(&lock);
+    snprintf(out, size, "%s", pretended);
+    pthread_mutex_unlock(&lock);
+    if (!out[0] && asked && strncmp(asked, "synthetic:", 10) == 0)
+        snprintf(out, size, "%s", asked + 10);
+    return out[0] != 0;
+}
+
+static int discover(weft_topology *out)
+{
+    const char *asked = getenv("WEFT_TOPOLOGY");
+    int r = -ENOTSUP;
+
+    if (!asked || strcmp(asked, "system") != 0)
+        r = weft__topology_hwloc(out);
+    if (r < 0)
+        r = weft__topology_system(out);
+    return r;
+}
+
+int weft__posix_topology(void *self, weft_topology *out)
+{
+    char description[sizeof pretended];
+    weft_topology t;
+    int r;
+
+    (void)self;
+    memset(&t, 0, sizeof t);
+    if (pretence(description, sizeof description)) {
+        r = weft__topology_synthetic(&t, description);
+    } else {
+        r = discover(&t);
+        t.quota = r < 0 ? 0 : weft__cgroup_quota("");
+    }
+    if (r < 0)
+        return r;
+    t.cpus = weft__topology_usable(t.count, t.quota);
+    *out = t;
+    return 0;
+}
+
+/* Threads of a made-up machine run where the system puts them. */
+int weft__posix_bind(void *self, const uint16_t *cpu, unsigned count)
+{
+    char description[sizeof pretended];
+
+    (void)self;
+    if (pretence(description, sizeof description))
+        return 0;
+#if defined(__linux__)
+    unsigned long mask[65536 / 8 / sizeof(unsigned long)];
+    const unsigned bits = 8 * sizeof mask[0];
+
+    if (count == 0)
+        return -EINVAL;
+    memset(mask, 0, sizeof mask);
+    for (unsigned i = 0; i < count; i++)
+        mask[cpu[i] / bits] |= 1ul << (cpu[i] % bits);
+    return syscall(SYS_sched_setaffinity, 0, sizeof mask, mask) < 0 ? -errno : 0;
+#else
+    (void)cpu;
+    (void)count;
+    return -ENOTSUP;
+#endif
+}
