@@ -6,7 +6,8 @@
  * Invariant: the `sp` of a parked context points to its record. A context that has run keeps the record in the frame
  * of the weft__switch_raw call that parked it; a fresh one has it at the top of its stack.
  *
- * _longjmp must not be the checked one of _FORTIFY_SOURCE, which takes a jump to another stack for a mistake.
+ * _longjmp must not be the checked one of _FORTIFY_SOURCE, which takes a jump to another stack for a mistake; nor the one
+ * that AddressSanitizer intercepts, which cleans up the stack it believes to be on. There setcontext stands in.
  */
 #undef _FORTIFY_SOURCE
 #include "arch/switch.h"
@@ -17,10 +18,25 @@
 #include <setjmp.h>
 #include <ucontext.h>
 
+#if WEFT__ASAN
+typedef ucontext_t saved;
+#define SAVE(r) ((r)->resumed = 0, (void)getcontext(&(r)->state), (r)->resumed)
+#define RESUME(r) ((r)->resumed = 1, (void)setcontext(&(r)->state))
+#define UNSEEN __attribute__((no_sanitize_address))
+#else
+typedef jmp_buf saved;
+#define SAVE(r) (_setjmp((r)->state))
+#define RESUME(r) (_longjmp((r)->state, 1))
+#define UNSEEN
+#endif
+
 typedef struct record {
     void *pc; /* for the unwinder, at the offsets that arch/layout.h names; setjmp's own copies may be encrypted */
     void *fp;
-    jmp_buf state;
+    saved state;
+#if WEFT__ASAN
+    volatile int resumed;
+#endif
     fenv_t control; /* rounding and masks; the status flags travel along, which nobody may rely on */
     void (*after)(void *);
     void *after_arg;
@@ -53,7 +69,7 @@ static void first(unsigned high, unsigned low)
     __builtin_trap();
 }
 
-_Noreturn static void begin(record *r)
+UNSEEN _Noreturn static void begin(record *r)
 {
     ucontext_t fresh;
     size_t used = (size_t)((char *)r - (char *)r->lo);
@@ -69,8 +85,8 @@ _Noreturn static void begin(record *r)
     __builtin_trap();
 }
 
-__attribute__((noinline)) void weft__switch_raw(weft__context *from, weft__context *to, void (*after)(void *),
-                                                void *arg)
+__attribute__((noinline)) UNSEEN void weft__switch_raw(weft__context *from, weft__context *to, void (*after)(void *),
+                                                       void *arg)
 {
     record mine = {.pc = (void *)(uintptr_t)weft__switch_raw, .fp = __builtin_frame_address(0)};
     record *theirs = to->sp;
@@ -79,10 +95,10 @@ __attribute__((noinline)) void weft__switch_raw(weft__context *from, weft__conte
     from->sp = &mine;
     theirs->after = after;
     theirs->after_arg = arg;
-    if (_setjmp(mine.state) == 0) {
+    if (SAVE(&mine) == 0) {
         if (theirs->fresh)
             begin(theirs);
-        _longjmp(theirs->state, 1);
+        RESUME(theirs);
     }
     (void)fesetenv(&mine.control);
     arrive(&mine);
