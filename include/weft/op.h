@@ -166,7 +166,7 @@ WEFT_API const char *weft_op_name(enum weft_opcode code);
 WEFT_API int weft_op_cancellable(enum weft_opcode code);
 
 /* Fill an op (all of it: stale memory is fine). Nothing is started. Set task.run, more, key, flags afterwards. Handles are non-blocking;
- * zero-length reads and writes answer 0 at once. An op is started once per filling, except POST, NOP and multishot ops that ended. */
+ * zero-length reads and writes answer 0 at once. A finished op may be submitted again as it is, but for its place in a chain. */
 WEFT_API void weft_op_nop(weft_op *op);
 WEFT_API void weft_op_accept(weft_op *op, weft_desc *listener, weft_addr *peer);
 WEFT_API void weft_op_connect(weft_op *op, weft_desc *sock, const weft_addr *addr);

@@ -28,9 +28,12 @@ struct weft_desc {
     uint8_t closing;   /* no handle is left: the last op closes it */
     uint8_t registered; /* the driver knows it (epoll set, fixed file) */
     uint8_t latch;     /* readiness seen and not used up: WEFT_READABLE... */
-    weft_op *ops;      /* in flight, by desc_next/desc_prev */
-    /* A readiness driver's waiting ops, in order, one queue a direction. */
-    weft_op *read_head, *read_tail, *write_head, *write_tail;
+    uint8_t drains;    /* the driver's: a short read or write proves that the next one would wait */
+    weft_op *ops;      /* in flight, by desc_next/desc_prev; those asked to end are last */
+    weft_op *ops2;     /* in flight with this as desc2 */
+    weft_op *closers;  /* CLOSE ops that wait for the end of this, by wait_next */
+    /* A readiness driver's waiting ops, in order, one queue a direction, and POLL ops apart: they take nothing from anybody. */
+    weft_op *read_head, *read_tail, *write_head, *write_tail, *poll_head, *poll_tail;
     /* Called with the close's result once the descriptor is gone and this record may be reused; on the home port's thread. */
     void (*closed)(weft_desc *desc, int result);
     void *owner; /* for closed */
@@ -75,12 +78,15 @@ typedef struct weft_port_driver {
     void (*close)(weft_port *port);
 
     /* Takes an op, home thread only [needed]. Never fails: an op that cannot be carried out completes with an error. It may complete
-     * before submit returns (readiness drivers try first). The kernel may not see it before the next enter. */
+     * before submit returns (readiness drivers try first). The kernel may not see it before the next enter. op->path is the path to take:
+     * what `path` answered, or, after weft_port_refuse of RING for an op on a descriptor, READY: wait for its direction, then
+     * weft__op_attempt. */
     void (*submit)(weft_port *port, weft_op *op);
     /* Asks for an op's end; its terminal completion still comes, with whatever really happened. Home thread [needed]. */
     void (*cancel)(weft_port *port, weft_op *op);
     /* Hands over what was submitted and reaps what completed, in one kernel entry where it can [needed]. With nothing to reap it waits
-     * until a completion, a wake or deadline_ns (WEFT_NOW: does not wait). Completions go to weft_port_complete and weft_port_more. */
+     * until a completion, a wake, a signal or deadline_ns (WEFT_NOW: does not wait). Completions go to weft_port_complete and
+     * weft_port_more; when weft_port_room answers 0 the rest stays where it is (pending then says so) and enter returns. */
     void (*enter)(weft_port *port, int64_t deadline_ns);
     /* Whether enter would have anything to hand over or reap, without asking the kernel; NULL: unknown. Home thread. */
     int (*pending)(weft_port *port);
@@ -105,6 +111,9 @@ typedef struct weft_port_driver {
     int (*getopt)(weft_port *port, weft_handle h, enum weft_sockopt opt, int *value);
     int (*shutdown)(weft_port *port, weft_handle h, int how);
     int (*close_handle)(weft_port *port, weft_handle h);
+
+    /* 1: submit of the first op of a chain takes the whole chain, each op completing on its own; 0: the core runs chains. */
+    int chains;
 } weft_port_driver;
 
 WEFT_API const weft_port_driver *weft_driver_uring(void); /* NULL where it was not built */
@@ -119,6 +128,8 @@ WEFT_API const char *weft_driver_missing(const weft_port_driver *driver, const c
 WEFT_API void weft_port_complete(weft_port *port, weft_op *op, int64_t result);
 WEFT_API void weft_port_more(weft_port *port, weft_op *op, int64_t result, weft_buffer *buffer);
 WEFT_API void weft_port_refuse(weft_port *port, weft_op *op, int64_t result);
+/* How many more results the port's owner takes in this enter; at 0 a driver calls weft_port_more for nobody and stops reaping. */
+WEFT_API unsigned weft_port_room(const weft_port *port);
 
 /* ---- A port of one's own ------------------------------------------------------------------------------------------------------ */
 
@@ -140,24 +151,33 @@ typedef struct weft_completion {
     weft_buffer buffer; /* data NULL: none; else the reaper's, to be given back */
 } weft_completion;
 
-/* 0; -EINVAL a table with empty needed slots (said in the log); -ENOMEM; -ENOSYS no driver works here. */
+/* The port's memory comes from env->map. 0; -EINVAL a table with empty needed slots (said in the log); -ENOMEM; -ENOSYS no driver works
+ * here; else the driver's error. */
 WEFT_API int weft_port_open(weft_port **out, const weft_port_options *opt);
-/* Ends the port. -EBUSY while ops are in flight or a thread is inside. */
+/* Ends the port; descriptors still attached are closed. -EBUSY while ops are in flight, results wait to be reaped, provided buffers are
+ * lent out, or a thread is inside. */
 WEFT_API int weft_port_close(weft_port *port);
-/* Puts a handle under the port's care, with one handle count and a key that completions carry. Any thread. -ENOMEM. */
+/* Puts a non-blocking handle under the port's care, with one handle count and a key that completions carry. One handle is attached once,
+ * to one port. Any thread. -ENOMEM. */
 WEFT_API int weft_port_attach(weft_port *port, weft_handle h, enum weft_desc_kind kind, uint64_t key, weft_desc **out);
-/* Gives up a handle count: ops submitted on it are cancelled, the kernel's close follows the last terminal completion. Any thread. */
+/* Gives up a handle count: ops submitted on it are cancelled, the kernel's close follows the last terminal completion. The descriptor is
+ * not to be used after. Any thread. -EBADF: given up already. */
 WEFT_API int weft_port_detach(weft_port *port, weft_desc *desc);
-/* Starts an op; op->task.run is not called on a stand-alone port, a completion is queued instead. Any thread. -EBUSY: op in flight. */
+/* Starts an op (and the chain behind it); op->task.run is not called on a stand-alone port, a completion is queued instead. The system may
+ * not see it before a thread reaps. Any thread. -EBUSY: op in flight. */
 WEFT_API int weft_port_submit(weft_port *port, weft_op *op);
-/* Asks for its end. Any thread. The terminal completion comes in any case. */
+/* Asks for its end. Any thread, while the op has not been reaped. The terminal completion comes in any case, with what really happened.
+ * -EALREADY: it has ended. */
 WEFT_API int weft_port_cancel(weft_port *port, weft_op *op);
 /* Waits until at least `min` completions are there (or the deadline has passed), takes at most `max`. Returns how many, or -EINVAL.
  * Any number of threads; with a concurrency limit a thread may wait here although completions are queued. */
 WEFT_API int weft_port_reap(weft_port *port, weft_completion *out, unsigned max, unsigned min, int64_t deadline_ns);
+/* With a concurrency limit a thread that took completions counts as running until it reaps again; one that will not, says so here. */
+WEFT_API void weft_port_leave(weft_port *port);
 /* Gives back a provided buffer. Any thread. */
 WEFT_API void weft_port_release(weft_buffer *buffer);
-/* A descriptor that polls readable when reap would return something; -ENOTSUP. */
+/* A descriptor that polls readable when reap may have something to return, for one thread that waits elsewhere: it reaps with min 0 until
+ * that returns 0, and only then polls. -ENOTSUP. */
 WEFT_API int weft_port_pollable(weft_port *port, weft_handle *out);
 WEFT_API const char *weft_port_name(const weft_port *port);
 /* How the port carries out an op, and a line why ("" if there is nothing to say). */

@@ -1,0 +1,24 @@
+/* A spin lock for sections of a few instructions that call nothing. Zero-initialised. In the simulator threads only change at named
+ * points, none of which lies inside such a section, so it never spins there. */
+#ifndef WEFT_BASE_SPIN_H
+#define WEFT_BASE_SPIN_H
+
+#include "base/atomic.h"
+
+typedef struct weft__spin {
+    uint32_t word;
+} weft__spin;
+
+static inline void weft__spin_lock(weft__spin *l)
+{
+    while (__atomic_exchange_n(&l->word, 1, __ATOMIC_ACQUIRE)) /* pairs with the release in unlock */
+        while (__atomic_load_n(&l->word, __ATOMIC_RELAXED)) {
+#if defined(__x86_64__) || defined(__i386__)
+            __builtin_ia32_pause();
+#endif
+        }
+}
+
+static inline void weft__spin_unlock(weft__spin *l) { __atomic_store_n(&l->word, 0, __ATOMIC_RELEASE); }
+
+#endif

@@ -1,0 +1,180 @@
+/* The fiber's inside. A fiber is touched by its home worker only: what other threads want of it travels as flags in its record's word plus
+ * one message to that worker (weft__fiber_signal), so nothing here but `word` needs an atomic. */
+#ifndef WEFT_FIBER_FIBER_H
+#define WEFT_FIBER_FIBER_H
+
+#include <weft/fiber.h>
+
+#include "fiber/stack.h"
+#include "sched/sched.h"
+
+/* Kinds of ids, the low bits of ns; the rest is the runtime's tag, so that another runtime's id is never mistaken for ours. */
+enum weft__kind {
+    WEFT__FIBER = 1, WEFT__LANE, WEFT__SOCKET, WEFT__LISTENER, WEFT__FILE, WEFT__DIR
+};
+#define WEFT__KIND_BITS 6
+#define WEFT__NS(rt, kind) ((uint16_t)((uint16_t)((rt)->tag << WEFT__KIND_BITS) | (uint16_t)(kind)))
+#define WEFT__NS_KIND(ns) ((ns) & ((1u << WEFT__KIND_BITS) - 1))
+
+/* Flags in a fiber's or lane's word, set by any thread. */
+enum { WEFT__SIG_PENDING = 1, WEFT__SIG_UNPARK = 2, WEFT__SIG_CANCEL = 4, WEFT__SIG_KILL = 8, WEFT__SIG_BORN = 16 };
+
+typedef struct weft__fiber weft__fiber;
+typedef struct weft__await weft__await;
+
+/* What a fiber needs of its lane; the first member of the lane's record. Home: the lane's worker. */
+typedef struct weft__crew {
+    weft__worker *home;
+    weft__link fibers;       /* all of them, newborn ones and ended unjoined ones included */
+    uint32_t alive;          /* fibers that have not ended */
+    uint8_t cancelled, killed;
+    const char *name, *site;
+    weft_id id;
+} weft__crew;
+
+/* What the fiber layer tells the lane layer. */
+typedef struct weft__crew_hooks {
+    /* The last fiber alive has ended; the crew may be gone when this returns. Runs on the dying fiber's stack or the worker's. */
+    void (*emptied)(weft__crew *crew);
+    /* A fiber has ended with this result (its record is still there). */
+    void (*ended)(weft__crew *crew, weft__fiber *f);
+} weft__crew_hooks;
+
+enum weft__wait { WEFT__WAIT_NONE, WEFT__WAIT_OP, WEFT__WAIT_PARK, WEFT__WAIT_SLEEP, WEFT__WAIT_JOIN, WEFT__WAIT_OTHER };
+enum weft__fiber_state { WEFT__NEWBORN, WEFT__RUNNING, WEFT__READY, WEFT__WAITING, WEFT__ENDED };
+
+typedef struct weft__scope {
+    struct weft__scope *parent;
+    weft__fiber *fiber;
+    weft__timer timer;
+    uint8_t cancelled, expired, shield, spent;
+} weft__scope;
+
+#define WEFT__COPY_MAX WEFT_COPY_MAX
+
+struct weft__fiber {
+    weft__slab_head head;
+    weft_task resume;
+    weft__context context;
+    weft__crew *crew;
+    weft__stack *stack;
+    weft__timer timer;         /* lazy: left armed when a wait ends early, looked at again when it fires */
+    weft__fiber *joiner;
+    weft__link siblings;       /* in crew->fibers */
+    weft__link births;         /* while newborn, in the worker's list */
+    weft_task message;         /* carries head.word's flags to the home worker */
+    int (*fn)(void *arg);
+    void *arg;
+    const char *name, *site;
+    size_t stack_size;
+    int result;
+    int wake;                  /* what the wait that just ended answers */
+    uint8_t state, waiting;    /* enum weft__fiber_state, enum weft__wait */
+    uint8_t cancelled, killed; /* asked of this fiber alone */
+    uint8_t token;             /* an unpark that came before its park */
+    uint8_t detached, seen;    /* nobody joins it; its id was given out */
+    uint8_t timed_out;         /* the op it waits for was cancelled by its deadline */
+    uint8_t foreign_stack;     /* caller's memory or a thread's own stack */
+    uint8_t copied;            /* bytes of copy in use */
+    void *stack_lo;            /* of a foreign stack */
+    union {
+        _Alignas(16) unsigned char copy[WEFT__COPY_MAX]; /* while newborn: moves onto its stack at its first run */
+        struct {
+            void *locals[WEFT_LOCALS];
+            weft__await *await;   /* the op it waits for */
+            weft__scope *scopes;
+            int64_t deadline;     /* of the current wait */
+        };
+    };
+};
+
+/* One op being waited for, on the waiter's stack. The frame unwinds only after the terminal completion and, where the cancel travels to
+ * another thread, after that request has come back. */
+struct weft__await {
+    weft_op *op;
+    weft__fiber *fiber;
+    weft__cancel_request request;
+    uint8_t finished, asked, outstanding;
+};
+
+/* Per worker (weft__worker.fibers). */
+typedef struct weft__fibers {
+    weft__worker *worker;
+    weft__slab_cache cache;
+    weft__stack_pool stacks;
+    weft__link newborns;       /* newest first */
+    weft_task births;          /* queued while there are newborns */
+    uint8_t births_queued;
+    unsigned turns;            /* newborns started since the oldest had its turn */
+    void *lanes;               /* the lane layer's part */
+} weft__fibers;
+
+/* Per runtime (weft_runtime.fibers). */
+typedef struct weft__fiber_realm {
+    weft__slab slab;
+    weft__stack_depot depot;
+    weft__crew_hooks hooks;
+    uint32_t alive;            /* only counted when there is a limit (atomic) */
+} weft__fiber_realm;
+
+static inline weft__fibers *weft__fibers_of(weft__worker *w) { return w->fibers; }
+/* The calling fiber, or NULL. */
+static inline weft__fiber *weft__fiber_self(void)
+{
+    weft__worker *w = weft__worker_self();
+    return w ? w->running : NULL;
+}
+
+/* ---- realm.c: set-up ---- */
+int weft__fibers_open(weft_runtime *rt, const weft__crew_hooks *hooks);
+void weft__fibers_close(weft_runtime *rt);
+int weft__fibers_enter(weft__worker *w);
+void weft__fibers_leave(weft__worker *w);
+size_t weft__fibers_describe(weft__worker *w, char *buf, size_t size);
+
+/* ---- fiber.c: birth, running, end ---- */
+void weft__crew_init(weft__crew *crew, weft__worker *home);
+/* A newborn of the crew, on its home worker. 0 or -EAGAIN, -ENOMEM. Start it with weft__fiber_queue. */
+int weft__fiber_make(weft__crew *crew, int (*fn)(void *), void *arg, size_t copy, const weft_spawn_options *opt, const char *name,
+                     const char *site, weft__fiber **out);
+/* Puts a newborn where its worker finds it. */
+void weft__fiber_queue(weft__fiber *f);
+/* Runs a newborn right away; only from the worker's own context (a lane's first task). */
+void weft__fiber_begin(weft__worker *w, weft__fiber *f);
+/* Makes the calling thread's own stack the running fiber f of w, whose scheduler then runs on another stack. */
+void weft__fiber_adopt(weft__worker *w, weft__fiber *f);
+/* Ends a fiber that is not running: newborn, waiting for nothing in the kernel, or ready. */
+void weft__fiber_reap(weft__fiber *f);
+/* Frees the record of one that has ended. */
+void weft__fiber_free(weft__fiber *f);
+weft_id weft__fiber_id(weft__fiber *f);
+/* The live fiber an id names, for its home worker; NULL: stale or none. */
+weft__fiber *weft__fiber_find(weft_runtime *rt, weft_id id);
+
+/* ---- wait.c: the one place where fibers wait ---- */
+/* Gives up the processor. Who calls has arranged to be made ready. */
+void weft__suspend(weft__worker *w, weft__fiber *f);
+/* Waits for a wake: what it was called with, -ETIMEDOUT, or -ECANCELED. Checks neither at entry. */
+int weft__wait(weft__fiber *f, enum weft__wait kind, int64_t deadline);
+/* Ends a wait, if there is one: the fiber runs on with this answer. Home. */
+void weft__wake(weft__fiber *f, int answer);
+/* Is the fiber's present scope cancelled? */
+int weft__canceled(const weft__fiber *f);
+/* Something about cancellation or killing has changed: end its wait if it must not go on. Home. */
+void weft__interrupt(weft__fiber *f);
+/* Kill: at its next suspension, or now if it is suspended. Home. */
+void weft__fiber_kill(weft__fiber *f);
+/* Any thread: sets flags on the fiber that the id names and sees that its home worker acts on them. 0 or -ESRCH. */
+int weft__fiber_signal(weft_runtime *rt, weft_id id, uint32_t flags);
+void weft__fiber_message(weft_task *t);
+
+/* ---- await.c: ops ---- */
+/* Submits an op on the caller's port and waits for its terminal completion; returns its result, with -ETIMEDOUT where the deadline ended
+ * it. -EPERM outside a fiber, -ECANCELED at entry (then the op was never started). */
+int64_t weft__await_op(weft_op *op, int64_t deadline);
+/* The same without the check at entry and deaf to cancellation: for closing and cleaning up. */
+int64_t weft__await_op_shielded(weft_op *op);
+/* Asks for the end of the op that f waits for. Home. */
+void weft__await_cancel(weft__fiber *f);
+
+#endif

@@ -1,0 +1,103 @@
+/* The lane's inside. A lane's record is touched by its home worker only, except the fields marked otherwise; what other threads want of it travels
+ * as flags in its record's word and one message, as with fibers.
+ *
+ * Life: newborn (its record waits in a queue, holding no stack, and may be stolen) -> born on a worker, its home for good -> empty of fibers
+ * -> its resources close -> its children have ended -> the parent is told -> the record is free. */
+#ifndef WEFT_LANE_LANE_H
+#define WEFT_LANE_LANE_H
+
+#include <weft/lane.h>
+
+#include "fiber/fiber.h"
+
+typedef struct weft__lane weft__lane;
+
+struct weft__lane {
+    weft__slab_head head;      /* word: generation | WEFT__SIG_* */
+    weft__crew crew;
+    weft_runtime *rt;
+    weft_task birth;           /* while newborn; afterwards carries messages to the home worker */
+    weft__lane *parent;
+    weft__fiber *joiner;       /* of the parent lane; parent's home worker */
+    weft__link resources;      /* weft__resource.link */
+    uint32_t closing;          /* resources whose close is under way */
+    weft__timer timer;         /* the lane's deadline */
+    int result;                /* of the main fiber */
+    uint8_t phase;             /* enum weft__lane_phase */
+    uint8_t seen;              /* its id was given out */
+    uint8_t expired;           /* cancelled by its deadline */
+    uint8_t told;              /* ended, its end not yet joined (parent's home worker) */
+
+    uint32_t refs;             /* 1 for its own fibers and resources + 1 per child that has not ended (atomic) */
+    weft__spin lock;           /* guards the next two, and each child's `siblings` */
+    weft__link children;
+    uint8_t barren;            /* takes no more children */
+    weft__link siblings;       /* in the parent's children; guarded by the parent's lock */
+
+    weft_task end_message;     /* to the parent's home worker */
+    uint8_t detached;          /* guarded by the parent's lock */
+
+    /* Newborn only. */
+    int (*fn)(void *);
+    void *arg;
+    size_t stack_size, copied;
+    int64_t deadline_ns;
+    _Alignas(16) unsigned char copy[WEFT_LANE_COPY_MAX];
+};
+
+enum weft__lane_phase { WEFT__LANE_NEWBORN, WEFT__LANE_ALIVE, WEFT__LANE_EMPTY, WEFT__LANE_ENDED };
+
+/* ---- Resources: what a lane's ids name: sockets, files ---- */
+
+typedef struct weft__resource weft__resource;
+
+typedef struct weft__resource_kind {
+    const char *name;
+    enum weft__kind kind;
+    /* Begins the close; the id is stale already. Ends by weft__resource_gone, at once or later on the same worker. Never waits. */
+    void (*close)(weft__resource *r);
+} weft__resource_kind;
+
+/* The first member of every resource record, which comes from a slab so that a stale id can be looked at. Only the owner lane's worker
+ * touches it, but for `head.word` and `owner`, which anybody may read to tell -EPERM from -EBADF. */
+struct weft__resource {
+    weft__slab_head head;
+    uint32_t owner;            /* key of the owning lane, its record's; 0xffffffff while free (atomic) */
+    uint16_t kind;
+    uint8_t closed;            /* the id is stale; the close is under way */
+    const weft__resource_kind *type;
+    weft__lane *lane;
+    weft__link link;           /* in lane->resources */
+    weft_runtime *rt;
+};
+
+/* All kinds share one slab per runtime; its records have room for WEFT__RESOURCE_SIZE bytes. */
+#define WEFT__RESOURCE_SIZE 384
+/* A fresh record owned by the calling fiber's lane, zeroed behind its weft__resource part. 0, -ENOMEM, -EPERM outside a fiber. */
+int weft__resource_make(const weft__resource_kind *type, weft__resource **out);
+/* The same for a given lane that has not been born yet: an accepted connection travels with its newborn. */
+int weft__resource_make_for(weft__lane *lane, const weft__resource_kind *type, weft__resource **out);
+weft_id weft__resource_id(const weft__resource *r);
+/* The record an id names, for a fiber of the lane that owns it. kinds: bit set (1 << kind) of what is acceptable. 0; -EBADF stale or no id;
+ * -EPERM another lane's, or no fiber; -EINVAL another kind. */
+int weft__resource_find(weft_id id, uint32_t kinds, weft__resource **out);
+/* Makes the id stale and begins the close. */
+void weft__resource_close(weft__resource *r);
+/* The close is complete: the record is free. On the owner lane's worker. */
+void weft__resource_gone(weft__resource *r);
+
+/* ---- lanes.c ---- */
+static inline weft__lane *weft__lane_of(weft__crew *crew) { return weft__container(crew, weft__lane, crew); }
+weft__lane *weft__lane_self(void); /* of the calling fiber, or NULL */
+/* Makes a newborn child of `parent` without starting it; NULL parent: the root. -EAGAIN, -ENOMEM, -ECANCELED, -ESHUTDOWN. */
+int weft__lane_make(weft_runtime *rt, weft__lane *parent, int (*fn)(void *), void *arg, const weft_lane_options *opt, const char *name,
+                    const char *site, weft__lane **out);
+/* Starts a newborn: wherever placement says, or on worker `at`. */
+void weft__lane_start(weft__lane *lane, weft__worker *at);
+/* Undoes make before start. Its resources are closed. */
+void weft__lane_abandon(weft__lane *lane);
+weft_id weft__lane_id(weft__lane *lane);
+/* Any thread: sets WEFT__SIG_CANCEL or WEFT__SIG_KILL. 0 or -ESRCH. */
+int weft__lane_signal(weft_runtime *rt, weft_id id, uint32_t flags);
+
+#endif

@@ -1,0 +1,229 @@
+/* Searching, sleeping and waking (DESIGN rule 9). Any worker; the words `idle` and `searching` of the runtime belong to this file.
+ *
+ * No wake-up is lost: whoever queues stealable work first queues it, then reads `idle`; whoever goes to sleep first sets its bit in
+ * `idle`, then reads all queues. Both pairs are sequentially consistent, so at least one of the two sees the other: either the pusher claims
+ * the sleeper, or the sleeper finds the work. A pusher may leave the waking to a searcher (`searching` is not 0) because a searcher always ends
+ * in one of two ways after lowering `searching`: it found other work, and then looks at all queues again and passes the baton; or it found
+ * none, and then goes to sleep by the protocol above.
+ *
+ * There is no herd: `searching` only goes from 0 to 1, by compare-and-swap, so one worker at a time is awake without work. */
+#include "base/check.h"
+#include "sched/sched.h"
+
+enum { STEAL_MAX = 16 };
+
+static uint64_t bit_of(const weft__worker *w) { return (uint64_t)1 << w->index; }
+
+/* Is there anything that may move, anywhere? */
+static int any_work(weft_runtime *rt)
+{
+    if (weft__load_seq(&rt->injected, "idle.any"))
+        return 1;
+    for (unsigned i = 0; i < rt->workers; i++) {
+        weft__worker *v = weft__load_acquire(&rt->worker[i], "idle.any");
+        if (v && weft__load_seq(&v->deque.bottom, "idle.any") > weft__load_seq(&v->deque.top, "idle.any"))
+            return 1;
+    }
+    return 0;
+}
+
+/* Wakes a worker whose bit we have just cleared. It wakes as the searcher we counted for it. */
+static void nudge(weft__worker *w)
+{
+    if (!w->owns_port) {
+        w->rt->env->unpark(w->rt->env->self, &w->parker);
+        return;
+    }
+    /* Still queued from an earlier claim: then the port's next look at its inbox is still to come, and shows it awake. */
+    if (!weft__exchange_seq(&w->nudged, 1, "idle.nudge"))
+        weft__port_send(w->port, &w->nudge);
+}
+
+void weft__notify(weft_runtime *rt)
+{
+    weft__fence_seq("idle.notify"); /* orders the push before the loads; pairs with the or of the sleeper's bit */
+    for (;;) {
+        uint64_t idle = weft__load_seq(&rt->idle, "idle.notify");
+        if (!idle || weft__load_seq(&rt->searching, "idle.notify"))
+            return;
+        uint32_t none = 0;
+        if (!weft__cas_seq(&rt->searching, &none, 1, "idle.notify"))
+            return;
+        while (idle) {
+            unsigned i = (unsigned)__builtin_ctzll(idle);
+            uint64_t bit = (uint64_t)1 << i;
+            if (weft__and_seq(&rt->idle, ~bit, "idle.claim") & bit) {
+                nudge(weft__load_acquire(&rt->worker[i], "idle.claim"));
+                return;
+            }
+            idle &= ~bit;
+        }
+        /* All of them woke by themselves. Who relied on our count meanwhile is looked after by the next turn. */
+        weft__sub_seq(&rt->searching, 1, "idle.unclaim");
+        if (!any_work(rt))
+            return;
+    }
+}
+
+/* Ends the search of w. The last searcher to find something looks whether there is more, and passes the baton. */
+static void found(weft__worker *w)
+{
+    w->searching = 0;
+    if (weft__sub_seq(&w->rt->searching, 1, "idle.found") == 1 && any_work(w->rt))
+        weft__notify(w->rt);
+}
+
+/* A batch from the shared queue: a fair share of it. */
+static int take_injected(weft__worker *w)
+{
+    weft_runtime *rt = w->rt;
+    if (!weft__load_relaxed(&rt->injected, "inject.peek"))
+        return 0;
+    weft__tasks got = {0};
+    weft__spin_lock(&rt->inject_lock);
+    uint64_t n = rt->injected / rt->workers + 1, taken = 0;
+    if (n > STEAL_MAX)
+        n = STEAL_MAX;
+    while (taken < n) {
+        weft_task *t = weft__tasks_pop(&rt->inject);
+        if (!t)
+            break;
+        weft__tasks_push(&got, t);
+        taken++;
+    }
+    weft__store_seq(&rt->injected, rt->injected - taken, "inject.take");
+    weft__spin_unlock(&rt->inject_lock);
+    weft_task *first = weft__tasks_pop(&got), *t;
+    if (!first)
+        return 0;
+    while ((t = weft__tasks_pop(&got)))
+        if (!weft__deque_push(&w->deque, t))
+            weft__worker_ready(w, t);
+    weft__worker_ready(w, first);
+    return 1;
+}
+
+/* Takes up to half of what v offers. Only the first needs to be run here; the rest may be stolen on. */
+static int steal_from(weft__worker *w, weft__worker *v)
+{
+    uint64_t n = weft__deque_length(&v->deque);
+    if (!n)
+        return 0;
+    weft_task *first = weft__deque_steal(&v->deque), *t;
+    if (!first)
+        return 0;
+    weft__worker_ready(w, first);
+    w->stats.steals++;
+    for (uint64_t i = 1; i < (n + 1) / 2 && i < STEAL_MAX; i++) {
+        if (!(t = weft__deque_steal(&v->deque)))
+            break;
+        w->stats.steals++;
+        if (!weft__deque_push(&w->deque, t))
+            weft__worker_ready(w, t);
+    }
+    w->last_victim = v->index;
+    return 1;
+}
+
+/* One sweep over the others, the nearest group first, each group in a seeded order. Stops at the first hit. */
+static int sweep(weft__worker *w)
+{
+    weft_runtime *rt = w->rt;
+    weft__worker *v = weft__load_acquire(&rt->worker[w->last_victim], "steal.last");
+    if (v && v != w && steal_from(w, v))
+        return 1;
+    unsigned begin = 0;
+    for (unsigned group = 0; group < 3; group++) {
+        unsigned n = w->near_ends[group] - begin;
+        if (n) {
+            w->random = w->random * 1664525u + 1013904223u;
+            unsigned at = (w->random >> 8) % n, step = weft__coprime_step(n);
+            for (unsigned i = 0; i < n; i++, at = (at + step) % n) {
+                v = weft__load_acquire(&rt->worker[w->near[begin + at]], "steal.walk");
+                if (v && steal_from(w, v))
+                    return 1;
+            }
+        }
+        begin = w->near_ends[group];
+    }
+    return 0;
+}
+
+int weft__search(weft__worker *w)
+{
+    weft_runtime *rt = w->rt;
+    if (w->io_only || rt->mode == WEFT_PER_CORE)
+        return 0;
+    if (!w->searching) {
+        uint32_t none = 0;
+        if (weft__load_relaxed(&rt->searching, "idle.search") || !weft__cas_seq(&rt->searching, &none, 1, "idle.search"))
+            return 0;
+        w->searching = 1;
+    }
+    if (take_injected(w) || sweep(w)) {
+        found(w);
+        return 1;
+    }
+    return 0;
+}
+
+/* Takes back our idle bit. If somebody claimed us meanwhile, we are the searcher it counted. */
+static void awake(weft__worker *w)
+{
+    if (!(weft__and_seq(&w->rt->idle, ~bit_of(w), "idle.awake") & bit_of(w)))
+        w->searching = 1;
+}
+
+static void sleep_now(weft__worker *w, int64_t deadline)
+{
+    weft_runtime *rt = w->rt;
+    w->stats.parks++;
+    weft__store_release(&w->turn, w->turn + 1, "monitor.sleep"); /* even: nothing runs here */
+    if (w->owns_port) {
+        weft__port_enter(w->port, deadline);
+    } else {
+        weft__store_seq(&w->asleep, 1, "worker.sleep"); /* before the look at the inbox; pairs with the push in weft__worker_send */
+        if (!weft__load_seq(&w->inbox, "worker.sleep"))
+            rt->env->park(rt->env->self, &w->parker, deadline);
+        weft__store_relaxed(&w->asleep, 0, "worker.wake");
+    }
+    weft__store_release(&w->turn, w->turn + 1, "monitor.wake");
+    if (weft__load_relaxed(&rt->monitor.dormant, "monitor.wake"))
+        weft__monitor_rouse(rt);
+}
+
+/* Publishes that w sleeps, or answers 0 if there turned out to be work: then the caller comes round again. */
+static int lie_down(weft__worker *w)
+{
+    weft_runtime *rt = w->rt;
+    weft__or_seq(&rt->idle, bit_of(w), "idle.sleep"); /* before reading the queues; pairs with the fence in weft__notify */
+    if (w->searching) {
+        w->searching = 0;
+        weft__sub_seq(&rt->searching, 1, "idle.sleep");
+    }
+    if (!any_work(rt))
+        return 1;
+    awake(w);
+    if (!weft__search(w) && w->searching) { /* claimed, or first, and yet others were quicker */
+        w->searching = 0;
+        if (weft__sub_seq(&rt->searching, 1, "idle.again") == 1 && any_work(rt))
+            weft__notify(rt);
+    }
+    return 0;
+}
+
+void weft__idle(weft__worker *w, int64_t deadline)
+{
+    weft_runtime *rt = w->rt;
+    if (w->io_only || rt->mode == WEFT_PER_CORE) {
+        sleep_now(w, weft__load_acquire(&rt->done, "idle.done") ? WEFT_NOW : deadline);
+        return;
+    }
+    if (!lie_down(w)) {
+        if (w->owns_port && !weft__worker_busy(w))
+            weft__port_enter(w->port, WEFT_NOW);
+        return;
+    }
+    sleep_now(w, weft__load_acquire(&rt->done, "idle.done") ? WEFT_NOW : deadline);
+    awake(w);
+}

@@ -1,0 +1,94 @@
+/* The monitor: a thread that notices a worker which has not come back from a task for longer than blocked_ns, and has that worker say what
+ * it is doing, by a signal handler on its own stack. It looks only while some worker runs; when all sleep it sleeps without a limit, and the
+ * next worker to wake rouses it. */
+#include <errno.h>
+
+#include "base/check.h"
+#include "sched/sched.h"
+#include "sched/text.h"
+
+static void report(void *ctx)
+{
+    weft__worker *w = ctx;
+    weft_runtime *rt = w->rt;
+    char text[2048];
+    size_t n = weft__format(text, sizeof text, "worker %u has not come back from a task for more than %lld ms: ", w->index,
+                            (long long)(rt->opt.blocked_ns / WEFT_MILLISECOND));
+    if (rt->hooks.describe && n < sizeof text)
+        n += rt->hooks.describe(w, text + n, sizeof text - n);
+    if (rt->env->log)
+        rt->env->log(rt->env->self, WEFT_LOG_WARNING, text, n < sizeof text ? n : sizeof text - 1);
+}
+
+typedef struct watch {
+    uint64_t turn[WEFT__WORKERS_MAX];
+    int64_t since[WEFT__WORKERS_MAX];
+    uint64_t told[WEFT__WORKERS_MAX]; /* each stuck turn is reported once */
+} watch;
+
+/* Looks at every worker once. Returns how many are inside a tick. */
+static unsigned look(weft_runtime *rt, watch *seen, int64_t now)
+{
+    unsigned running = 0;
+    for (unsigned i = 0; i < rt->workers; i++) {
+        weft__worker *w = weft__load_acquire(&rt->worker[i], "monitor.look");
+        if (!w)
+            continue;
+        uint64_t turn = weft__load_acquire(&w->turn, "monitor.look");
+        if (turn % 2 == 0)
+            continue;
+        running++;
+        if (turn != seen->turn[i]) {
+            seen->turn[i] = turn;
+            seen->since[i] = now;
+        } else if (now - seen->since[i] >= rt->opt.blocked_ns && seen->told[i] != turn) {
+            seen->told[i] = turn;
+            weft__add_relaxed(&w->stats.blocked, 1, "monitor.blocked");
+            if (rt->env->interrupt(rt->env->self, w->tag, report, w) < 0)
+                weft__say(rt, WEFT_LOG_WARNING, "worker %u has not come back from a task for more than %lld ms", i,
+                          (long long)(rt->opt.blocked_ns / WEFT_MILLISECOND));
+        }
+    }
+    return running;
+}
+
+static void monitor_thread(void *arg)
+{
+    weft_runtime *rt = arg;
+    watch seen = {0};
+    int64_t period = rt->opt.blocked_ns / 2;
+    while (!weft__load_acquire(&rt->monitor.stop, "monitor.stop")) {
+        int64_t now = weft__clock(rt), deadline = now + period;
+        if (!look(rt, &seen, now)) {
+            weft__store_seq(&rt->monitor.dormant, 1, "monitor.dormant"); /* then look again: pairs with the worker's load after its turn */
+            if (!look(rt, &seen, now))
+                deadline = WEFT_NEVER;
+        }
+        rt->env->park(rt->env->self, &rt->monitor.parker, deadline);
+        weft__store_relaxed(&rt->monitor.dormant, 0, "monitor.awake");
+    }
+}
+
+void weft__monitor_rouse(weft_runtime *rt)
+{
+    if (weft__exchange_seq(&rt->monitor.dormant, 0, "monitor.rouse"))
+        rt->env->unpark(rt->env->self, &rt->monitor.parker);
+}
+
+int weft__monitor_start(weft_runtime *rt)
+{
+    if (rt->opt.blocked_ns < 0 || !rt->env->thread_start || !rt->env->interrupt || rt->opt.external_workers)
+        return 0;
+    weft_thread_options opt = {.name = "weft-monitor"};
+    return rt->env->thread_start(rt->env->self, &rt->monitor.thread, &opt, monitor_thread, rt);
+}
+
+void weft__monitor_stop(weft_runtime *rt)
+{
+    if (!rt->monitor.thread)
+        return;
+    weft__store_seq(&rt->monitor.stop, 1, "monitor.stop");
+    rt->env->unpark(rt->env->self, &rt->monitor.parker);
+    rt->env->thread_join(rt->env->self, rt->monitor.thread);
+    rt->monitor.thread = NULL;
+}

@@ -1,0 +1,119 @@
+/* Placement: how many workers, which mode, who is near whom, where a lane begins. Planning runs once on the starting thread. */
+#include <errno.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "sched/sched.h"
+
+unsigned weft__coprime_step(unsigned n)
+{
+    for (unsigned s = n / 2 + 1; s + 1 < n; s++) {
+        unsigned a = n, b = s;
+        while (b) {
+            unsigned r = a % b;
+            a = b;
+            b = r;
+        }
+        if (a == 1)
+            return s;
+    }
+    return 1; /* 1, 2, 3, 4 and 6 have none but 1 and n-1: a plain walk from a seeded start */
+}
+
+static const char *const mode_names[] = {"default", "shared", "single-io", "per-core"};
+
+const char *weft_mode_name(enum weft_mode mode)
+{
+    return (unsigned)mode < 4 ? mode_names[mode] : "?";
+}
+
+int weft_mode_named(const char *name, enum weft_mode *out)
+{
+    for (unsigned i = 1; i < 4; i++)
+        if (name && strcmp(name, mode_names[i]) == 0) {
+            *out = (enum weft_mode)i;
+            return 0;
+        }
+    return -EINVAL;
+}
+
+int weft__place_plan(weft_runtime *rt)
+{
+    weft_topology *t = &rt->topology;
+    int r = rt->env->topology ? rt->env->topology(rt->env->self, t) : -ENOTSUP;
+    if (r < 0) {
+        memset(t, 0, sizeof *t);
+        t->cpus = t->count = 1;
+        t->source = "none";
+    }
+    rt->mode = rt->opt.mode ? rt->opt.mode : WEFT_SHARED;
+    unsigned n = rt->opt.workers ? rt->opt.workers : t->cpus;
+    if (n < 1 || n > WEFT__WORKERS_MAX - 1) {
+        if (rt->opt.workers) {
+            weft__say(rt, WEFT_LOG_ERROR, "%u workers asked for: between 1 and %u are possible", n, WEFT__WORKERS_MAX - 1);
+            return -EINVAL;
+        }
+        n = WEFT__WORKERS_MAX - 1;
+    }
+    rt->first_cpu_worker = rt->mode == WEFT_SINGLE_IO ? 1 : 0;
+    rt->workers = n + rt->first_cpu_worker;
+    return 0;
+}
+
+/* Which entry of the topology a worker is placed on; the I/O worker shares the first. */
+static unsigned seat(const weft_runtime *rt, unsigned index)
+{
+    unsigned i = index >= rt->first_cpu_worker ? index - rt->first_cpu_worker : 0;
+    return rt->topology.count ? i % rt->topology.count : 0;
+}
+
+static unsigned distance(const weft_runtime *rt, unsigned a, unsigned b)
+{
+    const weft_topology *t = &rt->topology;
+    unsigned x = seat(rt, a), y = seat(rt, b);
+    if (t->cache[x] == t->cache[y])
+        return 0;
+    return t->package[x] == t->package[y] ? 1 : 2;
+}
+
+void weft__place_worker(weft__worker *w)
+{
+    weft_runtime *rt = w->rt;
+    unsigned n = 0;
+    for (unsigned d = 0; d < 3; d++) {
+        for (unsigned i = rt->first_cpu_worker; i < rt->workers; i++)
+            if (i != w->index && distance(rt, w->index, i) == d)
+                w->near[n++] = (unsigned char)i;
+        w->near_ends[d] = n;
+    }
+    w->last_victim = n ? w->near[0] : w->index;
+    if (rt->mode == WEFT_PER_CORE && !rt->opt.no_binding && !w->host && rt->env->bind && rt->topology.count >= rt->workers)
+        rt->env->bind(rt->env->self, &rt->topology.cpu[seat(rt, w->index)], 1);
+}
+
+/* In the modes where nothing is stolen the spawner decides, taking turns. In the others a lane stays with its maker, to be stolen by
+ * who is idle, unless its maker has clearly more lanes at home than the least loaded worker: then it is born there, because what was
+ * born here would wake up here for ever. */
+weft__worker *weft__place_lane(weft_runtime *rt, weft__worker *w)
+{
+    unsigned cpu_workers = rt->workers - rt->first_cpu_worker;
+    if (rt->mode == WEFT_PER_CORE && w)
+        return w;
+    if (rt->mode == WEFT_PER_CORE || (w && w->io_only)) {
+        unsigned i = weft__add_relaxed(&rt->place, 1, "place.turn") % cpu_workers;
+        return weft__load_acquire(&rt->worker[rt->first_cpu_worker + i], "place.turn");
+    }
+    if (!w || cpu_workers == 1)
+        return NULL;
+    weft__worker *least = NULL;
+    uint32_t mine = weft__load_relaxed(&w->load, "place.load"), fewest = mine;
+    for (unsigned i = rt->first_cpu_worker; i < rt->workers; i++) {
+        weft__worker *v = weft__load_acquire(&rt->worker[i], "place.load");
+        uint32_t load = v ? weft__load_relaxed(&v->load, "place.load") : UINT32_MAX;
+        if (load < fewest) {
+            fewest = load;
+            least = v;
+        }
+    }
+    return least && mine > fewest + 4 + fewest / 8 ? least : NULL;
+}

@@ -1,0 +1,250 @@
+/* The runtime object: options, memory, starting and halting the workers. Called by whoever starts and ends a runtime; the bloom runs on the
+ * workers' own threads as they come up. */
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "sched/sched.h"
+#include "sched/text.h"
+
+void weft__say(weft_runtime *rt, enum weft_log_level level, const char *fmt, ...)
+{
+    char text[512];
+    va_list ap;
+    va_start(ap, fmt);
+    size_t n = weft__vformat(text, sizeof text, fmt, ap);
+    va_end(ap);
+    if (rt->env->log)
+        rt->env->log(rt->env->self, level, text, n < sizeof text ? n : sizeof text - 1);
+}
+
+/* Ids of one runtime are not those of the next: 1..1023 in turn. A process-wide count, because it is the process that holds both. */
+static uint16_t next_tag(void)
+{
+    static uint32_t count;
+    return (uint16_t)(weft__add_relaxed(&count, 1, "runtime.tag") % 1023 + 1);
+}
+
+static size_t runtime_bytes(const weft_env *env)
+{
+    return (sizeof(weft_runtime) + env->page_size - 1) / env->page_size * env->page_size;
+}
+
+static void fill_defaults(weft_options *o)
+{
+    if (!o->stack_size)
+        o->stack_size = (size_t)256 << 10;
+    if (!o->tick_ns)
+        o->tick_ns = 100 * WEFT_MICROSECOND;
+    if (!o->blocked_ns)
+        o->blocked_ns = 100 * WEFT_MILLISECOND;
+    if (!o->grace_ns)
+        o->grace_ns = 5 * WEFT_SECOND;
+    if (!o->pool_threads)
+        o->pool_threads = 8;
+}
+
+/* Names every needed slot that a table leaves empty. */
+static int check_tables(const weft_env *env, const weft_port_driver *driver)
+{
+    int r = 0;
+    const char *slot = NULL;
+    char text[128];
+    while ((slot = weft_env_missing(env, slot))) {
+        size_t n = weft__format(text, sizeof text, "environment \"%s\": slot `%s` is needed and empty", env->name ? env->name : "?", slot);
+        if (env->log)
+            env->log(env->self, WEFT_LOG_ERROR, text, n);
+        r = -EINVAL;
+    }
+    while ((slot = weft_driver_missing(driver, slot))) {
+        size_t n = weft__format(text, sizeof text, "port driver \"%s\": slot `%s` is needed and empty",
+                                driver->name ? driver->name : "?", slot);
+        if (env->log)
+            env->log(env->self, WEFT_LOG_ERROR, text, n);
+        r = -EINVAL;
+    }
+    return r;
+}
+
+static int choose_driver(weft_runtime *rt)
+{
+    rt->driver = rt->opt.driver ? rt->opt.driver : weft_driver_named(rt->opt.port);
+    if (rt->driver)
+        return 0;
+    weft__say(rt, WEFT_LOG_ERROR, "no port driver \"%s\" in this build or on this kernel", rt->opt.port ? rt->opt.port : "auto");
+    return -ENOSYS;
+}
+
+int weft__runtime_open(weft_runtime **out, const weft_options *opt, const weft__sched_hooks *hooks, unsigned host_places)
+{
+    const weft_env *base = opt && opt->env ? opt->env : weft_env_posix(), *env = base;
+    weft_env block;
+    int r = weft_env_missing(base, NULL) ? check_tables(base, opt && opt->driver ? opt->driver : weft_driver_named("auto")) : 0;
+    if (r < 0)
+        return r;
+    if (opt && opt->memory) {
+        r = weft_env_block(&block, base, opt->memory, opt->memory_size);
+        if (r < 0)
+            return r;
+        env = &block;
+    }
+    weft_runtime *rt = env->map(env->self, runtime_bytes(env), 0);
+    if (!rt)
+        return -ENOMEM;
+    rt->magic = WEFT__RUNTIME_MAGIC;
+    rt->env_storage = *env;
+    rt->env = &rt->env_storage;
+    rt->hooks = *hooks;
+    rt->tag = next_tag();
+    if (opt)
+        rt->opt = *opt;
+    fill_defaults(&rt->opt);
+    if ((r = choose_driver(rt)) < 0 || (r = check_tables(rt->env, rt->driver)) < 0 || (r = weft__place_plan(rt)) < 0)
+        goto unmap;
+    if (rt->env->thread_start) {
+        weft__pool_options pool = {.threads = rt->opt.pool_threads};
+        r = weft__pool_open(&rt->pool, rt->env, &pool);
+        if (r < 0)
+            goto unmap;
+    }
+    rt->claimed = host_places;
+    *out = rt;
+    return 0;
+unmap:
+    env->unmap(env->self, rt, runtime_bytes(env));
+    return r;
+}
+
+/* ---- the bloom ---- */
+
+static void worker_thread(void *arg);
+
+static int start_one(weft_runtime *rt, unsigned index)
+{
+    char name[16];
+    weft__format(name, sizeof name, index < rt->first_cpu_worker ? "weft-io" : "weft-%u", index);
+    weft_thread_options opt = {.name = name};
+    weft__seed *s = &rt->seeds[index]; /* written by the starter of that place only */
+    s->rt = rt;
+    s->index = index;
+    return rt->env->thread_start(rt->env->self, &rt->threads[index], &opt, worker_thread, s);
+}
+
+static void record_error(weft_runtime *rt, int r)
+{
+    int32_t none = 0;
+    weft__cas_seq(&rt->start_error, &none, (int32_t)r, "runtime.start_error");
+}
+
+static void count_up(weft_runtime *rt, uint32_t *counter)
+{
+    weft__add_seq(counter, 1, "runtime.count");
+    rt->env->unpark(rt->env->self, &rt->starter);
+}
+
+/* Place i starts places 2i+1 and 2i+2, counted from the first place that is ours. */
+static void start_children(weft_runtime *rt, unsigned index)
+{
+    for (unsigned k = 1; k <= 2; k++) {
+        unsigned child = rt->bloom_first + 2 * (index - rt->bloom_first) + k;
+        if (child >= rt->workers)
+            return;
+        int r = start_one(rt, child);
+        if (r < 0) { /* it and all that it would have started are missing: say so, and let the starter give up */
+            record_error(rt, r);
+            rt->env->unpark(rt->env->self, &rt->starter);
+        } else {
+            weft__add_seq(&rt->threads_up, 1, "runtime.threads");
+        }
+    }
+}
+
+static void worker_thread(void *arg)
+{
+    weft__seed *s = arg;
+    weft_runtime *rt = s->rt;
+    weft__worker *w = NULL;
+    int r = weft__worker_open(rt, s->index, 0, &w);
+    if (r < 0)
+        record_error(rt, r);
+    else
+        start_children(rt, s->index);
+    count_up(rt, &rt->started);
+    if (w) {
+        weft__worker_loop(w);
+        weft__worker_close(w);
+    }
+    count_up(rt, &rt->left);
+}
+
+int weft__runtime_bloom(weft_runtime *rt)
+{
+    unsigned first = rt->claimed;
+    rt->bloom_first = first;
+    if (first < rt->workers) {
+        if (!rt->env->thread_start) {
+            weft__say(rt, WEFT_LOG_ERROR, "environment \"%s\" has no thread_start: %u workers need it", rt->env->name, rt->workers);
+            return -EINVAL;
+        }
+        rt->claimed = rt->workers;
+        /* In single-io mode the others' submissions go to the I/O worker's port, so that one starts first. */
+        int r = start_one(rt, first);
+        if (r < 0)
+            return r;
+        weft__add_seq(&rt->threads_up, 1, "runtime.threads");
+        while (!weft__load_seq(&rt->start_error, "runtime.up") &&
+               weft__load_seq(&rt->started, "runtime.up") < rt->workers - first)
+            rt->env->park(rt->env->self, &rt->starter, WEFT_NEVER);
+    }
+    int r = weft__load_seq(&rt->start_error, "runtime.up");
+    if (r < 0)
+        return r;
+    return weft__monitor_start(rt);
+}
+
+void weft__runtime_halt(weft_runtime *rt)
+{
+    weft__monitor_stop(rt);
+    weft__store_seq(&rt->done, 1, "runtime.done");
+    for (;;) {
+        for (unsigned i = 0; i < rt->workers; i++) {
+            weft__worker *w = weft__load_acquire(&rt->worker[i], "runtime.halt");
+            if (w && w->owns_port)
+                weft__port_wake(w->port);
+            else if (w)
+                rt->env->unpark(rt->env->self, &w->parker);
+        }
+        /* Threads that start late in a bloom that failed find `done` set and go at once. */
+        if (weft__load_seq(&rt->left, "runtime.halt") >= weft__load_seq(&rt->threads_up, "runtime.halt"))
+            break;
+        rt->env->park(rt->env->self, &rt->starter, WEFT_NEVER);
+    }
+    for (unsigned i = 0; i < rt->workers; i++)
+        if (rt->threads[i]) {
+            rt->env->thread_join(rt->env->self, rt->threads[i]);
+            rt->threads[i] = NULL;
+        }
+}
+
+void weft__runtime_close(weft_runtime *rt)
+{
+    weft_env env = *rt->env;
+    if (rt->pool)
+        weft__pool_close(rt->pool);
+    for (unsigned i = 0; i < rt->workers; i++)
+        if (rt->worker[i])
+            env.unmap(env.self, rt->worker[i], weft__worker_bytes(rt));
+    rt->magic = 0;
+    env.unmap(env.self, rt, runtime_bytes(&env));
+}
+
+int weft__runtime_claim(weft_runtime *rt)
+{
+    uint32_t n = weft__load_relaxed(&rt->claimed, "runtime.claim");
+    do
+        if (n >= rt->workers)
+            return -EAGAIN;
+    while (!weft__cas_seq(&rt->claimed, &n, n + 1, "runtime.claim"));
+    return (int)n;
+}

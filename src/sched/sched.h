@@ -1,0 +1,203 @@
+/* The scheduler's inside: workers, queues, the runtime they belong to. Layers above (fibers, lanes) hook in by the functions in
+ * weft__sched_hooks and never the other way round.
+ *
+ * Fields are grouped by who may touch them. "Home" means: the worker's own thread. */
+#ifndef WEFT_SCHED_SCHED_H
+#define WEFT_SCHED_SCHED_H
+
+#include <weft/runtime.h>
+
+#include "arch/switch.h"
+#include "base/list.h"
+#include "base/spin.h"
+#include "port/port.h"
+#include "sched/deque.h"
+#include "sched/slab.h"
+#include "sched/wheel.h"
+
+#define WEFT__WORKERS_MAX 64 /* one bit each in the idle word */
+#define WEFT__RUNTIME_MAGIC 0x77656674u
+#define WEFT__WORKER_MAGIC 0x776f726bu
+
+typedef struct weft__worker weft__worker;
+
+/* What the layers above install before any worker starts. */
+typedef struct weft__sched_hooks {
+    /* On the worker's thread as it starts and ends. */
+    int (*worker_enter)(weft__worker *w);
+    void (*worker_leave)(weft__worker *w);
+    /* A line about what the worker runs now, for the monitor; runs in a signal handler on that worker. */
+    size_t (*describe)(weft__worker *w, char *buf, size_t size);
+} weft__sched_hooks;
+
+/* What a started thread is told. */
+typedef struct weft__seed {
+    weft_runtime *rt;
+    unsigned index;
+} weft__seed;
+
+struct weft__worker {
+    uint32_t magic;
+    unsigned index;
+    weft_runtime *rt;
+    weft_port *port;           /* its own, or in single-io mode the I/O worker's */
+    int owns_port;
+    int io_only;               /* single-io mode: the worker that runs nothing but the port */
+    int host;                  /* a thread of the host's, not of ours */
+    weft_thread *thread;
+    weft__context context;     /* where the worker itself runs */
+
+    /* Home: what is to run. */
+    weft__tasks ready;         /* private FIFO: pinned here */
+    unsigned budget;           /* tasks left in this tick */
+    unsigned picks;            /* since the last turn for the oldest and the shared queue */
+    unsigned tick_tasks;       /* adaptive: how many tasks fit in tick_ns */
+    int64_t task_cost_ns;      /* moving average, in 1/16 ns */
+    int64_t now_ns;            /* read once a tick */
+    weft__wheel wheel;
+    void *fibers;              /* the fiber layer's */
+    void *running;             /* the fiber layer's: what runs now */
+
+    /* Home: stealing. */
+    unsigned last_victim;
+    unsigned random;
+    unsigned step;             /* cached coprime of the number of victims */
+    int searching;             /* counted in rt->searching */
+    unsigned char near[WEFT__WORKERS_MAX]; /* the others, nearest cache first */
+    unsigned near_ends[3];     /* how many of them share the cache, the package, the machine */
+
+    /* Home writes, anybody reads (relaxed): figures. */
+    struct {
+        uint64_t ticks, tasks, switches, steals, parks, wakes, timers_armed, timers_fired, ops;
+        uint64_t fibers_spawned, fibers_ended, lanes_spawned, lanes_ended, blocked;
+    } stats;
+    uint32_t load;             /* lanes at home here (atomic) */
+    uint64_t turn;             /* raised at each pick; odd while a tick runs: what the monitor watches (atomic) */
+    uintptr_t tag;             /* env's name for the thread, for interrupts */
+
+    /* Anybody. */
+    _Alignas(WEFT_CACHE_LINE) void *inbox; /* workers without a port: tasks from other threads */
+    uint32_t asleep;           /* such a worker is about to park, or parked */
+    weft_parker parker;
+    weft_task nudge;           /* what wakes a claimed sleeper that has a port */
+    uint32_t nudged;
+    weft_port port_storage;
+    weft__deque deque;         /* what may move */
+};
+
+struct weft_runtime {
+    uint32_t magic;
+    enum weft_mode mode;
+    weft_env env_storage;
+    const weft_env *env;
+    weft_options opt;          /* with all defaults filled in */
+    const weft_port_driver *driver;
+    weft__pool *pool;          /* blocking */
+    weft_topology topology;
+    weft__sched_hooks hooks;
+    void *fibers;              /* the fiber layer's */
+    void *lanes;               /* the lane layer's */
+    uint16_t tag;              /* tells this runtime's ids from another's */
+    unsigned workers;          /* places, the I/O worker included */
+    unsigned first_cpu_worker; /* 1 in single-io mode, else 0 */
+
+    /* Anybody. */
+    weft__worker *worker[WEFT__WORKERS_MAX]; /* written once by each as it starts (release) */
+    uint32_t claimed;          /* places taken (atomic) */
+    uint32_t started;          /* workers that run (atomic) */
+    uint32_t left;             /* workers that have ended (atomic) */
+    int32_t start_error;       /* first error of a worker's start (atomic) */
+    uint32_t done;             /* workers are to end (atomic) */
+    uint32_t threads_up;       /* threads of ours that were started (atomic) */
+    weft_parker starter;       /* who waits for started and left */
+    unsigned bloom_first;      /* the first place that is ours to start */
+    weft_thread *threads[WEFT__WORKERS_MAX];
+    weft__seed seeds[WEFT__WORKERS_MAX];
+    uint32_t place;            /* round robin for what comes from outside (atomic) */
+
+    _Alignas(WEFT_CACHE_LINE) uint64_t idle; /* bit i: worker i sleeps and may be claimed */
+    uint32_t searching;        /* 1 while a worker is awake without work, looking for some */
+
+    _Alignas(WEFT_CACHE_LINE) weft__spin inject_lock;
+    weft__tasks inject;        /* guarded by inject_lock */
+    uint64_t injected;         /* its length (atomic, written under the lock) */
+
+    struct {
+        weft_thread *thread;
+        weft_parker parker;
+        uint32_t dormant;      /* nothing runs anywhere: the monitor sleeps without a limit (atomic) */
+        uint32_t stop;
+    } monitor;
+};
+
+/* The worker whose thread this is, or NULL. Out of line for DESIGN rule 7: a fiber may ask again after it has moved. */
+weft__worker *weft__worker_self(void);
+
+/* ---- queueing ---- */
+/* Home: onto the private FIFO. */
+static inline void weft__worker_ready(weft__worker *w, weft_task *t) { weft__tasks_push(&w->ready, t); }
+/* Any thread: runs on exactly that worker, waking it if it sleeps. Order between one sender and one worker is kept. */
+void weft__worker_send(weft__worker *w, weft_task *t);
+/* Home: may be stolen from now on. */
+void weft__worker_offer(weft__worker *w, weft_task *t);
+/* Any thread: runs on whichever worker comes to it first. */
+void weft__inject(weft_runtime *rt, weft_task *t);
+
+/* ---- idle.c ---- */
+/* Something stealable was queued: wakes one sleeper to look for it unless somebody is looking already. */
+void weft__notify(weft_runtime *rt);
+/* Looks everywhere for work that may move. 1: something is on a queue of w now. */
+int weft__search(weft__worker *w);
+/* Sleeps until there is something to do or the deadline passes. */
+void weft__idle(weft__worker *w, int64_t deadline);
+
+/* ---- worker.c ---- */
+/* One round: run tasks for a tick, look at the port, sleep if there is nothing (until the deadline at most). */
+void weft__worker_tick(weft__worker *w, int64_t deadline);
+/* Rounds until the runtime's workers are told to end. */
+void weft__worker_loop(weft__worker *w);
+int weft__worker_open(weft_runtime *rt, unsigned index, int host, weft__worker **out);
+void weft__worker_close(weft__worker *w);
+size_t weft__worker_bytes(const weft_runtime *rt);
+/* Anything to run without waiting? */
+int weft__worker_busy(const weft__worker *w);
+
+/* ---- place.c ---- */
+/* Fills mode and number of workers from options, environment and topology; 0 or -EINVAL after saying why. */
+int weft__place_plan(weft_runtime *rt);
+/* The order in which w looks at others, its coprime step, and its binding. */
+void weft__place_worker(weft__worker *w);
+/* A step coprime to n for walking n places, from n/2..n-2 where there is one; 1 for n without such a step. n >= 1. */
+unsigned weft__coprime_step(unsigned n);
+/* The worker for a lane made by `w` (or from outside: NULL). NULL: let it be taken by whoever comes first. */
+weft__worker *weft__place_lane(weft_runtime *rt, weft__worker *w);
+
+/* ---- runtime.c ---- */
+/* Memory and threads for a runtime; hooks come from above. host_places: this many workers are threads that come by themselves. */
+int weft__runtime_open(weft_runtime **out, const weft_options *opt, const weft__sched_hooks *hooks, unsigned host_places);
+/* Starts the workers that are ours, in a bloom: each starts two more. Waits until all run. */
+int weft__runtime_bloom(weft_runtime *rt);
+/* Tells all workers to end and waits for those that are ours. */
+void weft__runtime_halt(weft_runtime *rt);
+void weft__runtime_close(weft_runtime *rt);
+/* Takes a place for a host's thread: its index, or -EAGAIN. */
+int weft__runtime_claim(weft_runtime *rt);
+void weft__say(weft_runtime *rt, enum weft_log_level level, const char *fmt, ...) WEFT_PRINTF(3, 4);
+
+/* ---- monitor.c ---- */
+int weft__monitor_start(weft_runtime *rt);
+void weft__monitor_stop(weft_runtime *rt);
+void weft__monitor_rouse(weft_runtime *rt);
+
+static inline int64_t weft__clock(const weft_runtime *rt) { return rt->env->now(rt->env->self); }
+
+/* Arms a timer of w's. Home. */
+static inline void weft__timer_arm(weft__worker *w, weft__timer *t, int64_t deadline_ns)
+{
+    w->stats.timers_armed++;
+    weft__wheel_arm(&w->wheel, t, deadline_ns);
+}
+
+static inline void weft__timer_cancel(weft__worker *w, weft__timer *t) { weft__wheel_cancel(&w->wheel, t); }
+
+#endif

@@ -1,0 +1,181 @@
+/* Type-stable records. A cache belongs to one worker; slab, depot and growth are under the slab's spin lock. */
+#include "sched/slab.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/check.h"
+
+enum { CHAIN = 32 }; /* records that change hands at a time */
+
+static size_t table_bytes(const weft__slab *s)
+{
+    size_t bytes = s->max_chunks * sizeof *s->chunks, page = s->env->page_size;
+    return (bytes + page - 1) / page * page;
+}
+
+static size_t chunk_bytes(const weft__slab *s)
+{
+    size_t bytes = s->object_size << s->shift, page = s->env->page_size;
+    return (bytes + page - 1) / page * page;
+}
+
+int weft__slab_init(weft__slab *s, const weft_env *env, size_t object_size, unsigned shift, unsigned max_chunks, uint16_t gen_max)
+{
+    memset(s, 0, sizeof *s);
+    s->env = env;
+    s->object_size = (object_size + WEFT_CACHE_LINE - 1) / WEFT_CACHE_LINE * WEFT_CACHE_LINE;
+    s->shift = shift;
+    s->max_chunks = max_chunks;
+    s->gen_max = gen_max;
+    s->chunks = env->map(env->self, table_bytes(s), 0);
+    return s->chunks ? 0 : -ENOMEM;
+}
+
+void weft__slab_fini(weft__slab *s)
+{
+    if (!s->chunks)
+        return;
+    for (uint32_t i = 0; i < s->count >> s->shift; i++)
+        s->env->unmap(s->env->self, s->chunks[i], chunk_bytes(s));
+    s->env->unmap(s->env->self, s->chunks, table_bytes(s));
+    s->chunks = NULL;
+}
+
+/* Adds a chunk and returns its records as a list. Called without the lock, which it takes only to publish: mapping may be slow. */
+static weft__slab_head *grow(weft__slab *s)
+{
+    char *chunk = s->env->map(s->env->self, chunk_bytes(s), 0);
+    if (!chunk)
+        return NULL;
+    uint32_t per_chunk = 1u << s->shift;
+    weft__spin_lock(&s->lock);
+    uint32_t first = s->count;
+    int full = first >> s->shift == s->max_chunks;
+    if (!full) {
+        s->chunks[first >> s->shift] = chunk;
+        weft__store_release(&s->count, first + per_chunk, "slab.grow"); /* pairs with the acquire in weft__slab_at */
+    }
+    weft__spin_unlock(&s->lock);
+    if (full) {
+        s->env->unmap(s->env->self, chunk, chunk_bytes(s));
+        return NULL;
+    }
+    weft__slab_head *list = NULL;
+    for (uint32_t i = per_chunk; i-- > 0;) {
+        weft__slab_head *h = (void *)(chunk + i * s->object_size);
+        h->key = first + i;
+        weft__store_relaxed(&h->word, 1u << WEFT__GEN_SHIFT, "slab.birth"); /* a guessed id may be looked up already */
+        h->next = list;
+        list = h;
+    }
+    return list;
+}
+
+static weft__slab_head *depot_take(weft__slab *s)
+{
+    if (!weft__load_relaxed(&s->depot, "slab.peek"))
+        return NULL;
+    weft__spin_lock(&s->lock);
+    weft__slab_head *chain = s->depot;
+    if (chain)
+        __atomic_store_n(&s->depot, chain->chain, __ATOMIC_RELAXED);
+    weft__spin_unlock(&s->lock);
+    return chain;
+}
+
+static void depot_give(weft__slab *s, weft__slab_head *chain)
+{
+    weft__spin_lock(&s->lock);
+    chain->chain = s->depot;
+    __atomic_store_n(&s->depot, chain, __ATOMIC_RELAXED);
+    weft__spin_unlock(&s->lock);
+}
+
+/* Ends the life of a record: 1 if it may be used again. */
+static int reincarnate(weft__slab *s, weft__slab_head *h, int seen)
+{
+    uint32_t word = weft__load_relaxed(&h->word, "slab.put");
+    uint16_t gen = WEFT__GEN(word);
+    if (seen && gen >= s->gen_max) {
+        weft__store_relaxed(&h->word, 0, "slab.retire");
+        weft__add_relaxed(&s->retired, 1, "slab.retire");
+        return 0;
+    }
+    weft__store_relaxed(&h->word, (uint32_t)(gen + (seen != 0)) << WEFT__GEN_SHIFT, "slab.put");
+    return 1;
+}
+
+void *weft__slab_get(weft__slab_cache *c)
+{
+    weft__slab_head *h = c->head;
+    if (!h) {
+        h = c->spare;
+        c->spare = NULL;
+        if (!h)
+            h = depot_take(c->slab);
+        if (!h)
+            h = grow(c->slab);
+        if (!h)
+            return NULL;
+        c->count = 0;
+        for (weft__slab_head *i = h; i; i = i->next)
+            c->count++;
+    }
+    c->head = h->next;
+    c->count--;
+    return h;
+}
+
+void weft__slab_put(weft__slab_cache *c, void *record, int seen)
+{
+    weft__slab_head *h = record;
+    if (!reincarnate(c->slab, h, seen))
+        return;
+    if (c->count >= CHAIN) {
+        if (c->spare)
+            depot_give(c->slab, c->spare);
+        c->spare = c->head;
+        c->head = NULL;
+        c->count = 0;
+    }
+    h->next = c->head;
+    c->head = h;
+    c->count++;
+}
+
+void weft__slab_cache_flush(weft__slab_cache *c)
+{
+    if (c->head)
+        depot_give(c->slab, c->head);
+    if (c->spare)
+        depot_give(c->slab, c->spare);
+    c->head = c->spare = NULL;
+    c->count = 0;
+}
+
+void *weft__slab_get_shared(weft__slab *s)
+{
+    weft__slab_head *h = depot_take(s);
+    if (!h)
+        h = grow(s);
+    if (h && h->next)
+        depot_give(s, h->next);
+    return h;
+}
+
+void weft__slab_put_shared(weft__slab *s, void *record, int seen)
+{
+    weft__slab_head *h = record;
+    if (!reincarnate(s, h, seen))
+        return;
+    h->next = NULL;
+    depot_give(s, h);
+}
+
+void *weft__slab_at(weft__slab *s, uint32_t key)
+{
+    if (key >= weft__load_acquire(&s->count, "slab.at")) /* pairs with the release in grow */
+        return NULL;
+    return s->chunks[key >> s->shift] + (size_t)(key & ((1u << s->shift) - 1)) * s->object_size;
+}

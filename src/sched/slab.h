@@ -1,0 +1,58 @@
+/* Type-stable records: fibers, lanes, sockets. A record's memory stays a record of its kind until the runtime ends, so a stale id can be
+ * looked at safely by any thread; its key is its index and its generation lives in its first word.
+ *
+ * Each worker has a cache only it touches; caches trade chains of records through a shared depot, so records taken here and given
+ * back there do not grow the slab (DESIGN rule 8). */
+#ifndef WEFT_SCHED_SLAB_H
+#define WEFT_SCHED_SLAB_H
+
+#include <weft/env.h>
+
+#include "base/spin.h"
+
+/* The first member of every record. `word` holds the generation in its upper 16 bits and flags of the record's owner in its lower. */
+typedef struct weft__slab_head {
+    uint32_t key;
+    uint32_t word; /* atomic */
+    struct weft__slab_head *next, *chain; /* while free */
+} weft__slab_head;
+
+#define WEFT__GEN_SHIFT 16
+#define WEFT__GEN(word) ((uint16_t)((word) >> WEFT__GEN_SHIFT))
+
+typedef struct weft__slab {
+    const weft_env *env;
+    size_t object_size;
+    unsigned shift;     /* log2 of the records in a chunk */
+    unsigned max_chunks;
+    uint16_t gen_max;   /* a record of this generation is retired instead of freed */
+    weft__spin lock;    /* guards the depot and growth */
+    weft__slab_head *depot; /* chains, linked by `chain` */
+    char **chunks;      /* entries are written once, before `count` is raised */
+    uint32_t count;     /* records that exist (atomic) */
+    uint32_t retired;   /* atomic */
+} weft__slab;
+
+typedef struct weft__slab_cache {
+    weft__slab *slab;
+    weft__slab_head *head; /* free, newest first */
+    unsigned count;
+    weft__slab_head *spare; /* a whole chain, kept back from the depot */
+} weft__slab_cache;
+
+/* 0 or -ENOMEM. object_size includes the head. */
+int weft__slab_init(weft__slab *s, const weft_env *env, size_t object_size, unsigned shift, unsigned max_chunks, uint16_t gen_max);
+void weft__slab_fini(weft__slab *s);
+/* A record with its head valid and the rest as its last user left it (zero at first), or NULL: no memory. Owner of the cache only. */
+void *weft__slab_get(weft__slab_cache *c);
+/* Takes it back. If `seen`, its id was given out: the generation is raised, or the record retired. */
+void weft__slab_put(weft__slab_cache *c, void *record, int seen);
+/* Gives everything in the cache to the depot: its worker ends. */
+void weft__slab_cache_flush(weft__slab_cache *c);
+/* For threads that own no cache. */
+void *weft__slab_get_shared(weft__slab *s);
+void weft__slab_put_shared(weft__slab *s, void *record, int seen);
+/* The record with this key, or NULL where there is none. Any thread; says nothing about whose it is now. */
+void *weft__slab_at(weft__slab *s, uint32_t key);
+
+#endif

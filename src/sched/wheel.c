@@ -1,0 +1,135 @@
+/* The timer wheel. Owned by one worker; every function here is called on its thread.
+ *
+ * Invariants: a timer due at grain e (its deadline rounded up) lies in level l, slot (e >> 6l) & 63, where l is the highest level at which
+ * e and `now` differ; so on level l all filled slots lie ahead of now's own index, and the nearest one is the first set bit after it. */
+#include "sched/wheel.h"
+
+#include <string.h>
+
+static uint64_t grain_of(int64_t deadline_ns)
+{
+    if (deadline_ns <= 0)
+        return 0;
+    return ((uint64_t)deadline_ns + (uint64_t)WEFT__WHEEL_GRAIN - 1) >> WEFT__WHEEL_GRAIN_BITS;
+}
+
+void weft__wheel_init(weft__wheel *w, int64_t now_ns)
+{
+    memset(w, 0, sizeof *w);
+    w->now = (uint64_t)now_ns >> WEFT__WHEEL_GRAIN_BITS;
+    for (unsigned l = 0; l < WEFT__WHEEL_LEVELS; l++)
+        for (unsigned i = 0; i < WEFT__WHEEL_SLOTS; i++)
+            weft__link_init(&w->slots[l][i]);
+    weft__link_init(&w->due);
+}
+
+static void insert(weft__wheel *w, weft__timer *t)
+{
+    uint64_t due = grain_of(t->deadline_ns);
+    if (due <= w->now)
+        due = w->now + 1; /* now's own slot has been emptied: the next advance finds it */
+    if (due >> (6 * WEFT__WHEEL_LEVELS))
+        due = ((uint64_t)1 << (6 * WEFT__WHEEL_LEVELS)) - 1; /* beyond 146 years: looked at again then */
+    unsigned level = (63 - (unsigned)__builtin_clzll(due ^ w->now)) / 6;
+    unsigned i = (unsigned)(due >> (6 * level)) & 63;
+    t->slot = (uint16_t)(level * WEFT__WHEEL_SLOTS + i);
+    weft__link_before(&w->slots[level][i], &t->link);
+    w->filled[level] |= (uint64_t)1 << i;
+}
+
+void weft__wheel_arm(weft__wheel *w, weft__timer *t, int64_t deadline_ns)
+{
+    t->deadline_ns = deadline_ns;
+    w->armed++;
+    insert(w, t);
+}
+
+void weft__wheel_cancel(weft__wheel *w, weft__timer *t)
+{
+    if (!weft__timer_armed(t))
+        return;
+    weft__link_remove(&t->link);
+    w->armed--;
+    weft__link *slot = &w->slots[t->slot / WEFT__WHEEL_SLOTS][t->slot % WEFT__WHEEL_SLOTS];
+    if (weft__link_alone(slot))
+        w->filled[t->slot / WEFT__WHEEL_SLOTS] &= ~((uint64_t)1 << (t->slot % WEFT__WHEEL_SLOTS));
+}
+
+/* The grain at which the first filled slot begins, and its level; UINT64_MAX: none. */
+static uint64_t first_filled(const weft__wheel *w, unsigned *level)
+{
+    for (unsigned l = 0; l < WEFT__WHEEL_LEVELS; l++) {
+        if (!w->filled[l])
+            continue;
+        unsigned own = (unsigned)(w->now >> (6 * l)) & 63;
+        uint64_t ahead = own == 63 ? 0 : w->filled[l] & (~(uint64_t)0 << (own + 1));
+        if (!ahead)
+            continue;
+        unsigned i = (unsigned)__builtin_ctzll(ahead);
+        *level = l;
+        uint64_t base = w->now >> (6 * (l + 1)) << (6 * (l + 1));
+        return base + ((uint64_t)i << (6 * l));
+    }
+    return UINT64_MAX;
+}
+
+int64_t weft__wheel_next(const weft__wheel *w)
+{
+    if (!w->armed)
+        return WEFT_NEVER;
+    unsigned level;
+    uint64_t grain = first_filled(w, &level);
+    if (grain >= (uint64_t)INT64_MAX >> WEFT__WHEEL_GRAIN_BITS)
+        return WEFT_NEVER;
+    return (int64_t)(grain << WEFT__WHEEL_GRAIN_BITS);
+}
+
+/* Empties a slot onto w->due. */
+static void take_slot(weft__wheel *w, unsigned level, unsigned i)
+{
+    weft__link *slot = &w->slots[level][i], *due = &w->due;
+    w->filled[level] &= ~((uint64_t)1 << i);
+    if (weft__link_alone(slot))
+        return;
+    slot->next->prev = due->prev;
+    due->prev->next = slot->next;
+    slot->prev->next = due;
+    due->prev = slot->prev;
+    weft__link_init(slot);
+}
+
+/* Fires what is due and puts the rest back, nearer. A fired timer may arm or cancel any other, one still on `due` included. */
+static unsigned settle(weft__wheel *w)
+{
+    unsigned fired = 0;
+    while (!weft__link_alone(&w->due)) {
+        weft__timer *t = (weft__timer *)(void *)w->due.next;
+        weft__link_remove(&t->link);
+        if (grain_of(t->deadline_ns) > w->now) {
+            insert(w, t);
+            continue;
+        }
+        w->armed--;
+        fired++;
+        t->fire(t);
+    }
+    return fired;
+}
+
+unsigned weft__wheel_advance(weft__wheel *w, int64_t now_ns)
+{
+    uint64_t target = (uint64_t)now_ns >> WEFT__WHEEL_GRAIN_BITS;
+    unsigned fired = 0;
+    while (w->armed) {
+        unsigned level;
+        uint64_t grain = first_filled(w, &level);
+        if (grain > target)
+            break;
+        w->now = grain;
+        take_slot(w, level, (unsigned)(grain >> (6 * level)) & 63);
+        fired += settle(w);
+    }
+    if (target > w->now)
+        w->now = target;
+    return fired;
+}

@@ -1,0 +1,44 @@
+/* Timers: a hierarchical wheel. Arming and cancelling are O(1) in intrusive storage, whatever the number of timers. One worker's, only it
+ * touches it.
+ *
+ * Level 0 has slots of WEFT__WHEEL_GRAIN ns, each level above slots 64 times as long; a timer goes into the level at which its distance
+ * fits and moves down as its time comes near. It never fires early, and at most one grain late (Varghese and Lauck, "Hashed and
+ * Hierarchical Timing Wheels", 1987, scheme 7, with a bit map per level so that idle time is skipped and not stepped through). */
+#ifndef WEFT_SCHED_WHEEL_H
+#define WEFT_SCHED_WHEEL_H
+
+#include "base/list.h"
+
+#define WEFT__WHEEL_GRAIN_BITS 14
+#define WEFT__WHEEL_GRAIN ((int64_t)1 << WEFT__WHEEL_GRAIN_BITS) /* 16.4 us */
+#define WEFT__WHEEL_LEVELS 8
+#define WEFT__WHEEL_SLOTS 64
+
+typedef struct weft__timer {
+    weft__link link;      /* alone while not armed; all-zero counts as not armed too */
+    int64_t deadline_ns;
+    void (*fire)(struct weft__timer *t); /* already disarmed: it may be armed again or freed */
+    uint16_t slot;        /* level * 64 + index, while armed */
+} weft__timer;
+
+typedef struct weft__wheel {
+    uint64_t now;                          /* in grains: everything before is fired */
+    uint64_t filled[WEFT__WHEEL_LEVELS];   /* bit i: slot i of the level may hold timers */
+    weft__link slots[WEFT__WHEEL_LEVELS][WEFT__WHEEL_SLOTS];
+    weft__link due;                        /* being fired */
+    uint64_t armed;                        /* timers in the wheel */
+} weft__wheel;
+
+void weft__wheel_init(weft__wheel *w, int64_t now_ns);
+/* Arms a timer that is not armed. */
+void weft__wheel_arm(weft__wheel *w, weft__timer *t, int64_t deadline_ns);
+/* Disarms; harmless on a timer that is not armed. */
+void weft__wheel_cancel(weft__wheel *w, weft__timer *t);
+/* Fires everything due. Returns how many. */
+unsigned weft__wheel_advance(weft__wheel *w, int64_t now_ns);
+/* When advance has something to do next: a lower bound that is exact for the nearest level; WEFT_NEVER if nothing is armed. */
+int64_t weft__wheel_next(const weft__wheel *w);
+
+static inline int weft__timer_armed(const weft__timer *t) { return t->link.next && t->link.next != &t->link; }
+
+#endif

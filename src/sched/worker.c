@@ -1,0 +1,291 @@
+/* Workers: an OS thread each, running tasks in ticks. All of it is home-thread code except weft__worker_send, weft__inject and
+ * weft_task_submit.
+ *
+ * A tick: run tasks until the budget is used up or nothing is left; fire timers; look at the port, which hands over everything submitted
+ * meanwhile and reaps what completed, in one kernel entry; sleep in that same entry if there is nothing to do. The budget is a number
+ * of tasks, derived from a moving average of what a task costs, so that a tick takes about tick_ns and the clock is read once. */
+#include "sched/sched.h"
+
+#include <errno.h>
+#include <string.h>
+#include <weft/lane.h>
+
+#include "base/check.h"
+#include "env/current.h"
+
+enum {
+    OLDEST_TURN = 61, /* every so many picks the oldest movable task and the shared queue get a turn */
+    TASKS_MIN = 16,
+    TASKS_MAX = 8192,
+    COST_SHIFT = 4
+};
+
+weft__worker *weft__worker_self(void) { return weft__current(); }
+
+/* ---- queues ---- */
+
+void weft__worker_send(weft__worker *w, weft_task *t)
+{
+    if (w->owns_port) {
+        weft__port_send(w->port, t);
+        return;
+    }
+    int first = weft__inbox_push(&w->inbox, t, "worker.send");
+    if (first && weft__load_seq(&w->asleep, "worker.send")) { /* pairs with the store of asleep before the look at the inbox */
+        w->rt->env->unpark(w->rt->env->self, &w->parker);
+        if (weft__worker_self() && weft__worker_self()->rt == w->rt)
+            weft__worker_self()->stats.wakes++;
+    }
+}
+
+void weft__inject(weft_runtime *rt, weft_task *t)
+{
+    if (rt->mode == WEFT_PER_CORE) {
+        weft__worker_send(weft__place_lane(rt, NULL), t);
+        return;
+    }
+    weft__spin_lock(&rt->inject_lock);
+    weft__tasks_push(&rt->inject, t);
+    weft__store_seq(&rt->injected, rt->injected + 1, "inject.push");
+    weft__spin_unlock(&rt->inject_lock);
+    weft__notify(rt);
+}
+
+/* Moves the older half of a full deque to the shared queue: one CAS and one splice, whatever its length. */
+static void shed(weft__worker *w)
+{
+    weft_task *last;
+    unsigned n;
+    weft_task *newest = weft__deque_shed(&w->deque, &last, &n);
+    if (!newest)
+        return;
+    weft_runtime *rt = w->rt;
+    weft__spin_lock(&rt->inject_lock);
+    if (rt->inject.head)
+        *rt->inject.tail = newest;
+    else
+        rt->inject.head = newest;
+    rt->inject.tail = &last->next;
+    weft__store_seq(&rt->injected, rt->injected + n, "inject.shed");
+    weft__spin_unlock(&rt->inject_lock);
+}
+
+void weft__worker_offer(weft__worker *w, weft_task *t)
+{
+    weft_runtime *rt = w->rt;
+    if (rt->mode == WEFT_PER_CORE) {
+        weft__worker_ready(w, t);
+        return;
+    }
+    int alone = weft__deque_length(&w->deque) == 0;
+    while (!weft__deque_push(&w->deque, t))
+        shed(w);
+    /* The first task of an empty queue is not announced: this worker runs it next. */
+    if (!alone)
+        weft__notify(rt);
+}
+
+int weft_task_submit(weft_runtime *rt, weft_task *task)
+{
+    if (!rt || !task || !task->run)
+        return -EINVAL;
+    if (weft__load_acquire(&rt->done, "task.submit"))
+        return -ESHUTDOWN;
+    weft__worker *w = weft__worker_self();
+    if (w && w->rt == rt && !w->io_only)
+        weft__worker_offer(w, task);
+    else
+        weft__inject(rt, task);
+    return 0;
+}
+
+int weft__worker_busy(const weft__worker *w)
+{
+    return !weft__tasks_empty(&w->ready) || weft__deque_length((weft__deque *)&w->deque) != 0;
+}
+
+/* ---- running ---- */
+
+static weft_task *take_oldest(weft__worker *w)
+{
+    w->picks = 0;
+    weft_runtime *rt = w->rt;
+    if (weft__load_relaxed(&rt->injected, "worker.turn")) {
+        weft__spin_lock(&rt->inject_lock);
+        weft_task *t = weft__tasks_pop(&rt->inject);
+        if (t)
+            weft__store_seq(&rt->injected, rt->injected - 1, "inject.turn");
+        weft__spin_unlock(&rt->inject_lock);
+        if (t)
+            return t;
+    }
+    return weft__deque_steal(&w->deque);
+}
+
+static weft_task *next_task(weft__worker *w)
+{
+    weft_task *t = NULL;
+    if (++w->picks >= OLDEST_TURN)
+        t = take_oldest(w);
+    if (!t)
+        t = weft__tasks_pop(&w->ready);
+    return t ? t : weft__deque_pop(&w->deque);
+}
+
+static void run_tasks(weft__worker *w)
+{
+    unsigned granted = w->tick_tasks;
+    w->budget = granted;
+    while (w->budget > 0) {
+        weft_task *t = next_task(w);
+        if (!t)
+            break;
+        w->budget--;
+        weft__store_relaxed(&w->turn, w->turn + 2, "monitor.turn");
+        t->run(t);
+    }
+    unsigned ran = granted - w->budget;
+    w->stats.ticks++;
+    w->stats.tasks += ran;
+    int64_t begin = w->now_ns;
+    w->now_ns = weft__clock(w->rt);
+    if (ran < TASKS_MIN)
+        return; /* too few to learn from */
+    int64_t cost = ((w->now_ns - begin) << COST_SHIFT) / ran;
+    w->task_cost_ns += (cost - w->task_cost_ns) / 8;
+    int64_t fit = w->task_cost_ns > 0 ? (w->rt->opt.tick_ns << COST_SHIFT) / w->task_cost_ns : TASKS_MAX;
+    w->tick_tasks = fit < TASKS_MIN ? TASKS_MIN : fit > TASKS_MAX ? TASKS_MAX : (unsigned)fit;
+}
+
+static void drain_inbox(weft__worker *w)
+{
+    weft_task *t = weft__inbox_drain(&w->inbox, "worker.drain");
+    while (t) {
+        weft_task *next = t->next;
+        t->run(t);
+        t = next;
+    }
+}
+
+static int64_t sooner(int64_t a, int64_t b) { return a < b ? a : b; }
+
+void weft__worker_tick(weft__worker *w, int64_t deadline)
+{
+    run_tasks(w);
+    if (!w->owns_port)
+        drain_inbox(w);
+    if (w->wheel.armed)
+        w->stats.timers_fired += weft__wheel_advance(&w->wheel, w->now_ns);
+    if (weft__worker_busy(w) || (weft__search(w) && weft__worker_busy(w))) {
+        if (w->owns_port)
+            weft__port_enter(w->port, WEFT_NOW);
+        return;
+    }
+    weft__idle(w, sooner(deadline, weft__wheel_next(&w->wheel)));
+    w->now_ns = weft__clock(w->rt);
+    if (w->wheel.armed)
+        w->stats.timers_fired += weft__wheel_advance(&w->wheel, w->now_ns);
+}
+
+void weft__worker_loop(weft__worker *w)
+{
+    while (!weft__load_acquire(&w->rt->done, "worker.done") || weft__worker_busy(w))
+        weft__worker_tick(w, WEFT_NEVER);
+}
+
+/* ---- life ---- */
+
+static void nudged(weft_task *t)
+{
+    weft__worker *w = weft__container(t, weft__worker, nudge);
+    weft__store_seq(&w->nudged, 0, "idle.nudged");
+}
+
+/* A completion goes where its submitter lives. Home thread of the port. */
+static void deliver(void *ctx, weft_op *op)
+{
+    weft__worker *here = ctx, *there = op->origin;
+    if (!there || there == here)
+        weft__worker_ready(here, &op->task);
+    else
+        weft__worker_send(there, &op->task);
+}
+
+size_t weft__worker_bytes(const weft_runtime *rt)
+{
+    size_t page = rt->env->page_size;
+    return (sizeof(weft__worker) + page - 1) / page * page;
+}
+
+static int open_port(weft__worker *w)
+{
+    weft_runtime *rt = w->rt;
+    if (rt->mode == WEFT_SINGLE_IO && !w->io_only) {
+        w->port = rt->worker[0]->port; /* worker 0 has started before all others */
+        return 0;
+    }
+    weft__port_owner owner = {deliver, w};
+    int r = weft__port_init(&w->port_storage, rt->env, rt->driver, &rt->opt.port_config, &owner, rt->pool);
+    if (r < 0)
+        return r;
+    w->port = &w->port_storage;
+    w->owns_port = 1;
+    return 0;
+}
+
+int weft__worker_open(weft_runtime *rt, unsigned index, int host, weft__worker **out)
+{
+    weft__worker *w = rt->env->map(rt->env->self, weft__worker_bytes(rt), 0); /* by its own thread, so it lies near it */
+    if (!w)
+        return -ENOMEM;
+    w->magic = WEFT__WORKER_MAGIC;
+    w->index = index;
+    w->rt = rt;
+    w->host = host;
+    w->io_only = index < rt->first_cpu_worker;
+    w->tick_tasks = 256;
+    w->random = index * 2654435761u + 1;
+    w->nudge.run = nudged;
+    w->turn = 1;
+    weft__place_worker(w);
+    int r = rt->env->worker_enter ? rt->env->worker_enter(rt->env->self) : 0;
+    if (r < 0)
+        goto unmap;
+    w->tag = rt->env->worker_tag ? rt->env->worker_tag(rt->env->self) : 0;
+    r = open_port(w);
+    if (r < 0)
+        goto leave_env;
+    w->now_ns = weft__clock(rt);
+    weft__wheel_init(&w->wheel, w->now_ns);
+    weft__context_adopt(&w->context);
+    weft__set_current(w);
+    r = rt->hooks.worker_enter(w);
+    if (r < 0)
+        goto close_port;
+    weft__store_release(&rt->worker[index], w, "worker.birth"); /* pairs with the acquires of thieves and placers */
+    *out = w;
+    return 0;
+close_port:
+    weft__set_current(NULL);
+    if (w->owns_port)
+        weft__port_fini(w->port);
+leave_env:
+    if (rt->env->worker_leave)
+        rt->env->worker_leave(rt->env->self);
+unmap:
+    rt->env->unmap(rt->env->self, w, weft__worker_bytes(rt));
+    return r;
+}
+
+/* The record stays where others can see it until the runtime is closed: a late thief may still look at its queue. */
+void weft__worker_close(weft__worker *w)
+{
+    weft_runtime *rt = w->rt;
+    rt->hooks.worker_leave(w);
+    weft__set_current(NULL);
+    if (w->owns_port)
+        weft__port_fini(w->port);
+    if (rt->env->worker_leave)
+        rt->env->worker_leave(rt->env->self);
+    weft__context_drop(&w->context);
+}
