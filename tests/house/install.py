@@ -39,7 +39,7 @@ def main(arguments):
         run(["meson", "install", "-C", build, "--no-rebuild", "--quiet", "--destdir", str(root)])
 
         # weft.pc names the prefix it will have in the end; the staging folder is put in front of it.
-        env = dict(os.environ, PKG_CONFIG_LIBDIR=str(one(root, "weft.pc").parent), PKG_CONFIG_SYSROOT_DIR=str(root))
+        env = dict(os.environ, PKG_CONFIG_PATH=str(one(root, "weft.pc").parent), PKG_CONFIG_SYSROOT_DIR=str(root))
         for path in (source / "include" / "weft").glob("*.h"):
             if one(root, f"weft/{path.name}").read_bytes() != path.read_bytes():
                 sys.exit(f"the installed {path.name} is another one")
@@ -55,7 +55,7 @@ def main(arguments):
         libs = shlex.split(run(["pkg-config", "--libs", "weft"], env=env))
         # What weft itself needs comes from the machine, not from the staging folder, so its requirements are asked apart.
         machine = shlex.split(run(["pkg-config", "--static", "--libs", "weft"],
-                                  env=dict(os.environ, PKG_CONFIG_PATH=env["PKG_CONFIG_LIBDIR"])))
+                                  env=dict(os.environ, PKG_CONFIG_PATH=env["PKG_CONFIG_PATH"])))
         archive = str(one(root, "libweft.a"))
         private = [flag for flag in machine if flag != "-lweft" and not flag.startswith("-L")]
 
