@@ -104,6 +104,15 @@ struct weft_env {
 /* The POSIX environment (Linux, BSD, macOS). One static table, shared by all runtimes of the process. */
 WEFT_API const weft_env *weft_env_posix(void);
 
+/* Strict mode: fills *out with an environment that takes all its memory from one block of the caller's and everything else from *base,
+ * which must outlive it. map answers NULL when the block is used up. The block is cut to whole pages, its first ones hold the books; it
+ * must be private memory (static, malloc'd, mapped), it is cleared as it is handed out, and once everything is unmapped it is an
+ * ordinary piece of memory again. Finding room costs time in proportion to the block's pages / 64. 0; -EINVAL without block or base;
+ * -ENOMEM: no page would be left. */
+WEFT_API int weft_env_block(weft_env *out, const weft_env *base, void *memory, size_t size);
+/* How much of such a block is free, in bytes, and the longest run of it; -EINVAL for another environment. */
+WEFT_API int weft_env_block_free(const weft_env *env, size_t *free_bytes, size_t *longest);
+
 /* The name of the first [needed] slot that `env` leaves empty, or NULL if none; call again with the slot's name to get the next. */
 WEFT_API const char *weft_env_missing(const weft_env *env, const char *after);
 

@@ -36,6 +36,13 @@ int weft__posix_thread_start(void *self, weft_thread **out, const weft_thread_op
 void weft__posix_thread_join(void *self, weft_thread *thread);
 int weft__posix_worker_enter(void *self);
 void weft__posix_worker_leave(void *self);
+/* What worker_enter and worker_leave are made of, for an environment with memory of its own. A signal stack that is there already (a
+ * host's, a sanitizer's) is left alone: needed says 0. clear returns the memory that set was given, or NULL. */
+#define WEFT__SIGNAL_STACK_SIZE (64u << 10) /* room for AVX-512 state, a backtrace and its text */
+int weft__posix_signal_stack_needed(void);
+int weft__posix_signal_stack_set(void *p);
+void *weft__posix_signal_stack_clear(void);
+void weft__posix_unblock_interrupts(void);
 
 /* posix_interrupt.c */
 uintptr_t weft__posix_worker_tag(void *self);
@@ -48,6 +55,8 @@ size_t weft__posix_symbol(void *self, uintptr_t pc, char *buf, size_t size);
 
 /* topology.c */
 int weft__posix_topology(void *self, weft_topology *out);
+/* The same without hwloc: allocates nothing. */
+int weft__posix_topology_plain(void *self, weft_topology *out);
 int weft__posix_bind(void *self, const uint16_t *cpu, unsigned count);
 
 /* fault_posix.c: the fault_watch slots. The alternate signal stack it reports on is there from worker_enter on. */

@@ -135,45 +135,67 @@ void weft__posix_thread_join(void *self, weft_thread *t)
 
 /* ---- Alternate signal stacks: reports of overflowed stacks and interrupts run there ---- */
 
-#define SIGNAL_STACK_SIZE (64u << 10) /* room for AVX-512 state, a backtrace and its text */
-
 static _Thread_local void *signal_stack;
 
-/* A stack that is there already (a host's, a sanitizer's) is left alone. */
+int weft__posix_signal_stack_needed(void)
+{
+    stack_t there;
+
+    return sigaltstack(NULL, &there) != 0 || (there.ss_flags & SS_DISABLE);
+}
+
+int weft__posix_signal_stack_set(void *p)
+{
+    const stack_t ours = {.ss_sp = p, .ss_size = WEFT__SIGNAL_STACK_SIZE};
+
+    if (sigaltstack(&ours, NULL) != 0)
+        return -errno;
+    signal_stack = p;
+    return 0;
+}
+
+void *weft__posix_signal_stack_clear(void)
+{
+    const stack_t none = {.ss_flags = SS_DISABLE, .ss_size = WEFT__SIGNAL_STACK_SIZE};
+    void *p = signal_stack;
+
+    signal_stack = NULL;
+    return p && sigaltstack(&none, NULL) == 0 ? p : NULL;
+}
+
+void weft__posix_unblock_interrupts(void)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    if (weft__posix_interrupt_signal() != 0)
+        sigaddset(&set, weft__posix_interrupt_signal());
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
 int weft__posix_worker_enter(void *self)
 {
-    stack_t there, ours;
-    sigset_t open_signals;
+    void *p;
+    int r;
 
     (void)self;
-    sigemptyset(&open_signals);
-    if (weft__posix_interrupt_signal() != 0)
-        sigaddset(&open_signals, weft__posix_interrupt_signal());
-    pthread_sigmask(SIG_UNBLOCK, &open_signals, NULL); /* a thread of the host's may have blocked it */
-
-    if (sigaltstack(NULL, &there) == 0 && !(there.ss_flags & SS_DISABLE))
+    weft__posix_unblock_interrupts(); /* a thread of the host's may have blocked them */
+    if (!weft__posix_signal_stack_needed())
         return 0;
-    ours = (stack_t){.ss_sp = weft__posix_map(NULL, SIGNAL_STACK_SIZE, 0), .ss_size = SIGNAL_STACK_SIZE};
-    if (!ours.ss_sp)
+    p = weft__posix_map(NULL, WEFT__SIGNAL_STACK_SIZE, 0);
+    if (!p)
         return -ENOMEM;
-    if (sigaltstack(&ours, NULL) != 0) {
-        const int r = -errno;
-
-        weft__posix_unmap(NULL, ours.ss_sp, SIGNAL_STACK_SIZE);
-        return r;
-    }
-    signal_stack = ours.ss_sp;
-    return 0;
+    r = weft__posix_signal_stack_set(p);
+    if (r < 0)
+        weft__posix_unmap(NULL, p, WEFT__SIGNAL_STACK_SIZE);
+    return r;
 }
 
 void weft__posix_worker_leave(void *self)
 {
-    const stack_t none = {.ss_flags = SS_DISABLE, .ss_size = SIGNAL_STACK_SIZE};
+    void *p = weft__posix_signal_stack_clear();
 
     (void)self;
-    if (!signal_stack)
-        return;
-    if (sigaltstack(&none, NULL) == 0)
-        weft__posix_unmap(NULL, signal_stack, SIGNAL_STACK_SIZE);
-    signal_stack = NULL;
+    if (p)
+        weft__posix_unmap(NULL, p, WEFT__SIGNAL_STACK_SIZE);
 }

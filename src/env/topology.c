@@ -60,30 +60,29 @@ static int pretence(char *out, size_t size)
     return out[0] != 0;
 }
 
-static int discover(weft_topology *out)
+static int discover(weft_topology *out, int plain)
 {
     const char *asked = getenv("WEFT_TOPOLOGY");
     int r = -ENOTSUP;
 
-    if (!asked || strcmp(asked, "system") != 0)
+    if (!plain && (!asked || strcmp(asked, "system") != 0))
         r = weft__topology_hwloc(out);
     if (r < 0)
         r = weft__topology_system(out);
     return r;
 }
 
-int weft__posix_topology(void *self, weft_topology *out)
+static int describe(weft_topology *out, int plain)
 {
     char description[sizeof pretended];
     weft_topology t;
     int r;
 
-    (void)self;
     memset(&t, 0, sizeof t);
     if (pretence(description, sizeof description)) {
         r = weft__topology_synthetic(&t, description);
     } else {
-        r = discover(&t);
+        r = discover(&t, plain);
         t.quota = r < 0 ? 0 : weft__cgroup_quota("");
     }
     if (r < 0)
@@ -91,6 +90,18 @@ int weft__posix_topology(void *self, weft_topology *out)
     t.cpus = weft__topology_usable(t.count, t.quota);
     *out = t;
     return 0;
+}
+
+int weft__posix_topology(void *self, weft_topology *out)
+{
+    (void)self;
+    return describe(out, 0);
+}
+
+int weft__posix_topology_plain(void *self, weft_topology *out)
+{
+    (void)self;
+    return describe(out, 1);
 }
 
 /* Threads of a made-up machine run where the system puts them. */
