@@ -1,0 +1,415 @@
+/* From completion entry to completion. Home thread only.
+ *
+ * Entries are copied out and the kernel's queue advanced before anything runs. An op ends only with its own entry: what a cancel answers is
+ * counted and nothing more. An entry whose generation is not the op's current one is nobody's: a buffer in it goes back, the rest is dropped.
+ * A multishot that the kernel ended without a reason is armed again, and nobody hears of it. */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "port/uring.h"
+
+#define ATTEMPTS_IN_A_ROW 16 /* of one emulated multishot, so that others get their turn */
+
+struct done {
+    uint64_t data;
+    int32_t res;
+    uint32_t flags;
+};
+
+void weft__uring_end(weft__uring *u, weft_op *op, int64_t result)
+{
+    weft__uring_op *x = weft__uring_of(op);
+    x->where = WEFT__AT_NONE;
+    union weft__uring_statx *statx = op->code == WEFT_OP_STAT ? x->statx : NULL;
+    if (statx) {
+        x->statx = NULL;
+        statx->next = u->statx_free;
+        u->statx_free = statx;
+    }
+    u->delivered++;
+    weft_port_complete(u->port, op, result);
+    if (statx && u->waiting_statx.head && u->statx_free) {
+        weft_op *next = u->waiting_statx.head;
+        weft__uring_unlink(&u->waiting_statx, next);
+        weft__uring_start(u, next);
+    }
+}
+
+static void hand_over(weft__uring *u, weft_op *op, int64_t result, weft_buffer *buffer)
+{
+    u->delivered++;
+    weft_port_more(u->port, op, result, buffer);
+}
+
+/* What the kernel wrote, for memcheck. */
+static void mark_defined(const weft_op *op, int64_t n)
+{
+    if (op->code == WEFT_OP_RECV || op->code == WEFT_OP_PREAD) {
+        WEFT__DEFINED(op->io.buf, (size_t)n);
+    } else if (op->code == WEFT_OP_READV) {
+        for (uint32_t i = 0; n > 0 && i < op->vec.count; i++) {
+            const size_t part = op->vec.iov[i].iov_len < (size_t)n ? op->vec.iov[i].iov_len : (size_t)n;
+            WEFT__DEFINED(op->vec.iov[i].iov_base, part);
+            n -= (int64_t)part;
+        }
+    }
+}
+
+static void tell_peer(const weft__uring *u, weft_op *op, int handle)
+{
+    const weft__uring_op *x = weft__uring_of(op);
+    if (!op->accept.peer)
+        return;
+    WEFT__DEFINED(&x->peer, sizeof x->peer);
+    if (x->peer.len <= sizeof x->peer.addr)
+        weft__addr_from_sockaddr(op->accept.peer, x->peer.addr, x->peer.len);
+    else if (u->port->driver->address(u->port, handle, 1, op->accept.peer) < 0)
+        *op->accept.peer = (weft_addr){0};
+}
+
+static void tell_stat(weft_op *op)
+{
+    const struct statx *s = &weft__uring_of(op)->statx->result;
+    WEFT__DEFINED(s, sizeof *s);
+    *op->stat.out = (weft_stat){
+        .size = s->stx_size,
+        .mtime_ns = (int64_t)s->stx_mtime.tv_sec * WEFT_SECOND + s->stx_mtime.tv_nsec,
+        .ctime_ns = (int64_t)s->stx_ctime.tv_sec * WEFT_SECOND + s->stx_ctime.tv_nsec,
+        .inode = s->stx_ino,
+        .device = makedev(s->stx_dev_major, s->stx_dev_minor),
+        .mode = s->stx_mode,
+        .links = s->stx_nlink,
+    };
+}
+
+static int64_t poll_result(uint32_t asked, uint32_t events)
+{
+    return (int64_t)((events & (POLLIN | POLLRDHUP) ? WEFT_READABLE & asked : 0u) | (events & POLLOUT ? WEFT_WRITABLE & asked : 0u) |
+                     (events & (POLLRDHUP | POLLHUP | POLLERR) ? WEFT_HANGUP : 0u));
+}
+
+/* A result, as the op's submitter wants it. */
+static int64_t convert(const weft__uring *u, weft_op *op, int64_t res)
+{
+    switch (op->code) {
+    case WEFT_OP_ACCEPT:
+        tell_peer(u, op, (int)res);
+        return res;
+    case WEFT_OP_STAT:
+        tell_stat(op);
+        return 0;
+    case WEFT_OP_POLL:
+        return poll_result(op->poll.events, (uint32_t)res);
+    default:
+        mark_defined(op, res);
+        return res;
+    }
+}
+
+static int is_refusal(int64_t res) { return res == -EINVAL || res == -EOPNOTSUPP || res == -EPERM || res == -ENOSYS; }
+
+static int can_wait(const weft_op *op) { return op->desc && op->desc->kind != WEFT_DESC_FILE && op->desc->kind != WEFT_DESC_DIR; }
+
+/* Errors of an accept that belong to the connection that would have been next, not to the listener. */
+static int of_one_connection(int64_t res)
+{
+    static const int errors[] = {ECONNABORTED, EPROTO, ENOPROTOOPT, ENETDOWN, ENETUNREACH, ENONET, EHOSTDOWN, EHOSTUNREACH};
+    for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
+        if (res == -errors[i])
+            return 1;
+    return 0;
+}
+
+/* An error without more to come: what to do instead of telling it. 0: tell it. */
+static int instead(weft__uring *u, weft_op *op, int64_t res)
+{
+    weft__uring_op *x = weft__uring_of(op);
+    const int multi = op->flags & WEFT_OP_MULTI;
+    if (res == -EAGAIN && can_wait(op) && !x->cancel) {
+        weft__uring_wait(u, op, WEFT__STAGE_WAIT);
+        return 1;
+    }
+    if (res == -EAGAIN && !x->cancel && !x->offload) {
+        x->offload = 1;
+        weft__uring_start(u, op);
+        return 1;
+    }
+    if (res == -EINTR && op->code == WEFT_OP_CONNECT && !x->cancel) {
+        op->drv[7] = 1; /* it goes on in the kernel: the attempt asks how */
+        weft__uring_wait(u, op, WEFT__STAGE_POLL);
+        return 1;
+    }
+    if ((res == -EINTR || (op->code == WEFT_OP_ACCEPT && of_one_connection(res))) && !x->cancel) {
+        weft__uring_start(u, op);
+        return 1;
+    }
+    if (res == -ENOBUFS && multi && op->code == WEFT_OP_RECV && u->buffers.free < u->buffers.count && !x->cancel) {
+        x->where = WEFT__AT_STARVED;
+        weft__uring_push(&u->starved, op);
+        return 1;
+    }
+    if (!is_refusal(res) || u->proven & 1u << op->code || op->code == WEFT_OP_POLL)
+        return 0;
+    if (res == -EINVAL && multi && op->code == WEFT_OP_RECV) {
+        if (!u->multi_recv)
+            return 0;
+        u->multi_recv = 0; /* one at a time; its buffers are the kernel's, so this is as far as it falls back */
+        weft__uring_start(u, op);
+        return 1;
+    }
+    union weft__uring_statx *statx = op->code == WEFT_OP_STAT ? x->statx : NULL;
+    if (statx) {
+        statx->next = u->statx_free;
+        u->statx_free = statx;
+        x->statx = NULL;
+    }
+    weft_port_refuse(u->port, op, res);
+    return 1;
+}
+
+/* The kernel's op is over. */
+static void ended(weft__uring *u, weft_op *op, int64_t res)
+{
+    weft__uring_op *x = weft__uring_of(op);
+    if (res >= 0) {
+        u->proven |= 1u << op->code;
+        weft__uring_end(u, op, convert(u, op, res));
+        return;
+    }
+    if (x->cancel && (res == -EINTR || res == -EAGAIN))
+        res = -ECANCELED;
+    if (!instead(u, op, res))
+        weft__uring_end(u, op, res);
+}
+
+/* A multishot's submission is over, though nothing went wrong. */
+static void ended_early(weft__uring *u, weft_op *op)
+{
+    if (weft__uring_of(op)->cancel) {
+        weft__uring_end(u, op, -ECANCELED);
+        return;
+    }
+    u->rearmed++;
+    weft__uring_start(u, op);
+}
+
+static void on_accept(weft__uring *u, weft_op *op, const struct done *d)
+{
+    const int more = !!(d->flags & IORING_CQE_F_MORE);
+    if (d->res < 0) {
+        if (!more)
+            ended(u, op, d->res);
+        return;
+    }
+    u->proven |= 1u << op->code;
+    hand_over(u, op, d->res, NULL);
+    if (!more)
+        ended_early(u, op);
+}
+
+static void on_recv(weft__uring *u, weft_op *op, const struct done *d)
+{
+    const int more = !!(d->flags & IORING_CQE_F_MORE);
+    weft_buffer buffer = {0};
+    if (d->flags & IORING_CQE_F_BUFFER) {
+        const uint32_t bid = d->flags >> IORING_CQE_BUFFER_SHIFT;
+        weft__uring_buffer_filled(u, bid, d->res > 0 ? (uint32_t)d->res : 0, &buffer);
+        if (d->res <= 0)
+            weft__uring_buffer_return(u, bid);
+    }
+    if (d->res > 0) {
+        u->proven |= 1u << op->code;
+        hand_over(u, op, d->res, &buffer);
+        if (!more)
+            ended_early(u, op);
+    } else if (!more) {
+        ended(u, op, d->res);
+    }
+}
+
+static void on_op(weft__uring *u, weft_op *op, const struct done *d)
+{
+    weft__uring_op *x = weft__uring_of(op);
+    if (!(d->flags & IORING_CQE_F_MORE)) {
+        x->where = WEFT__AT_NONE;
+        u->in_ring--;
+        if (x->queued) {
+            x->queued = 0;
+            weft__uring_unlink(&u->cancelling, op);
+        }
+    }
+    if (x->stage == WEFT__STAGE_POLL || x->stage == WEFT__STAGE_LATER) {
+        if (d->res < 0 && d->res != -ETIME)
+            weft__uring_end(u, op, d->res);
+        else
+            weft__uring_attempt(u, op);
+    } else if (x->stage == WEFT__STAGE_WAIT) {
+        if (d->res < 0 || x->cancel)
+            weft__uring_end(u, op, d->res < 0 ? d->res : -ECANCELED);
+        else
+            weft__uring_start(u, op);
+    } else if (!(op->flags & WEFT_OP_MULTI)) {
+        ended(u, op, d->res);
+    } else if (op->code == WEFT_OP_ACCEPT) {
+        on_accept(u, op, d);
+    } else {
+        on_recv(u, op, d);
+    }
+}
+
+static void on_wake(weft__uring *u, const struct done *d)
+{
+    u->woken = 1;
+    if (d->flags & IORING_CQE_F_MORE)
+        return;
+    u->wake_armed = 0;
+    if (d->res == -EINVAL)
+        u->wake_multi = 0;
+    /* Armed again with the count at zero, so that it does not end at once. A write in between is seen by the new poll. */
+    uint64_t count;
+    if (!u->closing && read(u->wake_fd, &count, sizeof count) > 0)
+        u->port->calls++;
+}
+
+static void dispatch(weft__uring *u, const struct done *d)
+{
+    switch ((enum weft__uring_tag)(d->data & WEFT__TAG_MASK)) {
+    case WEFT__TAG_CANCEL:
+        u->cancels[d->res == -ENOENT ? 1 : d->res == -EALREADY ? 2 : 0]++;
+        return;
+    case WEFT__TAG_WAKE:
+        on_wake(u, d);
+        return;
+    case WEFT__TAG_OP:
+        break;
+    default:
+        u->stray++;
+        return;
+    }
+    weft_op *op = (weft_op *)(uintptr_t)(d->data & (UINT64_MAX >> 16));
+    if (op && op->tag == d->data >> 48 && op->port == u->port && weft__uring_of(op)->where == WEFT__AT_RING) {
+        on_op(u, op, d);
+        return;
+    }
+    u->stray++;
+    const uint32_t bid = d->flags >> IORING_CQE_BUFFER_SHIFT;
+    if (d->flags & IORING_CQE_F_BUFFER && u->buffers.ring && bid < u->buffers.count && !u->buffers.lent[bid] && u->buffers.free) {
+        weft_buffer unused;
+        weft__uring_buffer_filled(u, bid, 0, &unused);
+        weft__uring_buffer_return(u, bid);
+    }
+}
+
+unsigned weft__uring_reap(weft__uring *u)
+{
+    struct done batch[WEFT__URING_BATCH];
+    uint32_t left = weft__uring_completions(u), taken = 0;
+    while (left) {
+        /* An entry makes two results at most: as long as the owner has room for twice as many, all of the batch can be acted on. */
+        const unsigned room = weft_port_room(u->port);
+        if (!room)
+            break;
+        uint32_t n = left < WEFT__URING_BATCH ? left : WEFT__URING_BATCH;
+        if (room < 2 * n)
+            n = room / 2 ? room / 2 : 1;
+        for (uint32_t i = 0; i < n; i++) {
+            const struct io_uring_cqe *cqe = &u->cqes[(u->cq_head + i) & u->cq_mask];
+            batch[i] = (struct done){cqe->user_data, cqe->res, cqe->flags};
+        }
+        u->cq_head += n;
+        /* The kernel's acquire of the head lets it overwrite what was copied. */
+        weft__store_release(u->cq_head_shared, u->cq_head, "uring.cq_head");
+        for (uint32_t i = 0; i < n; i++)
+            dispatch(u, &batch[i]);
+        left -= n;
+        taken += n;
+    }
+    return taken;
+}
+
+void weft__uring_run_calls(weft__uring *u)
+{
+    const weft_op *last = u->calls.tail;
+    for (weft_op *op = u->calls.head; op; op = u->calls.head) {
+        const int at_end = op == last;
+        weft__uring_unlink(&u->calls, op);
+        WEFT_ASSERT(op->code == WEFT_OP_SHUTDOWN);
+        u->port->calls++;
+        weft__uring_end(u, op, u->port->driver->shutdown(u->port, op->desc->handle, op->shutdown.how));
+        if (at_end)
+            return;
+    }
+}
+
+/* One receive of an emulated multishot; -EAGAIN: has to wait, 1: goes on, else over. */
+static int64_t receive_one(weft__uring *u, weft_op *op, weft_buffer *buffer)
+{
+    uint32_t bid;
+    if (weft__uring_buffer_take(u, &bid) < 0)
+        return -ENOBUFS;
+    weft__uring_buffer_filled(u, bid, u->buffers.size, buffer);
+    const ssize_t n = recv((int)op->desc->handle, buffer->data, buffer->len, MSG_DONTWAIT);
+    const int error = errno;
+    u->port->calls++;
+    if (n > 0) {
+        buffer->len = (uint32_t)n;
+        return n;
+    }
+    weft__uring_buffer_return(u, bid);
+    return n ? -error : 0;
+}
+
+static void attempt_multi(weft__uring *u, weft_op *op)
+{
+    weft__uring_op *x = weft__uring_of(op);
+    int64_t r = -EAGAIN;
+    for (int i = 0; i < ATTEMPTS_IN_A_ROW && weft_port_room(u->port) && !x->cancel; i++) {
+        weft_buffer buffer = {0};
+        if (op->code == WEFT_OP_ACCEPT) {
+            u->port->calls++;
+            r = weft__accept_once(op->desc->handle, NULL);
+        } else {
+            const uint32_t releases = u->buffers.releases;
+            r = receive_one(u, op, &buffer);
+            if (r == -EAGAIN || r == -EINTR)
+                u->buffers.releases = releases; /* only tried: nobody gave one back */
+        }
+        if (r < 0 || (r == 0 && op->code == WEFT_OP_RECV))
+            break;
+        hand_over(u, op, r, buffer.data ? &buffer : NULL);
+        r = -EAGAIN;
+    }
+    if (x->cancel) {
+        weft__uring_end(u, op, -ECANCELED);
+    } else if (r == -EAGAIN || r == -EINTR) {
+        weft__uring_wait(u, op, WEFT__STAGE_POLL);
+    } else if (r == -ENOBUFS && op->code == WEFT_OP_RECV && u->buffers.free < u->buffers.count) {
+        x->releases = u->buffers.releases;
+        x->where = WEFT__AT_STARVED;
+        weft__uring_push(&u->starved, op);
+    } else {
+        weft__uring_end(u, op, r);
+    }
+}
+
+void weft__uring_attempt(weft__uring *u, weft_op *op)
+{
+    if (op->flags & WEFT_OP_MULTI) {
+        if (op->code == WEFT_OP_RECV && u->buffers.ring)
+            weft__uring_end(u, op, -ENOTSUP); /* the buffers are the kernel's: see instead() */
+        else
+            attempt_multi(u, op);
+        return;
+    }
+    u->port->calls++;
+    const int64_t r = weft__op_attempt(op);
+    if (r != -EAGAIN)
+        weft__uring_end(u, op, r);
+    else if (weft__uring_of(op)->cancel)
+        weft__uring_end(u, op, -ECANCELED);
+    else
+        weft__uring_wait(u, op, op->drv[7] == WEFT__ATTEMPT_LATER ? WEFT__STAGE_LATER : WEFT__STAGE_POLL);
+}
