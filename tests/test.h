@@ -1,5 +1,5 @@
-/* What a test program needs; Meson is the runner. A failed check says what and where, and ends the program with status 1.
- * Checks may be used from any thread or fiber. */
+/* What a test program needs; Meson is the runner. A failed check says what and where, and ends the program with
+ * status 1. Checks may be used from any thread or fiber. */
 #ifndef WEFT_TESTS_TEST_H
 #define WEFT_TESTS_TEST_H
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""What the public headers declare and what the shared library exports are the same: nothing promised is missing, nothing
-private leaks.
+"""What the public headers declare and what the shared library exports are the same: nothing promised is missing,
+nothing private leaks.
 
     exports.py NM LIBRARY INCLUDE_DIR
 """

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A layer calls down, never up and never sideways (design, section 2), and its includes are the proof: each file of
-src/<layer> includes its own layer and lower ones; layers above the ports include no system header but freestanding ones,
-<errno.h> and <string.h>; programs and examples include public headers only.
+src/<layer> includes its own layer and lower ones; layers above the ports include no system header but freestanding
+ones, <errno.h> and <string.h>; programs and examples include public headers only.
 
     includes.py SOURCE_ROOT       check the tree
     includes.py --self-test       a tree with one of each mistake is caught
@@ -125,7 +125,8 @@ def main(arguments):
     if arguments == ["--self-test"]:
         return 1 if self_test() else 0
     complaints = check(pathlib.Path(arguments[0]))
-    print("\n".join(complaints))
+    for complaint in complaints:
+        print(complaint)
     return 1 if complaints else 0
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""What is installed works for a program that knows nothing but pkg-config: it compiles, links with the shared and with the
-static library, and runs; and each public header and program is where it should be.
+"""What is installed works for a program that knows nothing but pkg-config: it compiles, links with the shared and with
+the static library, and runs; and each public header and program is where it should be.
 
     install.py SOURCE_DIR BUILD_DIR VERSION PROGRAMS CC...      PROGRAMS: names of installed programs, by commas, or -
 """
@@ -53,7 +53,7 @@ def main(arguments):
         outside = str(source / "tests" / "house" / "outside.c")
         flags = shlex.split(run(["pkg-config", "--cflags", "weft"], env=env))
         libs = shlex.split(run(["pkg-config", "--libs", "weft"], env=env))
-        # What weft itself needs comes from the machine, not from the staging folder, so its requirements are asked apart.
+        # What weft itself needs comes from the machine, not from the staging folder: it is asked for apart.
         machine = shlex.split(run(["pkg-config", "--static", "--libs", "weft"],
                                   env=dict(os.environ, PKG_CONFIG_PATH=env["PKG_CONFIG_PATH"])))
         archive = str(one(root, "libweft.a"))

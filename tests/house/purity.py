@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""The layers above the ports reach the outside world through their tables only: their objects reference no symbol of the
-operating system (design, section 2). Also, every symbol a layer defines for others begins with weft_.
+"""The layers above the ports reach the outside world through their tables only: their objects reference no symbol of
+the operating system (design, section 2). Also, every symbol a layer defines for others begins with weft_.
 
     purity.py NM LIBRARY...       LIBRARY is [pure:|open:]path.a; open libraries are checked for what they define only
     purity.py --self-test NM CC   a library that calls the system, and one that defines a bare name, are both caught
@@ -15,14 +15,14 @@ import tempfile
 OURS = re.compile(r"weft_")
 
 # What <string.h> offers without an operating system: compilers emit calls to some of these by themselves.
-STRING = {"memcpy", "memmove", "memset", "memcmp", "memchr", "memrchr", "memccpy", "mempcpy", "strlen", "strnlen", "strcmp",
-          "strncmp", "strchr", "strchrnul", "strrchr", "strstr", "strspn", "strcspn", "strpbrk", "strcpy", "strncpy",
-          "stpcpy", "strcat", "strncat", "bcmp"}
+STRING = {"memcpy", "memmove", "memset", "memcmp", "memchr", "memrchr", "memccpy", "mempcpy", "strlen", "strnlen",
+          "strcmp", "strncmp", "strchr", "strchrnul", "strrchr", "strstr", "strspn", "strcspn", "strpbrk", "strcpy",
+          "strncpy", "stpcpy", "strcat", "strncat", "bcmp"}
 
 COMPILER = re.compile(
-    r"""_GLOBAL_OFFSET_TABLE_ | __stack_chk_(fail|guard) | _?__(asan|ubsan|tsan|lsan|msan|sanitizer)_\w+ | __gcov_\w+
-      | __\w*[sdtx][ifc](\d)? | __(add|sub|mul|neg|ash[lr]|lshr|udiv|div|umod|mod|cmp|ucmp|clz|ctz|ffs|popcount|parity)\w+[0-9]
-      | __aarch64_(cas|swp|ldadd|ldclr|ldeor|ldset)\d+_\w+ | __(mem|str|stp)\w+_chk | __dso_handle | AnnotateHappens\w+""",
+    r"""_GLOBAL_OFFSET_TABLE_ | __stack_chk_(fail|guard) | _?__(asan|ubsan|tsan|lsan|msan|sanitizer)_\w+ | __gcov_\w+ | __odr_asan[\w.]*
+      | __(add|sub|mul|neg|ash[lr]|lshr|u?div|u?mod|u?divmod|u?cmp|clz|ctz|ffs|popcount|parity|fix|float)\w*[sdtx][ifc]\d?
+      | __aarch64_(cas|swp|ldadd|ldclr|ldeor|ldset)\d+_\w+ | __(mem|str|stp)\w+_chk | __dso_handle""",
     re.VERBOSE)
 
 
@@ -90,7 +90,8 @@ def main(arguments):
     for argument in arguments[1:]:
         kind, _, library = argument.partition(":")
         complaints += check(arguments[0], library, kind == "pure")
-    print("\n".join(complaints))
+    for complaint in complaints:
+        print(complaint)
     return 1 if complaints else 0
 
 
