@@ -136,6 +136,7 @@ struct weft_op {
     void (*after)(weft_task *task); /* task.run, while the task carries the op through an inbox */
     weft_task cancel_task;          /* a stand-alone port's cancel request */
     uint32_t cancel_state;          /* of it (atomic) */
+    uint64_t done_key;              /* what a stand-alone port's completion carries: the descriptor may be gone by then */
     int32_t early;                  /* an error found at acceptance, told when the op's turn comes */
     uint8_t accepted;               /* the home port has it */
     uint8_t pinned;                 /* 1: desc, 2: desc2 counts it */

@@ -1,4 +1,4 @@
-/* The port's inside, shared by its core (core.c), its drivers, the stand-alone form and the scheduler above.
+/* The port's inside, shared by its core (port.c, desc.c, chain.c, inbox.c), its drivers, the stand-alone form and the scheduler above.
  *
  * The core owns an op's life: routing to driver or blocking pool, the in-flight lists, descriptors and their close, the inbox by which
  * other threads reach the port. Everything not marked "any thread" runs on the home thread. */
@@ -14,7 +14,12 @@ typedef struct weft__port_owner {
     /* An op ended (state DONE, result set): arrange for op->task to run where op->origin lives. Home thread. */
     void (*deliver)(void *ctx, weft_op *op);
     void *ctx;
+    /* An intermediate result of a MULTI op; NULL: it goes to op->more. Home thread. */
+    void (*more)(void *ctx, weft_op *op, int64_t result, weft_buffer *buffer);
 } weft__port_owner;
+
+/* Whether the home thread waits: the word `sleeping`. A wake that finds nobody asleep leaves WOKEN, and the next wait does not wait. */
+enum { WEFT__PORT_AWAKE = 0, WEFT__PORT_SLEEPING = 1, WEFT__PORT_WOKEN = 2 };
 
 struct weft_port {
     uint32_t magic;
@@ -27,13 +32,21 @@ struct weft_port {
 
     /* Home thread's. */
     uint32_t flying;      /* ops accepted and not terminal */
-    uint64_t entered;     /* kernel entries, for statistics and tests */
+    uint64_t entered;     /* kernel entries that submit or wait, for statistics and tests; the driver's */
+    uint64_t calls;       /* other system calls that the driver made for ops; the driver's */
     uint64_t completed;
     uint8_t refused[WEFT_OP_COUNT]; /* paths found unusable at run time, by opcode (bit = enum weft_path) */
+    uint32_t room;        /* results the owner still takes in this enter */
+    uint32_t lent;        /* provided buffers that have not come back */
+    weft_op *starting;    /* the op weft__port_start is busy with: if it ends now, deliver is not called */
+    weft_op *turn_head, *turn_tail; /* ops of chains whose turn has come, by wait_next */
+    uint8_t turning;      /* they are being started */
+    const void *home;     /* weft__thread_tag of the home thread (atomic) */
 
     /* Any thread's. */
     void *inbox;          /* weft_task list of requests, newest first (atomic) */
-    uint32_t sleeping;    /* 1 while the home thread waits in enter: senders then call driver->wake (atomic) */
+    uint32_t sleeping;    /* WEFT__PORT_*: senders call driver->wake only when it says SLEEPING (atomic) */
+    uint32_t guests;      /* pool threads that are just telling of a job's end: fini waits for them (atomic) */
 
     void *standalone;     /* the stand-alone form's part, or NULL */
 };
@@ -64,6 +77,9 @@ void weft__port_cancel_remote(weft_port *port, weft__cancel_request *req);
 void weft__port_enter(weft_port *port, int64_t deadline_ns);
 /* Anything to do without waiting? (inbox, completions visible in memory, submissions to flush) */
 int weft__port_pending(weft_port *port);
+/* The home thread is about to wait elsewhere, on driver->pollable: senders will wake it there. 0: it may wait; 1: there is something to do.
+ * The next enter ends this. */
+int weft__port_doze(weft_port *port);
 /* Ends the home thread's wait, without a system call unless it sleeps. Any thread. */
 void weft__port_wake(weft_port *port);
 
@@ -73,6 +89,41 @@ int weft__desc_adopt(weft_desc *d, weft_port *port);
 /* One handle less, on the home thread (or, before it has a home, on the owner's thread with `port` the one to close through): cancels
  * its ops when it was the last, closes when the last op is terminal, then calls d->closed. */
 void weft__desc_close(weft_port *port, weft_desc *d);
+/* Keeps a descriptor from going away while a driver goes through its queues; drop may close it. Home thread. */
+void weft__desc_hold(weft_desc *d);
+void weft__desc_drop(weft_port *port, weft_desc *d);
+
+/* Something that tells the calling thread from all others, for as long as it lives. */
+const void *weft__thread_tag(void);
+
+/* ---- between the core's files ---- */
+/* An op before it is handed to its home port, on the submitter's thread: resets what the port keeps in it. */
+void weft__op_prepare(weft_port *port, weft_op *op);
+/* Takes an op and its chain into the port's books, then starts the first. */
+void weft__port_accept(weft_port *port, weft_op *op);
+/* Hands an accepted op to the path it is to take. */
+void weft__port_launch(weft_port *port, weft_op *op);
+/* Where an op goes that the ring refused, whatever its descriptor. */
+enum weft_path weft__fallback_path(enum weft_opcode code);
+/* The end of an op: bookkeeping, delivery, what follows in its chain. */
+void weft__port_finish(weft_port *port, weft_op *op, int64_t result);
+/* Whether what follows `op` may start after this result. */
+int weft__chain_goes_on(const weft_op *op, int64_t result);
+/* Ends every op of the chain from `op` on with -ECANCELED. */
+void weft__chain_drop(weft_port *port, weft_op *op);
+/* Starts an op of a chain, after the ones that are due already: chains of any length, no recursion. */
+void weft__chain_turn(weft_port *port, weft_op *op);
+/* Adds an op to what its descriptors count and cancel; an error if one is closed or lives elsewhere. And the reverse, in two steps: the
+ * descriptors may be gone after the second. */
+int weft__desc_pin(weft_port *port, weft_op *op);
+void weft__desc_unlist(weft_op *op);
+void weft__desc_unpin(weft_port *port, weft_desc *d, weft_desc *d2);
+/* A cancelled op goes behind those that are not. */
+void weft__desc_cancelled(weft_op *op);
+/* The CLOSE op. */
+void weft__desc_close_op(weft_port *port, weft_op *op);
+/* Runs what others sent; how many requests. */
+unsigned weft__inbox_run(weft_port *port);
 
 /* ---- blocking pool ---- */
 typedef struct weft__pool_options {
@@ -86,11 +137,33 @@ void weft__pool_close(weft__pool *pool);
 void weft__pool_submit(weft__pool *pool, weft_op *op);
 /* Takes back one not yet started: 1 taken back, 0 it runs or is over. */
 int weft__pool_revoke(weft__pool *pool, weft_op *op);
+/* A pool op's end, on its home thread: called by the pool's request in the inbox. */
+void weft__port_pool_done(weft_port *port, weft_op *op);
 /* Runs the op's system calls, blocking, on the calling thread; returns the result. */
 int64_t weft__op_run_blocking(weft_op *op);
 
 /* ---- POSIX calls shared by the readiness and ring drivers (calls_posix.c) ---- */
-/* One non-blocking attempt at a socket op: a result, or -EAGAIN when it has to wait. */
+/* One non-blocking attempt at a socket op: a result, or -EAGAIN when it has to wait. Keeps its progress (a connect under way) in drv[7]: the
+ * driver zeroes that before the first attempt. Not for MULTI ops. */
 int64_t weft__op_attempt(weft_op *op);
+/* In drv[7] after -EAGAIN: no readiness will tell when to try again (a Unix listener's queue is full), time has to. */
+#define WEFT__ATTEMPT_LATER 2u
+/* One accept: a handle, or -EAGAIN, or why not. Errors that belong to one connection are skipped. */
+int64_t weft__accept_once(weft_handle listener, weft_addr *peer);
+/* One receive: a count, 0 at the end, or -EAGAIN, or why not. */
+int64_t weft__recv_once(const weft_desc *d, void *buf, size_t len, uint32_t flags);
+/* The driver table's calls that never wait, for POSIX sockets; `port` is not looked at. */
+int weft__posix_socket(weft_port *port, weft_handle *out, const weft_addr *like);
+int weft__posix_listen(weft_port *port, weft_handle *out, const weft_addr *addr, const weft_listen_flags *flags);
+int weft__posix_address(weft_port *port, weft_handle h, int peer, weft_addr *out);
+int weft__posix_setopt(weft_port *port, weft_handle h, enum weft_sockopt opt, int value);
+int weft__posix_getopt(weft_port *port, weft_handle h, enum weft_sockopt opt, int *value);
+int weft__posix_shutdown(weft_port *port, weft_handle h, int how);
+int weft__posix_close_handle(weft_port *port, weft_handle h);
+/* Addresses as the system has them; `ss` holds at least sizeof (struct sockaddr_storage). to_sockaddr: 0 or -EINVAL, -EAFNOSUPPORT. */
+int weft__addr_to_sockaddr(const weft_addr *addr, void *ss, unsigned *len);
+void weft__addr_from_sockaddr(weft_addr *addr, const void *ss, unsigned len);
+/* Flags of OPEN as the system has them. */
+int weft__open_flags(unsigned flags);
 
 #endif

@@ -1,0 +1,199 @@
+/* Descriptors: who counts them, what their close cancels, and when the kernel's close comes (DESIGN rule 6): with the last handle and the
+ * last terminal completion, whichever is later. Home thread.
+ *
+ * Invariants: `ops` holds the ops in flight, those asked to end behind those that were not; prev of the first is the last. `flying` counts
+ * them, ops that use the descriptor second, and holds. */
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "port/port.h"
+
+void weft__desc_init(weft_desc *d, weft_handle h, enum weft_desc_kind kind)
+{
+    memset(d, 0, sizeof *d);
+    d->handle = h;
+    d->handles = 1;
+    d->kind = (uint8_t)kind;
+}
+
+int weft__desc_adopt(weft_desc *d, weft_port *port)
+{
+    if (!d->port)
+        d->port = port;
+    return d->port == port ? 0 : -EXDEV;
+}
+
+/* The two lists differ only in the links they use. */
+static weft_op **next_of(weft_op *op, int second) { return second ? &op->desc2_next : &op->desc_next; }
+static weft_op **prev_of(weft_op *op, int second) { return second ? &op->desc2_prev : &op->desc_prev; }
+
+static void append(weft_op **head, weft_op *op, int second)
+{
+    *next_of(op, second) = NULL;
+    if (*head) {
+        weft_op *last = *prev_of(*head, second);
+        *next_of(last, second) = op;
+        *prev_of(op, second) = last;
+        *prev_of(*head, second) = op;
+    } else {
+        *head = op;
+        *prev_of(op, second) = op;
+    }
+}
+
+static void prepend(weft_op **head, weft_op *op, int second)
+{
+    weft_op *first = *head;
+    if (!first) {
+        append(head, op, second);
+        return;
+    }
+    *prev_of(op, second) = *prev_of(first, second);
+    *next_of(op, second) = first;
+    *prev_of(first, second) = op;
+    *head = op;
+}
+
+static void take_out(weft_op **head, weft_op *op, int second)
+{
+    weft_op *next = *next_of(op, second), *prev = *prev_of(op, second);
+    if (*head == op)
+        *head = next;
+    else
+        *next_of(prev, second) = next;
+    if (next)
+        *prev_of(next, second) = prev;
+    else if (*head)
+        *prev_of(*head, second) = prev;
+}
+
+static int usable(weft_desc *d, weft_port *port)
+{
+    if (d->closing || d->handles == 0 || d->handle == WEFT_NOHANDLE)
+        return -EBADF;
+    return weft__desc_adopt(d, port);
+}
+
+int weft__desc_pin(weft_port *port, weft_op *op)
+{
+    int r = op->desc ? usable(op->desc, port) : 0;
+    if (r == 0 && op->desc2)
+        r = usable(op->desc2, port);
+    if (r < 0)
+        return r;
+    if (op->desc) {
+        op->desc->flying++;
+        prepend(&op->desc->ops, op, 0);
+        op->pinned |= 1;
+    }
+    if (op->desc2) {
+        op->desc2->flying++;
+        prepend(&op->desc2->ops2, op, 1);
+        op->pinned |= 2;
+    }
+    return 0;
+}
+
+void weft__desc_unlist(weft_op *op)
+{
+    if (op->pinned & 1)
+        take_out(&op->desc->ops, op, 0);
+    if (op->pinned & 2)
+        take_out(&op->desc2->ops2, op, 1);
+    op->pinned = 0;
+}
+
+void weft__desc_cancelled(weft_op *op)
+{
+    if (op->pinned & 1) {
+        take_out(&op->desc->ops, op, 0);
+        append(&op->desc->ops, op, 0);
+    }
+    if (op->pinned & 2) {
+        take_out(&op->desc2->ops2, op, 1);
+        append(&op->desc2->ops2, op, 1);
+    }
+}
+
+/* The end of a descriptor: the kernel's close, then whoever waits for it. The record may be reused by `closed`. */
+static void end(weft_port *port, weft_desc *d)
+{
+    if (d->registered && port->driver->forget)
+        port->driver->forget(port, d);
+    d->registered = 0;
+    int r = 0;
+    if (d->handle != WEFT_NOHANDLE && port->driver->close_handle)
+        r = port->driver->close_handle(port, d->handle);
+    d->handle = WEFT_NOHANDLE;
+    weft_op *waiting = d->closers;
+    d->closers = NULL;
+    if (d->closed)
+        d->closed(d, r);
+    while (waiting) {
+        weft_op *op = waiting;
+        waiting = op->wait_next;
+        weft__port_finish(port, op, r);
+    }
+}
+
+void weft__desc_hold(weft_desc *d) { d->flying++; }
+
+void weft__desc_drop(weft_port *port, weft_desc *d)
+{
+    WEFT_ASSERT(d->flying > 0);
+    if (--d->flying == 0 && d->closing)
+        end(port, d);
+}
+
+void weft__desc_unpin(weft_port *port, weft_desc *d, weft_desc *d2)
+{
+    if (d)
+        weft__desc_drop(port, d);
+    if (d2)
+        weft__desc_drop(port, d2);
+}
+
+/* Each cancel may end any number of ops, so the lists are read anew each time; cancelled ones go to the back, so it ends. */
+static void cancel_all(weft_port *port, weft_desc *d)
+{
+    while (d->ops && !d->ops->cancelling)
+        weft__port_cancel(port, d->ops);
+    while (d->ops2 && !d->ops2->cancelling)
+        weft__port_cancel(port, d->ops2);
+}
+
+void weft__desc_close(weft_port *port, weft_desc *d)
+{
+    WEFT_ASSERT(d->handles > 0);
+    if (d->port)
+        port = d->port;
+    if (--d->handles)
+        return;
+    weft__desc_hold(d);
+    d->closing = 1;
+    cancel_all(port, d);
+    weft__desc_drop(port, d);
+}
+
+void weft__desc_close_op(weft_port *port, weft_op *op)
+{
+    weft_desc *d = op->desc;
+    if (d->handles == 0) {
+        weft__port_finish(port, op, -EBADF);
+        return;
+    }
+    if (d->port && d->port != port) {
+        weft__port_finish(port, op, -EXDEV);
+        return;
+    }
+    if (d->handles > 1) {
+        d->handles--;
+        weft__port_finish(port, op, 0);
+        return;
+    }
+    op->wait_next = d->closers;
+    d->closers = op;
+    weft__desc_close(port, d);
+}

@@ -1,0 +1,58 @@
+/* Which driver a port gets: by name, by WEFT_PORT, or the best that works here. Also the check of a table for empty slots. Any thread. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/atomic.h"
+#include "port/port.h"
+
+#ifndef WEFT_PORT_URING
+const weft_port_driver *weft_driver_uring(void) { return NULL; }
+#endif
+
+const char *weft_driver_missing(const weft_port_driver *d, const char *after)
+{
+    const struct {
+        const char *name;
+        int filled;
+    } needed[] = {
+        {"name", d->name != NULL},     {"open", d->open != NULL},     {"close", d->close != NULL}, {"submit", d->submit != NULL},
+        {"cancel", d->cancel != NULL}, {"enter", d->enter != NULL},   {"wake", d->wake != NULL},   {"path", d->path != NULL},
+    };
+    int from = after == NULL;
+    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++) {
+        if (from && !needed[i].filled)
+            return needed[i].name;
+        if (after && strcmp(after, needed[i].name) == 0)
+            from = 1;
+    }
+    return NULL;
+}
+
+/* Whether a port of this driver opens in this process: a kernel may lack the calls, or a sandbox refuse them. */
+static int works(const weft_port_driver *driver)
+{
+    static uint32_t known; /* 0 not tried, 1 works, 2 does not; two threads that try at once find the same */
+    uint32_t k = weft__load_relaxed(&known, "driver_known");
+    if (k)
+        return k == 1;
+    weft_port *probe = &(weft_port){.driver = driver, .env = weft_env_posix(), .config = {.entries = 4, .buffer_count = 1}};
+    k = driver->open(probe, &probe->config) == 0 ? 1 : 2;
+    if (k == 1)
+        driver->close(probe);
+    weft__store_relaxed(&known, k, "driver_known");
+    return k == 1;
+}
+
+const weft_port_driver *weft_driver_named(const char *name)
+{
+    const weft_port_driver *uring = weft_driver_uring();
+    if (!name || strcmp(name, "auto") == 0) {
+        const char *asked = getenv("WEFT_PORT");
+        if (asked && *asked && strcmp(asked, "auto") != 0)
+            return weft_driver_named(asked);
+        return uring && works(uring) ? uring : weft_driver_epoll();
+    }
+    if (strcmp(name, "uring") == 0)
+        return uring;
+    return strcmp(name, "epoll") == 0 ? weft_driver_epoll() : NULL;
+}

@@ -1,0 +1,62 @@
+/* The inside of the epoll driver. Everything belongs to the port's home thread but `wake_fd`, which anybody may write to. */
+#ifndef WEFT_PORT_EPOLL_H
+#define WEFT_PORT_EPOLL_H
+
+#include <sys/epoll.h>
+
+#include "base/list.h"
+#include "port/buffers.h"
+#include "port/port.h"
+
+#ifdef WEFT_HOSTILE
+enum { WEFT__EPOLL_BATCH = 2, WEFT__EPOLL_BURST = 1 };
+#else
+/* Events taken in one kernel entry, and how many results a multishot op may take before others have their turn. */
+enum { WEFT__EPOLL_BATCH = 256, WEFT__EPOLL_BURST = 16 };
+#endif
+
+typedef struct weft__epoll {
+    weft_port *port;
+    int epoll_fd, wake_fd;
+    size_t bytes;           /* of this record, when it was mapped */
+    uint8_t mapped;
+    uint8_t no_pwait2;      /* the kernel has only milliseconds */
+    uint8_t watched;        /* epoll_fd is polled by a foreign loop: edges must be fetched, or it would stay readable */
+    uint32_t waiting;       /* ops in queues: with none, there is nothing to ask the kernel for */
+    /* Ops that could go on at once but gave way to others; ops that wait for a provided buffer; ops for which only time can tell (a Unix
+     * listener whose queue is full). All by weft__epoll_op.list. */
+    weft__link ready, starved, later;
+    weft__link mark;        /* the end of this tick's part of `ready` */
+    weft__buffers buffers;
+    struct epoll_event events[WEFT__EPOLL_BATCH];
+    int event_next, event_count; /* what is left of the last batch */
+} weft__epoll;
+
+/* Lies over weft_op.drv; the last word is weft__op_attempt's. */
+typedef struct weft__epoll_op {
+    weft__link list;  /* ready, starved or later */
+    weft_op *prev;    /* in its descriptor's queue; next is op->wait_next */
+    uint8_t queue;    /* enum weft__epoll_queue */
+    uint8_t listed;   /* on one of the lists */
+    uint8_t busy;     /* inside `more`: who cancels only says so */
+} __attribute__((may_alias)) weft__epoll_op;
+
+_Static_assert(sizeof(weft__epoll_op) <= 7 * sizeof(uint64_t), "the record fits into weft_op.drv");
+
+enum weft__epoll_queue { WEFT__QUEUE_NONE, WEFT__QUEUE_READ, WEFT__QUEUE_WRITE, WEFT__QUEUE_POLL };
+
+static inline weft__epoll_op *weft__epoll_of(weft_op *op) { return (weft__epoll_op *)(void *)op->drv; }
+
+void weft__epoll_submit(weft_port *port, weft_op *op);
+void weft__epoll_cancel(weft_port *port, weft_op *op);
+/* A descriptor has news (EPOLL*). */
+void weft__epoll_event(weft__epoll *s, weft_desc *d, uint32_t events);
+/* Goes on with the ops on the ready list, once each. */
+void weft__epoll_run_ready(weft__epoll *s);
+/* Makes every op on the later list try again in the next run_ready. */
+void weft__epoll_retry_later(weft__epoll *s);
+/* Lets ops that wait for a buffer go on, as many as there are free ones; and whether that would let any. */
+void weft__epoll_feed(weft__epoll *s);
+int weft__epoll_can_feed(const weft__epoll *s);
+
+#endif
