@@ -17,7 +17,7 @@ enum weft__kind {
 #define WEFT__NS_KIND(ns) ((ns) & ((1u << WEFT__KIND_BITS) - 1))
 
 /* Flags in a fiber's or lane's word, set by any thread. */
-enum { WEFT__SIG_PENDING = 1, WEFT__SIG_UNPARK = 2, WEFT__SIG_CANCEL = 4, WEFT__SIG_KILL = 8, WEFT__SIG_BORN = 16 };
+enum { WEFT__SIG_PENDING = 1, WEFT__SIG_UNPARK = 2, WEFT__SIG_CANCEL = 4, WEFT__SIG_KILL = 8, WEFT__SIG_BORN = 16, WEFT__SIG_GONE = 32 };
 
 typedef struct weft__fiber weft__fiber;
 typedef struct weft__await weft__await;
@@ -41,6 +41,7 @@ typedef struct weft__crew_hooks {
 } weft__crew_hooks;
 
 enum weft__wait { WEFT__WAIT_NONE, WEFT__WAIT_OP, WEFT__WAIT_PARK, WEFT__WAIT_SLEEP, WEFT__WAIT_JOIN, WEFT__WAIT_OTHER };
+enum { WEFT__ORPHAN = 2 }; /* in `detached`: over, but a message still carries the record */
 enum weft__fiber_state { WEFT__NEWBORN, WEFT__RUNNING, WEFT__READY, WEFT__WAITING, WEFT__ENDED };
 
 typedef struct weft__scope {
@@ -57,9 +58,13 @@ struct weft__fiber {
     weft_task resume;
     weft__context context;
     weft__crew *crew;
+    weft__worker *home;        /* the crew's; any thread may read it (atomic) */
     weft__stack *stack;
     weft__timer timer;         /* lazy: left armed when a wait ends early, looked at again when it fires */
     weft__fiber *joiner;
+    /* Takes the fiber out of the queue it waits in; called when its wait ends in any way but by that queue. NULL: in none. */
+    void (*unwait)(weft__fiber *f);
+    void *waits_on;
     weft__link siblings;       /* in crew->fibers */
     weft__link births;         /* while newborn, in the worker's list */
     weft_task message;         /* carries head.word's flags to the home worker */
@@ -148,14 +153,19 @@ void weft__fiber_reap(weft__fiber *f);
 /* Frees the record of one that has ended. */
 void weft__fiber_free(weft__fiber *f);
 weft_id weft__fiber_id(weft__fiber *f);
-/* The live fiber an id names, for its home worker; NULL: stale or none. */
-weft__fiber *weft__fiber_find(weft_runtime *rt, weft_id id);
+/* The fiber an id names if it is at home on w: 0, -ESRCH stale or no fiber's, -EPERM at home elsewhere. */
+int weft__fiber_find(weft__worker *w, weft_id id, weft__fiber **out);
+void weft__births(weft_task *t);
+void weft__fiber_resume(weft_task *t);
+void weft__fiber_timer(weft__timer *t);
 
 /* ---- wait.c: the one place where fibers wait ---- */
 /* Gives up the processor. Who calls has arranged to be made ready. */
 void weft__suspend(weft__worker *w, weft__fiber *f);
 /* Waits for a wake: what it was called with, -ETIMEDOUT, or -ECANCELED. Checks neither at entry. */
 int weft__wait(weft__fiber *f, enum weft__wait kind, int64_t deadline);
+/* Sets the deadline of the wait that begins, arming the lazy timer if need be. */
+void weft__expect_by(weft__fiber *f, int64_t deadline);
 /* Ends a wait, if there is one: the fiber runs on with this answer. Home. */
 void weft__wake(weft__fiber *f, int answer);
 /* Is the fiber's present scope cancelled? */
@@ -167,6 +177,12 @@ void weft__fiber_kill(weft__fiber *f);
 /* Any thread: sets flags on the fiber that the id names and sees that its home worker acts on them. 0 or -ESRCH. */
 int weft__fiber_signal(weft_runtime *rt, weft_id id, uint32_t flags);
 void weft__fiber_message(weft_task *t);
+/* Leaves a token or ends its park. Home. */
+void weft__fiber_unpark(weft__fiber *f);
+/* Disarms the scopes of a fiber that will not leave them itself. */
+void weft__scopes_drop(weft__fiber *f);
+/* ---- local.c ---- */
+void weft__locals_destroy(weft__fiber *f);
 
 /* ---- await.c: ops ---- */
 /* Submits an op on the caller's port and waits for its terminal completion; returns its result, with -ETIMEDOUT where the deadline ended

@@ -125,7 +125,20 @@ size_t weft__stack_high_water(const weft__stack_pool *pool, const weft__stack *s
  */
 unsigned weft__stack_pool_tend(weft__stack_pool *pool, unsigned budget);
 
-/* Between the two source files. */
+/* What an overflow report says; NULL for what is not known. */
+typedef struct weft__stack_overflow {
+    const char *fiber;
+    const char *lane;
+    const char *site; /* where the fiber was spawned, as "file:line" */
+    const void *lo;
+    size_t size;
+    uintptr_t address;
+} weft__stack_overflow;
+
+/* Writes the report, ended by a newline, and returns its length, at most size - 1. For signal handlers: no malloc, no locks. */
+size_t weft__stack_report(char *buf, size_t size, const weft__stack_overflow *what);
+
+/* Between the source files. */
 #define WEFT__STACK_MAGIC 0x5ac4b00cu
 int weft__stack_refill(weft__stack_depot *depot, unsigned class, size_t size, weft__stack **chain, uint32_t *count);
 void weft__stack_surrender(weft__stack_depot *depot, weft__stack *chain, uint32_t count);

@@ -295,6 +295,7 @@ static int make_large(weft__stack_depot *depot, size_t size, weft__stack **out)
     size_t page = env->page_size;
     size_t guard = guard_of(env);
     size_t limit = depot->options.limit;
+    weft__stack *s;
     int r = 0;
 
     if (size > SIZE_MAX / 4)
@@ -307,7 +308,7 @@ static int make_large(weft__stack_depot *depot, size_t size, weft__stack **out)
         return -ENOMEM;
     weft__stack_slab *slab = lay_out(map, bytes, page, stride, guard);
     slab->class = WEFT__STACK_LARGE;
-    r = make_stack(depot, slab, 0, out);
+    r = make_stack(depot, slab, 0, &s);
     if (r < 0)
         goto unmap;
     slab->raw[0] = 0;
@@ -321,9 +322,11 @@ static int make_large(weft__stack_depot *depot, size_t size, weft__stack **out)
         depot->made++;
     }
     weft__spin_unlock(&depot->lock);
-    if (r == 0)
+    if (r == 0) {
+        *out = s;
         return 0;
-    weft__stack_retract((*out)->announced, (*out)->lo, (*out)->size);
+    }
+    weft__stack_retract(s->announced, s->lo, s->size);
 unmap:
     unmap_slab(env, slab);
     return r;
@@ -348,8 +351,9 @@ int weft__stack_refill(weft__stack_depot *depot, unsigned class, size_t size, we
     int r;
 
     if (class == WEFT__STACK_LARGE) {
-        *count = 1;
-        return make_large(depot, size, chain);
+        r = make_large(depot, size, chain);
+        *count = r == 0;
+        return r;
     }
     if (take_chain(depot, class, chain, count))
         return 0;
@@ -405,9 +409,8 @@ static int add_fixed_slab(weft__stack_depot *depot, size_t count)
             unmap_slab(env, slab);
             return r;
         }
-    } else {
-        touch(slab->first, slab->slots * stride, page);
     }
+    touch(slab->first, slab->slots * stride, page); /* nearly free after populate, which emulators answer without doing it */
     insert_slab(depot, slab, 0);
     return 0;
 }
