@@ -1,0 +1,511 @@
+/* Owns the simulated sockets as objects: handles, addresses, listeners, and what an op does when the simulated kernel first looks at it.
+ * Bytes and their journey are stream.c's. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "sim/sim.h"
+
+/* ---- queues of waiting ops ---- */
+
+void sim_queue_add(sim_flight **queue, sim_flight *f)
+{
+    sim_flight *last = *queue;
+
+    WEFT_ASSERT(!f->queue);
+    f->queue = queue;
+    f->next = NULL;
+    while (last && last->next)
+        last = last->next;
+    f->prev = last;
+    if (last)
+        last->next = f;
+    else
+        *queue = f;
+}
+
+void sim_queue_remove(sim_flight *f)
+{
+    if (!f->queue)
+        return;
+    if (f->prev)
+        f->prev->next = f->next;
+    else
+        *f->queue = f->next;
+    if (f->next)
+        f->next->prev = f->prev;
+    f->queue = NULL;
+    f->next = f->prev = NULL;
+}
+
+static void end_all(sim *s, sim_flight **queue, int error)
+{
+    while (*queue) {
+        sim_flight *f = *queue;
+
+        sim_queue_remove(f);
+        sim_result(s, f, error, 0, NULL);
+    }
+}
+
+/* ---- handles ---- */
+
+sim_sock *sim_sock_new(sim *s, enum sim_sock_kind kind)
+{
+    sim_sock *k = calloc(1, sizeof *k);
+
+    WEFT_ASSERT(k);
+    k->kind = kind;
+    k->ordinal = s->sock_count++;
+    k->handle = -1;
+    k->pending_tail = &k->pending;
+    k->options[WEFT_LINGER_S] = -1;
+    k->next = s->socks;
+    s->socks = k;
+    return k;
+}
+
+/* The lowest free number, as systems do: a number that was just closed is used again at once. */
+int64_t sim_handle_new(sim *s, sim_sock *k)
+{
+    unsigned i = 0;
+
+    if (s->handles_open >= s->opt.max_handles)
+        return -EMFILE;
+    while (i < s->handle_room && s->handles[i])
+        i++;
+    if (i == s->handle_room) {
+        const unsigned room = s->handle_room ? 2 * s->handle_room : 32;
+
+        s->handles = realloc(s->handles, room * sizeof *s->handles);
+        WEFT_ASSERT(s->handles);
+        memset(s->handles + s->handle_room, 0, (room - s->handle_room) * sizeof *s->handles);
+        s->handle_room = room;
+    }
+    s->handles[i] = k;
+    s->handles_open++;
+    k->handle = SIM_FIRST_HANDLE + (int64_t)i;
+    return k->handle;
+}
+
+sim_sock *sim_sock_of(sim *s, weft_handle h)
+{
+    const int64_t i = (int64_t)h - SIM_FIRST_HANDLE;
+
+    return i >= 0 && i < (int64_t)s->handle_room ? s->handles[i] : NULL;
+}
+
+void sim_socks_free(sim *s)
+{
+    for (sim_sock *k = s->socks, *next; k; k = next) {
+        next = k->next;
+        free(k->ring);
+        free(k);
+    }
+    free(s->handles);
+}
+
+/* ---- addresses ---- */
+
+static int any_ip(const weft_addr *a)
+{
+    static const uint8_t zero[16];
+
+    return memcmp(a->ip6, zero, a->family == WEFT_ADDR_IP4 ? 4 : 16) == 0;
+}
+
+/* Whether a listener at `at` takes what is sent to `to`. */
+static int covers(const weft_addr *at, const weft_addr *to)
+{
+    if (at->family != to->family)
+        return 0;
+    if (at->family == WEFT_ADDR_UNIX)
+        return at->path_len == to->path_len && memcmp(at->path, to->path, at->path_len) == 0;
+    if (at->port != to->port)
+        return 0;
+    return any_ip(at) || memcmp(at->ip6, to->ip6, at->family == WEFT_ADDR_IP4 ? 4 : 16) == 0;
+}
+
+/* Of several listeners at an address (reuse_port) the seed draws one. */
+static sim_sock *find_listener(sim *s, const weft_addr *to)
+{
+    unsigned n = 0;
+
+    for (int pass = 0; pass < 2; pass++) {
+        uint64_t chosen = sim_random_below(&s->choices, n);
+
+        if (pass == 1 && n == 0)
+            return NULL;
+        for (sim_sock *k = s->socks; k; k = k->next) {
+            if (k->kind != SIM_LISTENER || k->closed || !covers(&k->local, to))
+                continue;
+            if (pass == 0)
+                n++;
+            else if (chosen-- == 0)
+                return k;
+        }
+    }
+    return NULL;
+}
+
+static uint16_t free_port(sim *s)
+{
+    s->next_port = s->next_port == 65535 ? 32768 : (uint16_t)(s->next_port + 1);
+    return s->next_port;
+}
+
+/* ---- listening and connecting ---- */
+
+static void establish(sim *s, sim_flight *f, sim_sock *listener)
+{
+    sim_sock *client = sim_sock_of(s, f->op->desc->handle), *server = sim_sock_new(s, SIM_STREAM);
+
+    client->kind = SIM_STREAM;
+    client->remote = *f->op->connect.addr;
+    if (client->remote.family != WEFT_ADDR_UNIX) {
+        client->local = client->remote;
+        if (any_ip(&client->local)) /* who connects to "any" reaches this machine */
+            memcpy(client->local.ip6, client->local.family == WEFT_ADDR_IP4 ? "\x7f\0\0\1" : "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1",
+                   client->local.family == WEFT_ADDR_IP4 ? 4 : 16);
+        client->local.port = free_port(s);
+    } else {
+        client->local.family = WEFT_ADDR_UNIX;
+    }
+    server->local = client->remote;
+    server->remote = client->local;
+    sim_stream_join(s, client, server);
+    *listener->pending_tail = server;
+    listener->pending_tail = &server->behind;
+    listener->queued++;
+    sim_note(s, "connected", "sock", client->ordinal, server->ordinal);
+    sim_result(s, f, 0, 0, NULL);
+}
+
+static void take_pending(sim *s, sim_sock *listener)
+{
+    sim_sock *k = listener->pending;
+    sim_flight *f = listener->readers;
+    const int64_t handle = sim_handle_new(s, k);
+
+    if (handle < 0 || !(f->op->flags & WEFT_OP_MULTI))
+        sim_queue_remove(f);
+    if (handle < 0) {
+        sim_result(s, f, handle, 0, NULL);
+        return;
+    }
+    listener->pending = k->behind;
+    if (!listener->pending)
+        listener->pending_tail = &listener->pending;
+    k->behind = NULL;
+    listener->queued--;
+    if (!(f->op->flags & WEFT_OP_MULTI) && f->op->accept.peer)
+        *f->op->accept.peer = k->remote;
+    sim_result(s, f, handle, (f->op->flags & WEFT_OP_MULTI) != 0, NULL);
+}
+
+/* Matches accepts with connections, and lets waiting connects in as room appears. */
+static void serve(sim *s, sim_sock *listener)
+{
+    for (;;) {
+        if (listener->readers && listener->pending) {
+            take_pending(s, listener);
+        } else if (listener->writers && listener->queued < listener->backlog) {
+            sim_flight *f = listener->writers;
+
+            sim_queue_remove(f);
+            establish(s, f, listener);
+        } else {
+            break;
+        }
+    }
+    sim_polls(s, listener);
+}
+
+static void connect_op(sim *s, sim_flight *f, sim_sock *k)
+{
+    sim_sock *listener;
+
+    if (k->kind != SIM_FRESH) {
+        sim_result(s, f, k->kind == SIM_STREAM ? -EISCONN : -EINVAL, 0, NULL);
+        return;
+    }
+    listener = find_listener(s, f->op->connect.addr);
+    if (!listener) {
+        sim_result(s, f, f->op->connect.addr->family == WEFT_ADDR_UNIX ? -ENOENT : -ECONNREFUSED, 0, NULL);
+        return;
+    }
+    sim_queue_add(&listener->writers, f);
+    serve(s, listener);
+}
+
+static void accept_op(sim *s, sim_flight *f, sim_sock *k)
+{
+    if (k->kind != SIM_LISTENER) {
+        sim_result(s, f, -EINVAL, 0, NULL);
+        return;
+    }
+    sim_queue_add(&k->readers, f);
+    serve(s, k);
+}
+
+/* ---- what an op does ---- */
+
+static unsigned events_of(const sim_sock *k)
+{
+    if (k->kind == SIM_LISTENER)
+        return k->pending ? WEFT_READABLE : 0;
+    return k->kind == SIM_STREAM ? sim_stream_events(k) : k->kind == SIM_FRESH ? WEFT_HANGUP : WEFT_READABLE | WEFT_WRITABLE;
+}
+
+void sim_polls(sim *s, sim_sock *k)
+{
+    const unsigned now = events_of(k);
+
+    for (sim_flight *f = k->polls, *next; f; f = next) {
+        const unsigned met = now & (f->op->poll.events | WEFT_HANGUP);
+
+        next = f->next;
+        if (!met)
+            continue;
+        sim_queue_remove(f);
+        sim_result(s, f, met, 0, NULL);
+    }
+}
+
+static void shutdown_op(sim *s, sim_flight *f, sim_sock *k)
+{
+    if (k->kind != SIM_STREAM) {
+        sim_result(s, f, -ENOTCONN, 0, NULL);
+        return;
+    }
+    sim_stream_shutdown(s, k, f->op->shutdown.how);
+    sim_result(s, f, 0, 0, NULL);
+}
+
+static void stream_op(sim *s, sim_flight *f, sim_sock *k, int reads)
+{
+    if (k->kind != SIM_STREAM) {
+        sim_result(s, f, k->kind == SIM_DIR ? -EISDIR : k->kind == SIM_FILE ? -ENOTSOCK : -ENOTCONN, 0, NULL);
+        return;
+    }
+    sim_queue_add(reads ? &k->readers : &k->writers, f);
+    if (reads)
+        sim_stream_readers(s, k);
+    else
+        sim_stream_writers(s, k);
+}
+
+static void socket_op(sim *s, sim_flight *f)
+{
+    sim_sock *k = f->op->desc ? sim_sock_of(s, f->op->desc->handle) : NULL;
+
+    if (!k) {
+        sim_result(s, f, -EBADF, 0, NULL);
+        return;
+    }
+    switch (f->op->code) {
+    case WEFT_OP_ACCEPT:
+        accept_op(s, f, k);
+        break;
+    case WEFT_OP_CONNECT:
+        connect_op(s, f, k);
+        break;
+    case WEFT_OP_RECV:
+    case WEFT_OP_READV:
+        stream_op(s, f, k, 1);
+        break;
+    case WEFT_OP_SEND:
+    case WEFT_OP_WRITEV:
+    case WEFT_OP_SENDFILE:
+        stream_op(s, f, k, 0);
+        break;
+    case WEFT_OP_POLL:
+        sim_queue_add(&k->polls, f);
+        sim_polls(s, k);
+        break;
+    case WEFT_OP_SHUTDOWN:
+        shutdown_op(s, f, k);
+        break;
+    default:
+        sim_result(s, f, -ENOTSUP, 0, NULL);
+    }
+}
+
+void sim_execute(sim *s, sim_flight *f)
+{
+    switch (f->op->code) {
+    case WEFT_OP_NOP:
+        sim_result(s, f, 0, 0, NULL);
+        break;
+    case WEFT_OP_OPEN:
+    case WEFT_OP_STAT:
+    case WEFT_OP_PREAD:
+    case WEFT_OP_READDIR:
+        sim_result(s, f, sim_file_op(s, f->op), 0, NULL);
+        break;
+    default:
+        socket_op(s, f);
+    }
+}
+
+/* ---- the calls that never wait ---- */
+
+int sim_driver_socket(weft_port *port, weft_handle *out, const weft_addr *like)
+{
+    sim *s = sim_current();
+    int64_t h;
+
+    (void)port;
+    if (like->family != WEFT_ADDR_IP4 && like->family != WEFT_ADDR_IP6 && like->family != WEFT_ADDR_UNIX)
+        return -EAFNOSUPPORT;
+    h = s->handles_open < s->opt.max_handles ? sim_handle_new(s, sim_sock_new(s, SIM_FRESH)) : -EMFILE;
+    if (h < 0)
+        return (int)h;
+    *out = (weft_handle)h;
+    return 0;
+}
+
+static int taken(sim *s, const weft_addr *addr, int reuse_port)
+{
+    for (sim_sock *k = s->socks; k; k = k->next)
+        if (k->kind == SIM_LISTENER && !k->closed && (covers(&k->local, addr) || covers(addr, &k->local)) &&
+            !(k->reuse_port && reuse_port))
+            return 1;
+    return 0;
+}
+
+int sim_driver_listen(weft_port *port, weft_handle *out, const weft_addr *addr, const weft_listen_flags *flags)
+{
+    static const weft_listen_flags none;
+    sim *s = sim_current();
+    weft_addr at = *addr;
+    sim_sock *k;
+    int64_t h;
+
+    (void)port;
+    if (!flags)
+        flags = &none;
+    if (at.family != WEFT_ADDR_IP4 && at.family != WEFT_ADDR_IP6 && at.family != WEFT_ADDR_UNIX)
+        return -EAFNOSUPPORT;
+    while (at.family != WEFT_ADDR_UNIX && addr->port == 0) {
+        at.port = free_port(s);
+        if (!taken(s, &at, 0))
+            break;
+    }
+    if (taken(s, &at, flags->reuse_port))
+        return -EADDRINUSE;
+    if (s->handles_open >= s->opt.max_handles)
+        return -EMFILE;
+    k = sim_sock_new(s, SIM_LISTENER);
+    h = sim_handle_new(s, k);
+    k->local = at;
+    k->reuse_port = flags->reuse_port;
+    k->backlog = flags->backlog > 0 ? (unsigned)flags->backlog : 4096;
+    sim_note(s, "listen", "sock", k->ordinal, at.port);
+    *out = (weft_handle)h;
+    return 0;
+}
+
+int sim_driver_address(weft_port *port, weft_handle h, int peer, weft_addr *out)
+{
+    sim_sock *k = sim_sock_of(sim_current(), h);
+
+    (void)port;
+    if (!k)
+        return -EBADF;
+    if (peer && k->kind != SIM_STREAM)
+        return -ENOTCONN;
+    *out = peer ? k->remote : k->local;
+    return 0;
+}
+
+int sim_driver_setopt(weft_port *port, weft_handle h, enum weft_sockopt opt, int value)
+{
+    sim_sock *k = sim_sock_of(sim_current(), h);
+
+    (void)port;
+    if (!k)
+        return -EBADF;
+    if ((unsigned)opt >= sizeof k->options / sizeof *k->options || opt == WEFT_SOCKERR)
+        return -ENOPROTOOPT;
+    k->options[opt] = value;
+    return 0;
+}
+
+int sim_driver_getopt(weft_port *port, weft_handle h, enum weft_sockopt opt, int *value)
+{
+    sim_sock *k = sim_sock_of(sim_current(), h);
+
+    (void)port;
+    if (!k)
+        return -EBADF;
+    if ((unsigned)opt >= sizeof k->options / sizeof *k->options)
+        return -ENOPROTOOPT;
+    *value = opt == WEFT_SOCKERR ? -k->error : k->options[opt];
+    if (opt == WEFT_SOCKERR)
+        k->error = 0;
+    return 0;
+}
+
+int sim_driver_shutdown(weft_port *port, weft_handle h, int how)
+{
+    sim *s = sim_current();
+    sim_sock *k = sim_sock_of(s, h);
+
+    (void)port;
+    if (!k)
+        return -EBADF;
+    if (k->kind != SIM_STREAM)
+        return -ENOTCONN;
+    sim_stream_shutdown(s, k, how);
+    return 0;
+}
+
+static void close_listener(sim *s, sim_sock *k)
+{
+    while (k->pending) {
+        sim_sock *server = k->pending;
+
+        k->pending = server->behind;
+        sim_stream_break(s, server->peer);
+        server->closed = 1;
+    }
+    end_all(s, &k->writers, -ECONNREFUSED);
+}
+
+int sim_driver_close_handle(weft_port *port, weft_handle h)
+{
+    sim *s = sim_current();
+    sim_sock *k = sim_sock_of(s, h);
+
+    (void)port;
+    if (!k)
+        return -EBADF;
+    sim_note(s, "close", "sock", k->ordinal, 0);
+    s->handles[h - SIM_FIRST_HANDLE] = NULL;
+    s->handles_open--;
+    k->handle = -1;
+    k->closed = 1;
+    end_all(s, &k->readers, -EBADF); /* only who closes behind a port's back leaves any */
+    end_all(s, &k->polls, -EBADF);
+    if (k->kind == SIM_LISTENER)
+        close_listener(s, k);
+    else
+        end_all(s, &k->writers, -EBADF);
+    if (k->kind == SIM_STREAM)
+        sim_stream_close(s, k);
+    return 0;
+}
+
+WEFT_API int weft_sim_reset(weft_handle h)
+{
+    sim *s = sim_current();
+    sim_sock *k = s ? sim_sock_of(s, h) : NULL;
+
+    if (!k || k->kind != SIM_STREAM)
+        return -EBADF;
+    sim_stream_break(s, k);
+    sim_stream_break(s, k->peer);
+    return 0;
+}
