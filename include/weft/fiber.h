@@ -23,6 +23,7 @@ typedef struct weft_spawn_options {
 /* Makes a fiber of the caller's lane that runs fn(arg). It starts when the caller next waits or yields. *out (may be NULL: detached) is
  * its id. A fiber that ends without having been joined or detached is reported with its spawn site, unless its result is 0.
  * -EAGAIN at the limit of fibers, -ENOMEM, -EINVAL (copy beyond WEFT_COPY_MAX, a stack below 4 KiB). */
+#define WEFT_STACK_MIN 4096
 #define WEFT_COPY_MAX 96
 #define weft_spawn(out, fn, arg) weft_spawn_at((out), (fn), (arg), NULL, #fn, WEFT_HERE)
 #define weft_spawn_with(out, fn, arg, ...) weft_spawn_at((out), (fn), (arg), &(weft_spawn_options){__VA_ARGS__}, #fn, WEFT_HERE)

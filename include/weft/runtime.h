@@ -33,7 +33,8 @@ typedef struct weft_options {
     const weft_port_driver *driver; /* overrides `port` */
     weft_port_config port_config;
     size_t stack_size;              /* reserved for a fiber, default 256 KiB */
-    int stacks_committed;           /* commit stacks when their slab is made and set no guards */
+    unsigned stacks_committed;      /* this many stacks of stack_size are committed at start, without guards; there are no others then */
+    unsigned max_stacks;            /* alive or pooled at once, 0: no limit */
     int64_t tick_ns;                /* how long a worker runs tasks before it looks at its port, default 100 us */
     int64_t blocked_ns;             /* a fiber that runs longer than this is reported, default 100 ms; negative: never */
     int64_t grace_ns;               /* between asking lanes to end and killing them at stop, default 5 s */

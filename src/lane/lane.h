@@ -8,6 +8,7 @@
 
 #include <weft/lane.h>
 
+#include "base/check.h"
 #include "fiber/fiber.h"
 
 typedef struct weft__lane weft__lane;
@@ -19,6 +20,7 @@ struct weft__lane {
     weft_task birth;           /* while newborn; afterwards carries messages to the home worker */
     weft__lane *parent;
     weft__fiber *joiner;       /* of the parent lane; parent's home worker */
+    weft__fiber *main;         /* until it ends */
     weft__link resources;      /* weft__resource.link */
     uint32_t closing;          /* resources whose close is under way */
     weft__timer timer;         /* the lane's deadline */
@@ -26,7 +28,8 @@ struct weft__lane {
     uint8_t phase;             /* enum weft__lane_phase */
     uint8_t seen;              /* its id was given out */
     uint8_t expired;           /* cancelled by its deadline */
-    uint8_t told;              /* ended, its end not yet joined (parent's home worker) */
+    uint8_t held;              /* does not end although it has no fiber: the root of a background runtime */
+    uint8_t told, forgotten;   /* its end has reached the parent; the parent gave up joining it (parent's home worker) */
 
     uint32_t refs;             /* 1 for its own fibers and resources + 1 per child that has not ended (atomic) */
     weft__spin lock;           /* guards the next two, and each child's `siblings` */
@@ -34,8 +37,8 @@ struct weft__lane {
     uint8_t barren;            /* takes no more children */
     weft__link siblings;       /* in the parent's children; guarded by the parent's lock */
 
-    weft_task end_message;     /* to the parent's home worker */
-    uint8_t detached;          /* guarded by the parent's lock */
+    weft_task end_message;     /* from its last child to its home, then from it to its parent's home */
+    uint8_t detached;          /* 1, or WEFT__ORPHAN once it has ended undetached; guarded by the parent's lock */
 
     /* Newborn only. */
     int (*fn)(void *);
@@ -45,7 +48,8 @@ struct weft__lane {
     _Alignas(16) unsigned char copy[WEFT_LANE_COPY_MAX];
 };
 
-enum weft__lane_phase { WEFT__LANE_NEWBORN, WEFT__LANE_ALIVE, WEFT__LANE_EMPTY, WEFT__LANE_ENDED };
+/* EMPTY: no fiber left, resources closing. CHILDREN: only child lanes are left. */
+enum weft__lane_phase { WEFT__LANE_NEWBORN, WEFT__LANE_ALIVE, WEFT__LANE_EMPTY, WEFT__LANE_CHILDREN, WEFT__LANE_ENDED };
 
 /* ---- Resources: what a lane's ids name: sockets, files ---- */
 
@@ -94,9 +98,13 @@ int weft__lane_make(weft_runtime *rt, weft__lane *parent, int (*fn)(void *), voi
                     const char *site, weft__lane **out);
 /* Starts a newborn: wherever placement says, or on worker `at`. */
 void weft__lane_start(weft__lane *lane, weft__worker *at);
+/* Strikes an ended lane off its parent's books and frees its record. Any worker. */
+void weft__lane_leave(weft__lane *lane);
 /* Undoes make before start. Its resources are closed. */
 void weft__lane_abandon(weft__lane *lane);
 weft_id weft__lane_id(weft__lane *lane);
+/* Makes w the lane's home. */
+void weft__lane_settle_at(weft__lane *lane, weft__worker *w);
 /* Any thread: sets WEFT__SIG_CANCEL or WEFT__SIG_KILL. 0 or -ESRCH. */
 int weft__lane_signal(weft_runtime *rt, weft_id id, uint32_t flags);
 

@@ -27,16 +27,12 @@ static int any_work(weft_runtime *rt)
     return 0;
 }
 
-/* Wakes a worker whose bit we have just cleared. It wakes as the searcher we counted for it. */
-static void nudge(weft__worker *w)
+void weft__worker_wake(weft__worker *w)
 {
-    if (!w->owns_port) {
+    if (w->owns_port)
+        weft__port_wake(w->port);
+    else
         w->rt->env->unpark(w->rt->env->self, &w->parker);
-        return;
-    }
-    /* Still queued from an earlier claim: then the port's next look at its inbox is still to come, and shows it awake. */
-    if (!weft__exchange_seq(&w->nudged, 1, "idle.nudge"))
-        weft__port_send(w->port, &w->nudge);
 }
 
 void weft__notify(weft_runtime *rt)
@@ -53,7 +49,7 @@ void weft__notify(weft_runtime *rt)
             unsigned i = (unsigned)__builtin_ctzll(idle);
             uint64_t bit = (uint64_t)1 << i;
             if (weft__and_seq(&rt->idle, ~bit, "idle.claim") & bit) {
-                nudge(weft__load_acquire(&rt->worker[i], "idle.claim"));
+                weft__worker_wake(weft__load_acquire(&rt->worker[i], "idle.claim")); /* wakes as the searcher we counted */
                 return;
             }
             idle &= ~bit;
@@ -152,7 +148,7 @@ static int sweep(weft__worker *w)
 int weft__search(weft__worker *w)
 {
     weft_runtime *rt = w->rt;
-    if (w->io_only || rt->mode == WEFT_PER_CORE)
+    if (w->io_only || rt->mode == WEFT_PER_CORE || w->retiring)
         return 0;
     if (!w->searching) {
         uint32_t none = 0;
@@ -215,7 +211,7 @@ static int lie_down(weft__worker *w)
 void weft__idle(weft__worker *w, int64_t deadline)
 {
     weft_runtime *rt = w->rt;
-    if (w->io_only || rt->mode == WEFT_PER_CORE) {
+    if (w->io_only || rt->mode == WEFT_PER_CORE || w->retiring) {
         sleep_now(w, weft__load_acquire(&rt->done, "idle.done") ? WEFT_NOW : deadline);
         return;
     }
@@ -226,4 +222,13 @@ void weft__idle(weft__worker *w, int64_t deadline)
     }
     sleep_now(w, weft__load_acquire(&rt->done, "idle.done") ? WEFT_NOW : deadline);
     awake(w);
+}
+
+/* Between the rounds of a worker that lives in a foreign loop: asleep for everybody else, so that a notice reaches its descriptor. */
+int weft__doze(weft__worker *w) { return w->rt->mode != WEFT_PER_CORE && !lie_down(w); }
+
+void weft__undoze(weft__worker *w)
+{
+    if (w->rt->mode != WEFT_PER_CORE)
+        awake(w);
 }

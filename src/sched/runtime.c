@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "env/default.h"
 #include "sched/sched.h"
 #include "sched/text.h"
 
@@ -69,7 +70,9 @@ static int check_tables(const weft_env *env, const weft_port_driver *driver)
 
 static int choose_driver(weft_runtime *rt)
 {
-    rt->driver = rt->opt.driver ? rt->opt.driver : weft_driver_named(rt->opt.port);
+    rt->driver = rt->opt.driver ? rt->opt.driver : !rt->opt.port ? weft__default_driver() : NULL;
+    if (!rt->driver)
+        rt->driver = weft_driver_named(rt->opt.port);
     if (rt->driver)
         return 0;
     weft__say(rt, WEFT_LOG_ERROR, "no port driver \"%s\" in this build or on this kernel", rt->opt.port ? rt->opt.port : "auto");
@@ -78,7 +81,7 @@ static int choose_driver(weft_runtime *rt)
 
 int weft__runtime_open(weft_runtime **out, const weft_options *opt, const weft__sched_hooks *hooks, unsigned host_places)
 {
-    const weft_env *base = opt && opt->env ? opt->env : weft_env_posix(), *env = base;
+    const weft_env *base = opt && opt->env ? opt->env : weft__default_env(), *env = base;
     weft_env block;
     int r = weft_env_missing(base, NULL) ? check_tables(base, opt && opt->driver ? opt->driver : weft_driver_named("auto")) : 0;
     if (r < 0)
@@ -108,7 +111,7 @@ int weft__runtime_open(weft_runtime **out, const weft_options *opt, const weft__
         if (r < 0)
             goto unmap;
     }
-    rt->claimed = host_places;
+    rt->host_places = host_places < rt->workers - rt->first_cpu_worker ? host_places : rt->workers - rt->first_cpu_worker;
     *out = rt;
     return 0;
 unmap:
@@ -120,21 +123,35 @@ unmap:
 
 static void worker_thread(void *arg);
 
-static int start_one(weft_runtime *rt, unsigned index)
+/* Which worker the v-th thread of ours is. The host's threads are the first CPU workers; the I/O worker is always ours, and the first. */
+static unsigned index_of(const weft_runtime *rt, unsigned v)
 {
+    return v == 0 && rt->first_cpu_worker ? 0 : rt->host_places + v;
+}
+
+static unsigned own_threads(const weft_runtime *rt) { return rt->workers - rt->host_places; }
+
+static int start_one(weft_runtime *rt, unsigned v)
+{
+    unsigned index = index_of(rt, v);
     char name[16];
     weft__format(name, sizeof name, index < rt->first_cpu_worker ? "weft-io" : "weft-%u", index);
     weft_thread_options opt = {.name = name};
-    weft__seed *s = &rt->seeds[index]; /* written by the starter of that place only */
+    weft__seed *s = &rt->seeds[v]; /* written by the starter of that thread only */
     s->rt = rt;
-    s->index = index;
-    return rt->env->thread_start(rt->env->self, &rt->threads[index], &opt, worker_thread, s);
+    s->index = v;
+    weft__add_seq(&rt->threads_up, 1, "runtime.threads");
+    int r = rt->env->thread_start(rt->env->self, &rt->threads[v], &opt, worker_thread, s);
+    if (r < 0)
+        weft__sub_seq(&rt->threads_up, 1, "runtime.threads");
+    return r;
 }
 
 static void record_error(weft_runtime *rt, int r)
 {
     int32_t none = 0;
     weft__cas_seq(&rt->start_error, &none, (int32_t)r, "runtime.start_error");
+    rt->env->unpark(rt->env->self, &rt->starter);
 }
 
 static void count_up(weft_runtime *rt, uint32_t *counter)
@@ -143,21 +160,23 @@ static void count_up(weft_runtime *rt, uint32_t *counter)
     rt->env->unpark(rt->env->self, &rt->starter);
 }
 
-/* Place i starts places 2i+1 and 2i+2, counted from the first place that is ours. */
-static void start_children(weft_runtime *rt, unsigned index)
+/* Thread v starts threads 2v+1 and 2v+2. What it cannot start is missing with all that would have come of it: the starter gives up. */
+static void start_children(weft_runtime *rt, unsigned v)
 {
-    for (unsigned k = 1; k <= 2; k++) {
-        unsigned child = rt->bloom_first + 2 * (index - rt->bloom_first) + k;
-        if (child >= rt->workers)
-            return;
+    for (unsigned child = 2 * v + 1; child <= 2 * v + 2 && child < own_threads(rt); child++) {
         int r = start_one(rt, child);
-        if (r < 0) { /* it and all that it would have started are missing: say so, and let the starter give up */
+        if (r < 0)
             record_error(rt, r);
-            rt->env->unpark(rt->env->self, &rt->starter);
-        } else {
-            weft__add_seq(&rt->threads_up, 1, "runtime.threads");
-        }
     }
+}
+
+/* No port closes while another worker, or who halts us, may still be waking it. */
+static void await_halt(weft_runtime *rt)
+{
+    weft__add_seq(&rt->halted, 1, "runtime.halted");
+    while (weft__load_seq(&rt->halted, "runtime.halted") <= weft__load_seq(&rt->running, "runtime.halted"))
+        if (rt->env->relax)
+            rt->env->relax(rt->env->self);
 }
 
 static void worker_thread(void *arg)
@@ -165,14 +184,17 @@ static void worker_thread(void *arg)
     weft__seed *s = arg;
     weft_runtime *rt = s->rt;
     weft__worker *w = NULL;
-    int r = weft__worker_open(rt, s->index, 0, &w);
+    int r = weft__worker_open(rt, index_of(rt, s->index), 0, &w);
     if (r < 0)
         record_error(rt, r);
     else
         start_children(rt, s->index);
+    if (w)
+        weft__add_seq(&rt->running, 1, "runtime.running");
     count_up(rt, &rt->started);
     if (w) {
         weft__worker_loop(w);
+        await_halt(rt);
         weft__worker_close(w);
     }
     count_up(rt, &rt->left);
@@ -180,51 +202,38 @@ static void worker_thread(void *arg)
 
 int weft__runtime_bloom(weft_runtime *rt)
 {
-    unsigned first = rt->claimed;
-    rt->bloom_first = first;
-    if (first < rt->workers) {
+    unsigned n = own_threads(rt);
+    if (n > 0) {
         if (!rt->env->thread_start) {
-            weft__say(rt, WEFT_LOG_ERROR, "environment \"%s\" has no thread_start: %u workers need it", rt->env->name, rt->workers);
+            weft__say(rt, WEFT_LOG_ERROR, "environment \"%s\" has no thread_start: %u workers need it", rt->env->name, n);
             return -EINVAL;
         }
-        rt->claimed = rt->workers;
-        /* In single-io mode the others' submissions go to the I/O worker's port, so that one starts first. */
-        int r = start_one(rt, first);
+        int r = start_one(rt, 0);
         if (r < 0)
             return r;
-        weft__add_seq(&rt->threads_up, 1, "runtime.threads");
-        while (!weft__load_seq(&rt->start_error, "runtime.up") &&
-               weft__load_seq(&rt->started, "runtime.up") < rt->workers - first)
+        while (!weft__load_seq(&rt->start_error, "runtime.up") && weft__load_seq(&rt->started, "runtime.up") < n)
             rt->env->park(rt->env->self, &rt->starter, WEFT_NEVER);
     }
     int r = weft__load_seq(&rt->start_error, "runtime.up");
-    if (r < 0)
-        return r;
-    return weft__monitor_start(rt);
+    return r < 0 ? r : weft__monitor_start(rt);
 }
 
 void weft__runtime_halt(weft_runtime *rt)
 {
     weft__monitor_stop(rt);
     weft__store_seq(&rt->done, 1, "runtime.done");
-    for (;;) {
-        for (unsigned i = 0; i < rt->workers; i++) {
-            weft__worker *w = weft__load_acquire(&rt->worker[i], "runtime.halt");
-            if (w && w->owns_port)
-                weft__port_wake(w->port);
-            else if (w)
-                rt->env->unpark(rt->env->self, &w->parker);
-        }
-        /* Threads that start late in a bloom that failed find `done` set and go at once. */
-        if (weft__load_seq(&rt->left, "runtime.halt") >= weft__load_seq(&rt->threads_up, "runtime.halt"))
-            break;
-        rt->env->park(rt->env->self, &rt->starter, WEFT_NEVER);
+    for (unsigned i = 0; i < rt->workers; i++) {
+        weft__worker *w = weft__load_acquire(&rt->worker[i], "runtime.halt");
+        if (w && !w->host)
+            weft__worker_wake(w);
     }
-    for (unsigned i = 0; i < rt->workers; i++)
-        if (rt->threads[i]) {
-            rt->env->thread_join(rt->env->self, rt->threads[i]);
-            rt->threads[i] = NULL;
-        }
+    weft__add_seq(&rt->halted, 1, "runtime.halt");
+    /* Threads that come up late in a bloom that failed find `done` set and go at once. */
+    while (weft__load_seq(&rt->left, "runtime.halt") < weft__load_seq(&rt->threads_up, "runtime.halt"))
+        rt->env->park(rt->env->self, &rt->starter, WEFT_NEVER);
+    for (unsigned v = 0; v < own_threads(rt); v++)
+        if (rt->threads[v])
+            rt->env->thread_join(rt->env->self, rt->threads[v]);
 }
 
 void weft__runtime_close(weft_runtime *rt)
@@ -243,8 +252,8 @@ int weft__runtime_claim(weft_runtime *rt)
 {
     uint32_t n = weft__load_relaxed(&rt->claimed, "runtime.claim");
     do
-        if (n >= rt->workers)
+        if (n >= rt->host_places)
             return -EAGAIN;
     while (!weft__cas_seq(&rt->claimed, &n, n + 1, "runtime.claim"));
-    return (int)n;
+    return (int)(rt->first_cpu_worker + n);
 }

@@ -13,6 +13,7 @@
 #include "port/port.h"
 #include "sched/deque.h"
 #include "sched/slab.h"
+#include "env/bind.h"
 #include "sched/wheel.h"
 
 #define WEFT__WORKERS_MAX 64 /* one bit each in the idle word */
@@ -42,6 +43,7 @@ struct weft__worker {
     weft_runtime *rt;
     weft_port *port;           /* its own, or in single-io mode the I/O worker's */
     int owns_port;
+    int retiring;              /* a host's thread that was asked to leave (atomic) */
     int io_only;               /* single-io mode: the worker that runs nothing but the port */
     int host;                  /* a thread of the host's, not of ours */
     weft_thread *thread;
@@ -79,8 +81,6 @@ struct weft__worker {
     _Alignas(WEFT_CACHE_LINE) void *inbox; /* workers without a port: tasks from other threads */
     uint32_t asleep;           /* such a worker is about to park, or parked */
     weft_parker parker;
-    weft_task nudge;           /* what wakes a claimed sleeper that has a port */
-    uint32_t nudged;
     weft_port port_storage;
     weft__deque deque;         /* what may move */
 };
@@ -103,14 +103,19 @@ struct weft_runtime {
 
     /* Anybody. */
     weft__worker *worker[WEFT__WORKERS_MAX]; /* written once by each as it starts (release) */
-    uint32_t claimed;          /* places taken (atomic) */
-    uint32_t started;          /* workers that run (atomic) */
-    uint32_t left;             /* workers that have ended (atomic) */
+    unsigned host_places;      /* workers that are the host's threads: the first CPU workers */
+    uint32_t claimed;          /* of them, taken (atomic) */
+    uint32_t hosts;            /* host threads inside (atomic) */
+    uint32_t leaving;          /* weft_leave calls that no thread has answered yet (atomic) */
+    uint32_t started;          /* threads of ours that came up or failed to (atomic) */
+    uint32_t running;          /* of them, those with a worker (atomic) */
+    uint32_t halted;           /* workers that have left their loops, and who halts them (atomic) */
+    uint32_t left;             /* threads of ours that have ended (atomic) */
+    uint32_t guests;           /* threads from outside inside weft__worker_send (atomic) */
     int32_t start_error;       /* first error of a worker's start (atomic) */
     uint32_t done;             /* workers are to end (atomic) */
     uint32_t threads_up;       /* threads of ours that were started (atomic) */
     weft_parker starter;       /* who waits for started and left */
-    unsigned bloom_first;      /* the first place that is ours to start */
     weft_thread *threads[WEFT__WORKERS_MAX];
     weft__seed seeds[WEFT__WORKERS_MAX];
     uint32_t place;            /* round robin for what comes from outside (atomic) */
@@ -138,6 +143,8 @@ weft__worker *weft__worker_self(void);
 static inline void weft__worker_ready(weft__worker *w, weft_task *t) { weft__tasks_push(&w->ready, t); }
 /* Any thread: runs on exactly that worker, waking it if it sleeps. Order between one sender and one worker is kept. */
 void weft__worker_send(weft__worker *w, weft_task *t);
+/* Any thread: makes it look around, if it sleeps. */
+void weft__worker_wake(weft__worker *w);
 /* Home: may be stolen from now on. */
 void weft__worker_offer(weft__worker *w, weft_task *t);
 /* Any thread: runs on whichever worker comes to it first. */
@@ -150,6 +157,10 @@ void weft__notify(weft_runtime *rt);
 int weft__search(weft__worker *w);
 /* Sleeps until there is something to do or the deadline passes. */
 void weft__idle(weft__worker *w, int64_t deadline);
+
+/* Lies down between rounds of a foreign loop (1: there is work after all, stay awake), and gets up again. */
+int weft__doze(weft__worker *w);
+void weft__undoze(weft__worker *w);
 
 /* ---- worker.c ---- */
 /* One round: run tasks for a tick, look at the port, sleep if there is nothing (until the deadline at most). */
@@ -189,7 +200,7 @@ int weft__monitor_start(weft_runtime *rt);
 void weft__monitor_stop(weft_runtime *rt);
 void weft__monitor_rouse(weft_runtime *rt);
 
-static inline int64_t weft__clock(const weft_runtime *rt) { return rt->env->now(rt->env->self); }
+static inline int64_t weft__clock(const weft_runtime *rt) { return weft__env_now(rt->env); }
 
 /* Arms a timer of w's. Home. */
 static inline void weft__timer_arm(weft__worker *w, weft__timer *t, int64_t deadline_ns)

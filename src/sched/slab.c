@@ -92,17 +92,28 @@ static void depot_give(weft__slab *s, weft__slab_head *chain)
     weft__spin_unlock(&s->lock);
 }
 
-/* Ends the life of a record: 1 if it may be used again. */
-static int reincarnate(weft__slab *s, weft__slab_head *h, int seen)
+uint32_t weft__slab_end(weft__slab *s, void *record, int seen)
+{
+    weft__slab_head *h = record;
+    uint32_t word = weft__load_relaxed(&h->word, "slab.end"), next;
+    do {
+        uint32_t gen = (uint32_t)WEFT__GEN(word) + (seen != 0);
+        if (gen > s->gen_max)
+            gen = 0; /* names nothing, for ever */
+        next = gen << WEFT__GEN_SHIFT | (word & 0xffff);
+    } while (!weft__cas_acq_rel(&h->word, &word, next, "slab.end")); /* pairs with the CAS of whoever sets flags by id */
+    return word & 0xffff;
+}
+
+/* 1 if the record may be used again. */
+static int reusable(weft__slab *s, weft__slab_head *h)
 {
     uint32_t word = weft__load_relaxed(&h->word, "slab.put");
-    uint16_t gen = WEFT__GEN(word);
-    if (seen && gen >= s->gen_max) {
-        weft__store_relaxed(&h->word, 0, "slab.retire");
+    if (!WEFT__GEN(word)) {
         weft__add_relaxed(&s->retired, 1, "slab.retire");
         return 0;
     }
-    weft__store_relaxed(&h->word, (uint32_t)(gen + (seen != 0)) << WEFT__GEN_SHIFT, "slab.put");
+    weft__store_relaxed(&h->word, word & ~(uint32_t)0xffff, "slab.put");
     return 1;
 }
 
@@ -127,10 +138,10 @@ void *weft__slab_get(weft__slab_cache *c)
     return h;
 }
 
-void weft__slab_put(weft__slab_cache *c, void *record, int seen)
+void weft__slab_put(weft__slab_cache *c, void *record)
 {
     weft__slab_head *h = record;
-    if (!reincarnate(c->slab, h, seen))
+    if (!reusable(c->slab, h))
         return;
     if (c->count >= CHAIN) {
         if (c->spare)
@@ -164,10 +175,10 @@ void *weft__slab_get_shared(weft__slab *s)
     return h;
 }
 
-void weft__slab_put_shared(weft__slab *s, void *record, int seen)
+void weft__slab_put_shared(weft__slab *s, void *record)
 {
     weft__slab_head *h = record;
-    if (!reincarnate(s, h, seen))
+    if (!reusable(s, h))
         return;
     h->next = NULL;
     depot_give(s, h);

@@ -18,7 +18,7 @@ typedef struct weft__slab_head {
 } weft__slab_head;
 
 #define WEFT__GEN_SHIFT 16
-#define WEFT__GEN(word) ((uint16_t)((word) >> WEFT__GEN_SHIFT))
+#define WEFT__GEN(word) ((uint16_t)((uint32_t)(word) >> WEFT__GEN_SHIFT))
 
 typedef struct weft__slab {
     const weft_env *env;
@@ -45,13 +45,16 @@ int weft__slab_init(weft__slab *s, const weft_env *env, size_t object_size, unsi
 void weft__slab_fini(weft__slab *s);
 /* A record with its head valid and the rest as its last user left it (zero at first), or NULL: no memory. Owner of the cache only. */
 void *weft__slab_get(weft__slab_cache *c);
-/* Takes it back. If `seen`, its id was given out: the generation is raised, or the record retired. */
-void weft__slab_put(weft__slab_cache *c, void *record, int seen);
+/* Ends a record's present life. If `seen`, its id was given out: the generation is raised in one step with the look at the flags, so that no
+ * stale id can set another. Returns the flags (lower 16 bits of the word) that are set at that moment. Owner only. */
+uint32_t weft__slab_end(weft__slab *s, void *record, int seen);
+/* Takes a record back whose life has ended; clears its flags. One whose generations are used up is retired instead. */
+void weft__slab_put(weft__slab_cache *c, void *record);
 /* Gives everything in the cache to the depot: its worker ends. */
 void weft__slab_cache_flush(weft__slab_cache *c);
 /* For threads that own no cache. */
 void *weft__slab_get_shared(weft__slab *s);
-void weft__slab_put_shared(weft__slab *s, void *record, int seen);
+void weft__slab_put_shared(weft__slab *s, void *record);
 /* The record with this key, or NULL where there is none. Any thread; says nothing about whose it is now. */
 void *weft__slab_at(weft__slab *s, uint32_t key);
 

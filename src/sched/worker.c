@@ -24,18 +24,26 @@ weft__worker *weft__worker_self(void) { return weft__current(); }
 
 /* ---- queues ---- */
 
+static void push_to(weft__worker *w, weft_task *t)
+{
+    if (w->owns_port)
+        weft__port_send(w->port, t);
+    else if (weft__inbox_push(&w->inbox, t, "worker.send") && weft__load_seq(&w->asleep, "worker.send"))
+        weft__worker_wake(w); /* pairs with the store of asleep before the look at the inbox */
+}
+
 void weft__worker_send(weft__worker *w, weft_task *t)
 {
-    if (w->owns_port) {
-        weft__port_send(w->port, t);
+    weft_runtime *rt = w->rt;
+    weft__worker *self = weft__worker_self();
+    if (self && self->rt == rt) {
+        push_to(w, t);
         return;
     }
-    int first = weft__inbox_push(&w->inbox, t, "worker.send");
-    if (first && weft__load_seq(&w->asleep, "worker.send")) { /* pairs with the store of asleep before the look at the inbox */
-        w->rt->env->unpark(w->rt->env->self, &w->parker);
-        if (weft__worker_self() && weft__worker_self()->rt == w->rt)
-            weft__worker_self()->stats.wakes++;
-    }
+    /* Workers wait for each other before they close their ports; who comes from outside is waited for by this count. */
+    weft__add_seq(&rt->guests, 1, "worker.guest");
+    push_to(w, t);
+    weft__sub_seq(&rt->guests, 1, "worker.guest");
 }
 
 void weft__inject(weft_runtime *rt, weft_task *t)
@@ -195,12 +203,6 @@ void weft__worker_loop(weft__worker *w)
 
 /* ---- life ---- */
 
-static void nudged(weft_task *t)
-{
-    weft__worker *w = weft__container(t, weft__worker, nudge);
-    weft__store_seq(&w->nudged, 0, "idle.nudged");
-}
-
 /* A completion goes where its submitter lives. Home thread of the port. */
 static void deliver(void *ctx, weft_op *op)
 {
@@ -245,7 +247,6 @@ int weft__worker_open(weft_runtime *rt, unsigned index, int host, weft__worker *
     w->io_only = index < rt->first_cpu_worker;
     w->tick_tasks = 256;
     w->random = index * 2654435761u + 1;
-    w->nudge.run = nudged;
     w->turn = 1;
     weft__place_worker(w);
     int r = rt->env->worker_enter ? rt->env->worker_enter(rt->env->self) : 0;
@@ -281,10 +282,20 @@ unmap:
 void weft__worker_close(weft__worker *w)
 {
     weft_runtime *rt = w->rt;
+    drain_inbox(w);
+    if (w->owns_port)
+        while (weft__port_pending(w->port)) /* late messages, before the pools they are freed to go */
+            weft__port_enter(w->port, WEFT_NOW);
     rt->hooks.worker_leave(w);
     weft__set_current(NULL);
-    if (w->owns_port)
+    while (weft__load_seq(&rt->guests, "worker.close"))
+        if (rt->env->relax)
+            rt->env->relax(rt->env->self);
+    if (w->owns_port) {
+        while (weft__port_pending(w->port))
+            weft__port_enter(w->port, WEFT_NOW);
         weft__port_fini(w->port);
+    }
     if (rt->env->worker_leave)
         rt->env->worker_leave(rt->env->self);
     weft__context_drop(&w->context);

@@ -1,0 +1,181 @@
+/* The public calls of fiber.h that spawn, join, park and cancel. For fibers, on their own worker; the _in forms from any thread. */
+#include <errno.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "fiber/fiber.h"
+
+int weft_spawn_at(weft_id *out, int (*fn)(void *), void *arg, const weft_spawn_options *opt, const char *name, const char *site)
+{
+    weft__fiber *self = weft__fiber_self(), *f;
+    if (!self)
+        return -EPERM;
+    size_t copy = opt ? opt->copy : 0;
+    if (!fn || copy > WEFT_COPY_MAX || (copy && !arg))
+        return -EINVAL;
+    if (opt && ((opt->stack_size && opt->stack_size < WEFT_STACK_MIN) || (opt->stack && !opt->stack_size)))
+        return -EINVAL;
+    int r = weft__fiber_make(self->crew, fn, arg, copy, opt, name, site, &f);
+    if (r < 0)
+        return r;
+    if (!out)
+        f->detached = 1;
+    else
+        *out = weft__fiber_id(f);
+    weft__fiber_queue(f);
+    return 0;
+}
+
+/* A fiber of the caller's own lane, by id. */
+static int find_sibling(weft_id id, weft__fiber **self, weft__fiber **out)
+{
+    *self = weft__fiber_self();
+    if (!*self)
+        return -EPERM;
+    int r = weft__fiber_find((*self)->home, id, out);
+    if (r < 0)
+        return r;
+    return (*out)->crew == (*self)->crew ? 0 : -EPERM;
+}
+
+static void leave_join(weft__fiber *f)
+{
+    weft__fiber *target = f->waits_on;
+    target->joiner = NULL;
+}
+
+int weft_join(weft_id id, int *result, int64_t deadline)
+{
+    weft__fiber *self, *f;
+    int r = find_sibling(id, &self, &f);
+    if (r < 0)
+        return r;
+    if (f == self)
+        return -EDEADLK;
+    if (f->detached)
+        return -ESRCH;
+    if (f->joiner)
+        return -EBUSY;
+    if (weft__canceled(self))
+        return -ECANCELED;
+    if (f->state != WEFT__ENDED) {
+        f->joiner = self;
+        self->unwait = leave_join;
+        self->waits_on = f;
+        r = weft__wait(self, WEFT__WAIT_JOIN, deadline);
+        if (r < 0)
+            return r;
+    }
+    if (result)
+        *result = f->result;
+    weft__fiber_free(f);
+    return 0;
+}
+
+int weft_detach(weft_id id)
+{
+    weft__fiber *self, *f;
+    int r = find_sibling(id, &self, &f);
+    if (r < 0)
+        return r;
+    if (f->detached)
+        return -ESRCH;
+    if (f->joiner)
+        return -EBUSY;
+    f->detached = 1;
+    if (f->state == WEFT__ENDED)
+        weft__fiber_free(f);
+    return 0;
+}
+
+int weft_yield(void)
+{
+    weft__worker *w = weft__worker_self();
+    weft__fiber *f = w ? w->running : NULL;
+    if (!f)
+        return -EPERM;
+    f->state = WEFT__READY;
+    weft__worker_ready(w, &f->resume);
+    weft__suspend(w, f);
+    return 0;
+}
+
+int weft_sleep(int64_t deadline)
+{
+    weft__fiber *f = weft__fiber_self();
+    if (!f)
+        return -EPERM;
+    if (weft__canceled(f))
+        return -ECANCELED;
+    if (deadline <= f->home->now_ns)
+        return weft_yield();
+    return weft__wait(f, WEFT__WAIT_SLEEP, deadline);
+}
+
+int weft_park(int64_t deadline)
+{
+    weft__fiber *f = weft__fiber_self();
+    if (!f)
+        return -EPERM;
+    if (weft__canceled(f))
+        return -ECANCELED;
+    if (f->token) {
+        f->token = 0;
+        return 0;
+    }
+    if (deadline <= f->home->now_ns)
+        return -ETIMEDOUT;
+    return weft__wait(f, WEFT__WAIT_PARK, deadline);
+}
+
+int weft_unpark(weft_id id)
+{
+    weft__worker *w = weft__worker_self();
+    if (!w)
+        return -EPERM;
+    weft__fiber *f;
+    int r = weft__fiber_find(w, id, &f);
+    if (r == -EPERM)
+        return weft__fiber_signal(w->rt, id, WEFT__SIG_UNPARK);
+    if (r < 0 || f->state == WEFT__ENDED)
+        return -ESRCH;
+    weft__fiber_unpark(f);
+    return 0;
+}
+
+int weft_unpark_in(weft_runtime *rt, weft_id id)
+{
+    if (!rt)
+        return -EINVAL;
+    weft__worker *w = weft__worker_self();
+    return w && w->rt == rt ? weft_unpark(id) : weft__fiber_signal(rt, id, WEFT__SIG_UNPARK);
+}
+
+weft_id weft_self(void)
+{
+    weft__fiber *f = weft__fiber_self();
+    return f ? weft__fiber_id(f) : WEFT_NOID;
+}
+
+const char *weft_name(void)
+{
+    weft__fiber *f = weft__fiber_self();
+    return f ? f->name : NULL;
+}
+
+int weft_set_name(const char *name)
+{
+    weft__fiber *f = weft__fiber_self();
+    if (!f)
+        return -EPERM;
+    if (!name)
+        return -EINVAL;
+    f->name = name;
+    return 0;
+}
+
+int weft_canceled(void)
+{
+    weft__fiber *f = weft__fiber_self();
+    return f && weft__canceled(f) ? -ECANCELED : 0;
+}

@@ -1,0 +1,109 @@
+/* Ops awaited by fibers: submit, park until the terminal completion, answer what really happened. The op lies on the waiter's stack, which stays
+ * whatever happens to the fiber until that completion has come (DESIGN rule 3). Home-thread code; `asked_at_port` runs on the port's. */
+#include <errno.h>
+
+#include "base/check.h"
+#include "fiber/fiber.h"
+
+/* Both ends of the wait are in: the completion, and the cancel request if one was sent elsewhere. */
+static void settle(weft__await *a)
+{
+    if (a->finished && !a->outstanding)
+        weft__wake(a->fiber, 0);
+}
+
+static void op_done(weft_task *t)
+{
+    weft_op *op = weft__container(t, weft_op, task);
+    weft__await *a = (weft__await *)(uintptr_t)op->key;
+    a->finished = 1;
+    settle(a);
+}
+
+static void asked_returned(weft_task *t)
+{
+    weft__await *a = weft__container(t, weft__await, request.task);
+    a->outstanding = 0;
+    settle(a);
+}
+
+/* On the port's home thread: the request has been carried out and goes back to the worker of the waiter. */
+static void asked_at_port(weft__cancel_request *req)
+{
+    weft__await *a = weft__container(req, weft__await, request);
+    req->task.run = asked_returned;
+    weft__worker_send(a->fiber->home, &req->task);
+}
+
+void weft__await_cancel(weft__fiber *f)
+{
+    weft__await *a = f->await;
+    weft__worker *w = f->home;
+    if (a->asked || a->finished)
+        return;
+    a->asked = 1;
+    if (w->owns_port) {
+        weft__port_cancel(w->port, a->op);
+        return;
+    }
+    a->outstanding = 1;
+    a->request.op = a->op;
+    a->request.done = asked_at_port;
+    weft__port_cancel_remote(w->port, &a->request);
+}
+
+static int64_t await(weft__fiber *f, weft_op *op, int64_t deadline)
+{
+    weft__worker *w = f->home;
+    weft__await a = {.op = op, .fiber = f};
+    op->task.run = op_done;
+    op->key = (uintptr_t)&a;
+    op->origin = w->owns_port ? NULL : w; /* NULL: this thread; then a completion within the start is told by the state alone */
+    op->submitter = f->name;
+    w->stats.ops++;
+    if (w->owns_port) {
+        weft__port_start(w->port, op);
+        if (op->state == WEFT_OP_DONE) { /* nothing to wait for, but not for ever at the others' cost */
+            if (w->budget > 0)
+                w->budget--;
+            else
+                weft_yield();
+            return op->result;
+        }
+    } else {
+        weft__port_start_remote(w->port, op);
+    }
+    f->await = &a;
+    f->waiting = WEFT__WAIT_OP;
+    f->state = WEFT__WAITING;
+    f->timed_out = 0;
+    if (deadline != WEFT_NEVER)
+        weft__expect_by(f, deadline);
+    if (f->killed || f->crew->killed)
+        weft__await_cancel(f);
+    weft__suspend(w, f);
+    f->await = NULL;
+    return op->result == -ECANCELED && f->timed_out && !weft__canceled(f) ? -ETIMEDOUT : op->result;
+}
+
+int64_t weft__await_op(weft_op *op, int64_t deadline)
+{
+    weft__fiber *f = weft__fiber_self();
+    if (!f)
+        return -EPERM;
+    if (weft__canceled(f))
+        return -ECANCELED;
+    return await(f, op, deadline);
+}
+
+int64_t weft__await_op_shielded(weft_op *op)
+{
+    weft__fiber *f = weft__fiber_self();
+    if (!f)
+        return -EPERM;
+    weft__scope shield = {.parent = f->scopes, .fiber = f, .shield = 1};
+    f->scopes = &shield;
+    int64_t r = await(f, op, WEFT_NEVER);
+    f->scopes = shield.parent;
+    return r;
+}

@@ -1,0 +1,316 @@
+/* Birth, running and end of fibers. Home-thread code throughout.
+ *
+ * A newborn holds a record and no stack. The worker's `births` task starts newborns newest first, so that few stacks are alive and those are
+ * warm; every 16th is the oldest, so that none starves. A fiber that ends looks for the next newborn itself and runs it on the stack it
+ * stands on: spawn, run and end of an empty fiber then cost no switch at all. */
+#include "fiber/fiber.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/check.h"
+
+enum { OLDEST_TURN = 16 };
+
+static weft__fiber_realm *realm_of(weft__worker *w) { return w->rt->fibers; }
+
+weft_id weft__fiber_id(weft__fiber *f)
+{
+    f->seen = 1;
+    uint32_t word = weft__load_relaxed(&f->head.word, "fiber.id");
+    return (weft_id){f->head.key, WEFT__NS(f->crew->home->rt, WEFT__FIBER), WEFT__GEN(word)};
+}
+
+int weft__fiber_find(weft__worker *w, weft_id id, weft__fiber **out)
+{
+    weft__fiber_realm *realm = realm_of(w);
+    if (id.ns != WEFT__NS(w->rt, WEFT__FIBER))
+        return -ESRCH;
+    weft__fiber *f = weft__slab_at(&realm->slab, id.key);
+    if (!f || WEFT__GEN(weft__load_acquire(&f->head.word, "fiber.find")) != id.gen)
+        return -ESRCH;
+    if (weft__load_relaxed(&f->home, "fiber.find") != w)
+        return -EPERM;
+    *out = f;
+    return f->seen ? 0 : -ESRCH;
+}
+
+void weft__crew_init(weft__crew *crew, weft__worker *home)
+{
+    memset(crew, 0, sizeof *crew);
+    crew->home = home;
+    weft__link_init(&crew->fibers);
+}
+
+/* ---- birth ---- */
+
+static int count_in(weft__worker *w)
+{
+    uint32_t limit = w->rt->opt.max_fibers;
+    if (!limit || weft__add_relaxed(&realm_of(w)->alive, 1, "fiber.limit") < limit)
+        return 0;
+    weft__sub_acq_rel(&realm_of(w)->alive, 1, "fiber.limit");
+    return -EAGAIN;
+}
+
+static void count_out(weft__worker *w)
+{
+    if (w->rt->opt.max_fibers)
+        weft__sub_acq_rel(&realm_of(w)->alive, 1, "fiber.limit");
+}
+
+int weft__fiber_make(weft__crew *crew, int (*fn)(void *), void *arg, size_t copy, const weft_spawn_options *opt, const char *name,
+                     const char *site, weft__fiber **out)
+{
+    weft__worker *w = crew->home;
+    int r = count_in(w);
+    if (r < 0)
+        return r;
+    weft__fiber *f = weft__slab_get(&weft__fibers_of(w)->cache);
+    if (!f) {
+        count_out(w);
+        return -ENOMEM;
+    }
+    f->resume.run = weft__fiber_resume;
+    f->message.run = weft__fiber_message;
+    f->timer.link.next = NULL;
+    f->timer.fire = weft__fiber_timer;
+    f->crew = crew;
+    weft__store_relaxed(&f->home, w, "fiber.make");
+    f->unwait = NULL;
+    f->stack = NULL;
+    f->joiner = NULL;
+    f->fn = fn;
+    f->arg = arg;
+    f->name = opt && opt->name ? opt->name : name;
+    f->site = site;
+    f->stack_size = opt && opt->stack_size ? opt->stack_size : w->rt->opt.stack_size;
+    f->stack_lo = opt ? opt->stack : NULL;
+    f->foreign_stack = f->stack_lo != NULL;
+    f->result = 0;
+    f->state = WEFT__NEWBORN;
+    f->waiting = WEFT__WAIT_NONE;
+    f->cancelled = f->killed = f->token = f->seen = f->timed_out = 0;
+    f->detached = (uint8_t)(opt && opt->detached);
+    f->copied = (uint8_t)copy;
+    if (copy)
+        memcpy(f->copy, arg, copy);
+    weft__link_init(&f->births);
+    weft__link_before(&crew->fibers, &f->siblings);
+    crew->alive++;
+    w->stats.fibers_spawned++;
+    *out = f;
+    return 0;
+}
+
+void weft__fiber_queue(weft__fiber *f)
+{
+    weft__fibers *fs = weft__fibers_of(f->crew->home);
+    weft__link_before(fs->newborns.next, &f->births);
+    if (!fs->births_queued) {
+        fs->births_queued = 1;
+        weft__worker_ready(fs->worker, &fs->births);
+    }
+}
+
+static weft__fiber *next_newborn(weft__fibers *fs)
+{
+    if (weft__link_alone(&fs->newborns))
+        return NULL;
+    int oldest = ++fs->turns % OLDEST_TURN == 0;
+    weft__link *l = oldest ? fs->newborns.prev : fs->newborns.next;
+    weft__link_remove(l);
+    return weft__container(l, weft__fiber, births);
+}
+
+/* ---- running ---- */
+
+static void run_body(weft__fiber *f)
+{
+    _Alignas(16) unsigned char copy[WEFT__COPY_MAX];
+    if (f->copied) {
+        memcpy(copy, f->copy, f->copied);
+        f->arg = copy;
+    }
+    memset(f->locals, 0, sizeof f->locals);
+    f->await = NULL;
+    f->scopes = NULL;
+    f->deadline = WEFT_NEVER;
+    f->state = WEFT__RUNNING;
+    f->result = f->fn(f->arg);
+    weft__locals_destroy(f);
+}
+
+/* Everything that ends with a fiber except its stack. The record may be gone afterwards. */
+static void finish(weft__fiber *f)
+{
+    weft__worker *w = f->crew->home;
+    weft__crew *crew = f->crew;
+    weft__fiber_realm *realm = realm_of(w);
+    weft__timer_cancel(w, &f->timer);
+    f->state = WEFT__ENDED;
+    f->stack = NULL;
+    crew->alive--;
+    w->stats.fibers_ended++;
+    count_out(w);
+    if (realm->hooks.ended)
+        realm->hooks.ended(crew, f);
+    if (f->joiner)
+        weft__wake(f->joiner, 0);
+    else if (f->detached)
+        weft__fiber_free(f);
+    if (crew->alive == 0)
+        realm->hooks.emptied(crew);
+}
+
+void weft__fiber_free(weft__fiber *f)
+{
+    weft__worker *w = f->home;
+    weft__link_remove(&f->siblings);
+    if (weft__slab_end(&realm_of(w)->slab, f, f->seen) & WEFT__SIG_PENDING)
+        f->detached = WEFT__ORPHAN; /* a message under way still carries this record: its arrival frees it */
+    else
+        weft__slab_put(&weft__fibers_of(w)->cache, f);
+}
+
+static void put_stack(void *arg)
+{
+    weft__stack_put(&weft__fibers_of(weft__worker_self())->stacks, arg);
+}
+
+static int same_stack(const weft__fiber *a, const weft__fiber *b)
+{
+    return a->stack && !a->foreign_stack && !b->foreign_stack && a->stack_size == b->stack_size;
+}
+
+/* The newborn that may run on the stack of the fiber which just ended, or NULL. */
+static weft__fiber *successor(weft__worker *w, weft__fiber *ended)
+{
+    weft__fibers *fs = weft__fibers_of(w);
+    if (!w->budget || weft__link_alone(&fs->newborns))
+        return NULL;
+    weft__fiber *f = weft__container(fs->newborns.next, weft__fiber, births);
+    if (f->killed || f->crew->killed || !same_stack(ended, f) || (fs->turns + 1) % OLDEST_TURN == 0)
+        return NULL;
+    fs->turns++;
+    weft__link_remove(&f->births);
+    w->budget--;
+    return f;
+}
+
+static void entry(void *arg)
+{
+    weft__fiber *f = arg;
+    weft__stack *stack;
+    weft__context gone;
+    for (;;) {
+        if (f->killed || f->crew->killed)
+            f->result = -ECANCELED;
+        else
+            run_body(f);
+        weft__worker *w = weft__worker_self();
+        stack = f->stack;
+        gone = f->context;
+        weft__fiber *next = successor(w, f);
+        if (next)
+            next->context = f->context;
+        finish(f);
+        if (!next)
+            break;
+        next->stack = stack;
+        stack->owner = next;
+        w->running = f = next;
+    }
+    weft__worker *w = weft__worker_self();
+    w->running = NULL;
+    weft__switch_last(&gone, &w->context, stack ? put_stack : NULL, stack);
+}
+
+/* Gives a newborn its stack. -ENOMEM. */
+static int dress(weft__worker *w, weft__fiber *f)
+{
+    int r = f->foreign_stack ? weft__stack_supplied(&f->stack, f->stack_lo, f->stack_size)
+                             : weft__stack_get(&weft__fibers_of(w)->stacks, f->stack_size, &f->stack);
+    if (r < 0)
+        return r;
+    f->stack->owner = f;
+    weft__context_make(&f->context, f->stack->lo, f->stack->size, entry, f);
+    return 0;
+}
+
+static void enter(weft__worker *w, weft__fiber *f)
+{
+    w->running = f;
+    w->stats.switches++;
+    weft__switch(&w->context, &f->context, NULL, NULL);
+    w->running = NULL;
+}
+
+void weft__fiber_begin(weft__worker *w, weft__fiber *f)
+{
+    int r = f->killed || f->crew->killed ? -ECANCELED : dress(w, f);
+    if (r < 0) { /* it never runs: that is its result */
+        f->result = r;
+        finish(f);
+        return;
+    }
+    enter(w, f);
+}
+
+void weft__births(weft_task *t)
+{
+    weft__fibers *fs = weft__container(t, weft__fibers, births);
+    weft__worker *w = fs->worker;
+    weft__fiber *f = next_newborn(fs);
+    fs->births_queued = 0;
+    if (f)
+        weft__fiber_begin(w, f);
+    /* Behind what became ready meanwhile, so that newborns and woken fibers take turns. */
+    if (!weft__link_alone(&fs->newborns) && !fs->births_queued) {
+        fs->births_queued = 1;
+        weft__worker_ready(w, &fs->births);
+    }
+}
+
+void weft__fiber_resume(weft_task *t)
+{
+    weft__fiber *f = weft__container(t, weft__fiber, resume);
+    weft__worker *w = f->crew->home;
+    if (f->killed || f->crew->killed) {
+        f->state = WEFT__WAITING;
+        weft__fiber_reap(f);
+        return;
+    }
+    f->state = WEFT__RUNNING;
+    enter(w, f);
+}
+
+void weft__fiber_adopt(weft__worker *w, weft__fiber *f)
+{
+    weft__link_remove(&f->births);
+    f->foreign_stack = 1;
+    memset(f->locals, 0, sizeof f->locals);
+    f->await = NULL;
+    f->scopes = NULL;
+    f->deadline = WEFT_NEVER;
+    f->state = WEFT__RUNNING;
+    w->running = f;
+}
+
+/* ---- an end without running ---- */
+
+void weft__fiber_reap(weft__fiber *f)
+{
+    weft__worker *w = f->crew->home;
+    WEFT_ASSERT(f->state == WEFT__NEWBORN || f->state == WEFT__WAITING);
+    weft__link_remove(&f->births);
+    weft__stack *stack = f->stack;
+    if (f->state == WEFT__WAITING) {
+        weft__scopes_drop(f);
+        weft__context_discard(&f->context);
+    }
+    f->result = -ECANCELED;
+    finish(f);
+    if (stack)
+        weft__stack_put(&weft__fibers_of(w)->stacks, stack);
+}

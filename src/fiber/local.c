@@ -1,0 +1,51 @@
+/* Fiber-local values: a handful of process-wide keys, a pointer each in every fiber. Keys are made by any thread and never given back. */
+#include <errno.h>
+
+#include "base/check.h"
+#include "fiber/fiber.h"
+
+static uint32_t keys;
+static void (*destroyers[WEFT_LOCALS])(void *);
+
+int weft_local_key(unsigned *key, void (*destroy)(void *value))
+{
+    if (!key)
+        return -EINVAL;
+    uint32_t n = weft__load_relaxed(&keys, "local.key");
+    do
+        if (n >= WEFT_LOCALS)
+            return -EAGAIN;
+    while (!weft__cas_acq_rel(&keys, &n, n + 1, "local.key"));
+    weft__store_release(&destroyers[n], destroy, "local.key"); /* before anybody can know the key */
+    *key = n;
+    return 0;
+}
+
+int weft_local_set(unsigned key, void *value)
+{
+    weft__fiber *f = weft__fiber_self();
+    if (!f)
+        return -EPERM;
+    if (key >= weft__load_relaxed(&keys, "local.set"))
+        return -EINVAL;
+    f->locals[key] = value;
+    return 0;
+}
+
+void *weft_local_get(unsigned key)
+{
+    weft__fiber *f = weft__fiber_self();
+    return f && key < WEFT_LOCALS ? f->locals[key] : NULL;
+}
+
+void weft__locals_destroy(weft__fiber *f)
+{
+    uint32_t n = weft__load_relaxed(&keys, "local.destroy");
+    for (uint32_t i = 0; i < n; i++) {
+        void *value = f->locals[i];
+        void (*destroy)(void *) = weft__load_acquire(&destroyers[i], "local.destroy");
+        f->locals[i] = NULL;
+        if (value && destroy)
+            destroy(value);
+    }
+}

@@ -1,0 +1,87 @@
+/* Set-up of the fiber layer: one realm per runtime, one set of pools per worker. */
+#include <errno.h>
+#include <string.h>
+
+#include "arch/unwind.h"
+#include "base/check.h"
+#include "fiber/fiber.h"
+#include "port/inflight.h"
+#include "sched/text.h"
+
+/* A stack is being given back: nothing that the kernel may still write to lies on it (checked builds). */
+static void check_stack(const void *lo, size_t size) { weft__inflight_check(lo, size, "a stack"); }
+
+int weft__fibers_open(weft_runtime *rt, const weft__crew_hooks *hooks)
+{
+    const weft_env *env = rt->env;
+    size_t bytes = (sizeof(weft__fiber_realm) + env->page_size - 1) / env->page_size * env->page_size;
+    weft__fiber_realm *realm = env->map(env->self, bytes, 0);
+    if (!realm)
+        return -ENOMEM;
+    realm->hooks = *hooks;
+    int strict = rt->opt.memory != NULL;
+    int r = weft__slab_init(&realm->slab, env, sizeof(weft__fiber), strict ? 4 : 8, strict ? 512 : 65536, 0xffff);
+    if (r < 0)
+        goto unmap;
+    weft__stack_options stacks = {.limit = rt->opt.max_stacks, .inflight_check = check_stack};
+    if (rt->opt.stacks_committed) {
+        stacks.fixed_size = rt->opt.stack_size;
+        stacks.fixed_count = rt->opt.stacks_committed;
+    }
+    r = weft__stack_depot_init(&realm->depot, env, &stacks);
+    if (r < 0)
+        goto slab;
+    rt->fibers = realm;
+    return 0;
+slab:
+    weft__slab_fini(&realm->slab);
+unmap:
+    env->unmap(env->self, realm, bytes);
+    return r;
+}
+
+void weft__fibers_close(weft_runtime *rt)
+{
+    const weft_env *env = rt->env;
+    weft__fiber_realm *realm = rt->fibers;
+    weft__stack_depot_fini(&realm->depot);
+    weft__slab_fini(&realm->slab);
+    env->unmap(env->self, realm, (sizeof *realm + env->page_size - 1) / env->page_size * env->page_size);
+    rt->fibers = NULL;
+}
+
+int weft__fibers_enter(weft__worker *w)
+{
+    const weft_env *env = w->rt->env;
+    weft__fiber_realm *realm = w->rt->fibers;
+    weft__fibers *fs = env->map(env->self, (sizeof *fs + env->page_size - 1) / env->page_size * env->page_size, 0);
+    if (!fs)
+        return -ENOMEM;
+    fs->worker = w;
+    fs->cache.slab = &realm->slab;
+    weft__stack_pool_init(&fs->stacks, &realm->depot);
+    weft__link_init(&fs->newborns);
+    fs->births.run = weft__births;
+    w->fibers = fs;
+    return 0;
+}
+
+void weft__fibers_leave(weft__worker *w)
+{
+    const weft_env *env = w->rt->env;
+    weft__fibers *fs = w->fibers;
+    weft__slab_cache_flush(&fs->cache);
+    weft__stack_pool_fini(&fs->stacks);
+    w->fibers = NULL;
+    env->unmap(env->self, fs, (sizeof *fs + env->page_size - 1) / env->page_size * env->page_size);
+}
+
+size_t weft__fibers_describe(weft__worker *w, char *buf, size_t size)
+{
+    weft__fiber *f = w->running;
+    if (!f)
+        return weft__format(buf, size, "a task without a fiber");
+    weft_trace trace;
+    weft_trace_here(&trace);
+    return weft_trace_format(&trace, buf, size);
+}

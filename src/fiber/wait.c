@@ -1,0 +1,188 @@
+/* Waiting, waking, cancelling: the one protocol that all waits go through. Home-thread code, except weft__fiber_signal.
+ *
+ * A fiber waits in one place. It says for what (`waiting`) and until when (`deadline`), and gives up the processor; whoever has something for it
+ * calls weft__wake with the answer, and the first to do so ends the wait. A wait for an op ends by the op's terminal completion and by
+ * nothing else (DESIGN rule 3): deadline and cancellation only ask for the op's end.
+ *
+ * The fiber's timer is lazy. A wait that ends early leaves it in the wheel; the next wait moves it only if its own deadline is earlier. So a
+ * server that reads with an idle time-out arms a timer once in a while, and not once a request. */
+#include <errno.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "fiber/fiber.h"
+
+void weft__suspend(weft__worker *w, weft__fiber *f)
+{
+    /* Straight to the next fiber that is ready, without a detour by the worker's own context. */
+    weft_task *t = w->ready.head;
+    if (t && t->run == weft__fiber_resume && w->budget > 0) {
+        weft__fiber *next = weft__container(t, weft__fiber, resume);
+        if (next == f && !f->killed && !f->crew->killed) {
+            weft__tasks_pop(&w->ready);
+            w->budget--;
+            f->state = WEFT__RUNNING;
+            return;
+        }
+        if (!next->killed && !next->crew->killed) {
+            weft__tasks_pop(&w->ready);
+            w->budget--;
+            w->stats.switches++;
+            weft__store_relaxed(&w->turn, w->turn + 2, "monitor.turn");
+            next->state = WEFT__RUNNING;
+            w->running = next;
+            weft__switch(&f->context, &next->context, NULL, NULL);
+            return;
+        }
+    }
+    weft__switch(&f->context, &w->context, NULL, NULL);
+}
+
+/* ---- deadlines ---- */
+
+void weft__expect_by(weft__fiber *f, int64_t deadline)
+{
+    f->deadline = deadline;
+    if (deadline == WEFT_NEVER)
+        return;
+    weft__worker *w = f->home;
+    if (weft__timer_armed(&f->timer)) {
+        if (f->timer.deadline_ns <= deadline)
+            return; /* it fires before and looks again */
+        weft__timer_cancel(w, &f->timer);
+    }
+    weft__timer_arm(w, &f->timer, deadline);
+}
+
+void weft__fiber_timer(weft__timer *t)
+{
+    weft__fiber *f = weft__container(t, weft__fiber, timer);
+    if (f->waiting == WEFT__WAIT_NONE || f->deadline == WEFT_NEVER)
+        return;
+    weft__worker *w = f->home;
+    if (f->deadline > w->now_ns) {
+        weft__timer_arm(w, t, f->deadline);
+        return;
+    }
+    if (f->waiting != WEFT__WAIT_OP) {
+        weft__wake(f, f->waiting == WEFT__WAIT_SLEEP ? 0 : -ETIMEDOUT);
+        return;
+    }
+    f->timed_out = 1;
+    weft__await_cancel(f);
+}
+
+/* ---- waiting and waking ---- */
+
+int weft__wait(weft__fiber *f, enum weft__wait kind, int64_t deadline)
+{
+    f->waiting = (uint8_t)kind;
+    f->state = WEFT__WAITING;
+    f->timed_out = 0;
+    weft__expect_by(f, deadline);
+    if (f->killed || f->crew->killed)
+        weft__wake(f, -ECANCELED); /* a suspension point: it does not come back from here */
+    weft__suspend(f->home, f);
+    return f->wake;
+}
+
+void weft__wake(weft__fiber *f, int answer)
+{
+    if (f->waiting == WEFT__WAIT_NONE)
+        return;
+    f->waiting = WEFT__WAIT_NONE;
+    f->deadline = WEFT_NEVER;
+    f->wake = answer;
+    f->state = WEFT__READY;
+    if (f->unwait && answer < 0)
+        f->unwait(f);
+    f->unwait = NULL;
+    weft__worker_ready(f->home, &f->resume);
+}
+
+void weft__fiber_unpark(weft__fiber *f)
+{
+    if (f->waiting == WEFT__WAIT_PARK)
+        weft__wake(f, 0);
+    else
+        f->token = 1;
+}
+
+/* ---- cancelling ---- */
+
+int weft__canceled(const weft__fiber *f)
+{
+    for (const weft__scope *s = f->scopes; s; s = s->parent) {
+        if (s->cancelled)
+            return 1;
+        if (s->shield && !s->spent)
+            return 0;
+    }
+    return f->cancelled || f->crew->cancelled;
+}
+
+void weft__interrupt(weft__fiber *f)
+{
+    if (f->state != WEFT__WAITING || !weft__canceled(f))
+        return;
+    if (f->waiting == WEFT__WAIT_OP)
+        weft__await_cancel(f);
+    else
+        weft__wake(f, -ECANCELED);
+}
+
+void weft__fiber_kill(weft__fiber *f)
+{
+    if (f->state == WEFT__ENDED || f->killed == 2)
+        return;
+    f->killed = 1;
+    if (f->state == WEFT__WAITING && f->waiting == WEFT__WAIT_OP) {
+        weft__await_cancel(f); /* its terminal completion makes it ready, and being ready ends it */
+    } else if (f->state == WEFT__WAITING) {
+        weft__wake(f, -ECANCELED);
+    } else if (f->state == WEFT__NEWBORN && !weft__link_alone(&f->births)) {
+        f->killed = 2;
+        weft__fiber_reap(f);
+    }
+}
+
+/* ---- from other threads ---- */
+
+int weft__fiber_signal(weft_runtime *rt, weft_id id, uint32_t flags)
+{
+    weft__fiber_realm *realm = rt->fibers;
+    if (id.ns != WEFT__NS(rt, WEFT__FIBER))
+        return -ESRCH;
+    weft__fiber *f = weft__slab_at(&realm->slab, id.key);
+    if (!f)
+        return -ESRCH;
+    uint32_t word = weft__load_acquire(&f->head.word, "fiber.signal");
+    do {
+        if (WEFT__GEN(word) != id.gen)
+            return -ESRCH; /* the generation is in the same word: it cannot change between the look and the flag */
+    } while (!weft__cas_acq_rel(&f->head.word, &word, word | flags | WEFT__SIG_PENDING, "fiber.signal"));
+    if (!(word & WEFT__SIG_PENDING)) /* from here on pending keeps the record from being used again */
+        weft__worker_send(weft__load_relaxed(&f->home, "fiber.signal"), &f->message);
+    return 0;
+}
+
+void weft__fiber_message(weft_task *t)
+{
+    weft__fiber *f = weft__container(t, weft__fiber, message);
+    uint32_t keep = ~(uint32_t)0 << WEFT__GEN_SHIFT;
+    uint32_t flags = weft__and_seq(&f->head.word, keep, "fiber.message") & ~keep; /* pairs with the CAS in weft__fiber_signal */
+    if (f->detached == WEFT__ORPHAN) {
+        weft__slab_put(&weft__fibers_of(f->home)->cache, f);
+        return;
+    }
+    if (f->state == WEFT__ENDED)
+        return;
+    if (flags & WEFT__SIG_CANCEL) {
+        f->cancelled = 1;
+        weft__interrupt(f);
+    }
+    if (flags & WEFT__SIG_UNPARK)
+        weft__fiber_unpark(f);
+    if (flags & WEFT__SIG_KILL)
+        weft__fiber_kill(f);
+}

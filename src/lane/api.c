@@ -1,0 +1,159 @@
+/* The public calls of lane.h, and cancelling, which takes fibers and lanes alike. */
+#include <errno.h>
+
+#include "base/check.h"
+#include "lane/realm.h"
+
+int weft_lane_spawn_at(weft_runtime *rt, weft_id *out, int (*fn)(void *), void *arg, const weft_lane_options *opt, const char *name,
+                       const char *site)
+{
+    weft__lane *self = weft__lane_self(), *lane;
+    weft__lane *parent = rt && (!self || self->rt != rt) ? NULL : self;
+    if (!rt && !self)
+        return -EPERM;
+    if (rt && rt->magic != WEFT__RUNTIME_MAGIC)
+        return -EINVAL;
+    if (parent && weft__canceled(weft__fiber_self()))
+        return -ECANCELED;
+    rt = parent ? parent->rt : rt;
+    int r = weft__lane_make(rt, parent, fn, arg, opt, name, site, &lane);
+    if (r < 0)
+        return r;
+    if (!out || !parent)
+        lane->detached = 1; /* from outside nobody can join it */
+    if (out)
+        *out = weft__lane_id(lane);
+    weft__lane_start(lane, parent && opt && opt->pinned ? weft__worker_self() : NULL);
+    return 0;
+}
+
+weft_id weft_lane_self(void)
+{
+    weft__lane *lane = weft__lane_self();
+    return lane ? weft__lane_id(lane) : WEFT_NOID;
+}
+
+/* A child of the caller's lane; with `joinable` one that has not been joined or detached. */
+static int find_child(weft_id id, int joinable, weft__lane **self, weft__lane **out)
+{
+    *self = weft__lane_self();
+    if (!*self)
+        return -EPERM;
+    weft_runtime *rt = (*self)->rt;
+    if (id.ns != WEFT__NS(rt, WEFT__LANE))
+        return -ESRCH;
+    weft__lane *lane = weft__slab_at(&weft__lanes_of(rt)->lanes, id.key);
+    if (!lane || WEFT__GEN(weft__load_acquire(&lane->head.word, "lane.find")) != id.gen)
+        return -ESRCH;
+    /* Whether it is ours, and joinable: under our own lock, since a stranger's record may change hands while we look. */
+    int r = -EPERM;
+    weft__spin_lock(&(*self)->lock);
+    if (weft__load_relaxed(&lane->parent, "lane.find") == *self)
+        r = weft__link_alone(&lane->siblings) || (joinable && lane->detached == 1) ? -ESRCH : 0;
+    weft__spin_unlock(&(*self)->lock);
+    *out = lane;
+    return r;
+}
+
+static void leave_join(weft__fiber *f)
+{
+    weft__lane *target = f->waits_on;
+    target->joiner = NULL;
+}
+
+int weft_lane_join(weft_id id, int *result, int64_t deadline)
+{
+    weft__lane *self, *lane;
+    int r = find_child(id, 1, &self, &lane);
+    if (r < 0)
+        return r;
+    weft__fiber *f = weft__fiber_self();
+    if (lane->joiner)
+        return -EBUSY;
+    if (lane->forgotten)
+        return -ESRCH;
+    if (weft__canceled(f))
+        return -ECANCELED;
+    if (!lane->told) {
+        lane->joiner = f;
+        f->unwait = leave_join;
+        f->waits_on = lane;
+        r = weft__wait(f, WEFT__WAIT_JOIN, deadline);
+        if (r < 0)
+            return r;
+    }
+    if (result)
+        *result = lane->result;
+    weft__lane_leave(lane);
+    return 0;
+}
+
+int weft_lane_detach(weft_id id)
+{
+    weft__lane *self, *lane;
+    int r = find_child(id, 1, &self, &lane);
+    if (r < 0)
+        return r;
+    if (lane->joiner)
+        return -EBUSY;
+    if (lane->forgotten)
+        return -ESRCH;
+    weft__spin_lock(&self->lock);
+    int ended = lane->detached == WEFT__ORPHAN;
+    if (!ended)
+        lane->detached = 1;
+    weft__spin_unlock(&self->lock);
+    if (!ended)
+        return 0;
+    lane->forgotten = 1; /* its message may still be on the way */
+    if (lane->told)
+        weft__lane_leave(lane);
+    return 0;
+}
+
+/* ---- cancelling ---- */
+
+static int cancel_lane(weft_id id)
+{
+    weft__lane *self, *lane;
+    int r = find_child(id, 0, &self, &lane);
+    weft__fiber *f = weft__fiber_self();
+    if (f && weft_id_equal(id, weft__lane_id(weft__lane_of(f->crew)))) {
+        weft__lane_apply(weft__lane_of(f->crew), WEFT__SIG_CANCEL);
+        return 0;
+    }
+    return r < 0 ? r : weft__lane_signal(self->rt, id, WEFT__SIG_CANCEL);
+}
+
+static int cancel_fiber(weft_id id)
+{
+    weft__fiber *self = weft__fiber_self(), *f;
+    if (!self)
+        return -EPERM;
+    int r = weft__fiber_find(self->home, id, &f);
+    if (r < 0)
+        return r;
+    if (f->crew != self->crew)
+        return -EPERM;
+    if (f->state == WEFT__ENDED)
+        return -ESRCH;
+    f->cancelled = 1;
+    weft__interrupt(f);
+    return 0;
+}
+
+int weft_cancel(weft_id id)
+{
+    if (WEFT__NS_KIND(id.ns) == WEFT__LANE)
+        return cancel_lane(id);
+    return WEFT__NS_KIND(id.ns) == WEFT__FIBER ? cancel_fiber(id) : id.gen ? -EINVAL : -ESRCH;
+}
+
+int weft_cancel_in(weft_runtime *rt, weft_id id)
+{
+    if (!rt || rt->magic != WEFT__RUNTIME_MAGIC)
+        return -EINVAL;
+    if (WEFT__NS_KIND(id.ns) == WEFT__LANE)
+        return weft__lane_signal(rt, id, WEFT__SIG_CANCEL);
+    return WEFT__NS_KIND(id.ns) == WEFT__FIBER ? weft__fiber_signal(rt, id, WEFT__SIG_CANCEL) : id.gen ? -EINVAL : -ESRCH;
+}

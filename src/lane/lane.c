@@ -1,0 +1,401 @@
+/* Lanes: birth, the end, and what travels between a lane and its family. Each function says whose thread it runs on; "home" is the lane's worker.
+ *
+ * A lane's end, in order: its last fiber ends (emptied); its resources are closed and the last close reported (settle); its own reference
+ * is dropped; with the last child's reference gone too, finish() tells the parent and frees the record. `refs` decides who comes last: the
+ * lane itself or one of its children, on whatever worker; finish() always runs on the lane's home. */
+#include <errno.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "lane/realm.h"
+
+static weft__lane_realm *realm_of(weft__lane *lane) { return lane->rt->lanes; }
+
+weft__lane *weft__lane_self(void)
+{
+    weft__fiber *f = weft__fiber_self();
+    return f ? weft__lane_of(f->crew) : NULL;
+}
+
+weft_id weft__lane_id(weft__lane *lane)
+{
+    lane->seen = 1;
+    return (weft_id){lane->head.key, WEFT__NS(lane->rt, WEFT__LANE), WEFT__GEN(weft__load_relaxed(&lane->head.word, "lane.id"))};
+}
+
+/* ---- birth ---- */
+
+static void born(weft_task *t);
+static void told(weft_task *t);
+static void finish(weft__lane *lane);
+static void release_children(weft__lane *lane);
+
+/* Enters a child into its parent's books. Any thread. */
+static int join_family(weft__lane *parent, weft__lane *child)
+{
+    int r = 0;
+    weft__spin_lock(&parent->lock);
+    if (parent->barren)
+        r = -ESHUTDOWN;
+    else {
+        weft__add_relaxed(&parent->refs, 1, "lane.child");
+        weft__link_before(&parent->children, &child->siblings);
+    }
+    weft__spin_unlock(&parent->lock);
+    return r;
+}
+
+static void *take_record(weft_runtime *rt)
+{
+    weft__worker *w = weft__worker_self();
+    if (w && w->rt == rt && w->fibers)
+        return weft__slab_get(&weft__lane_pools_of(w)->lanes);
+    return weft__slab_get_shared(&weft__lanes_of(rt)->lanes);
+}
+
+static void free_record(weft__lane *lane)
+{
+    weft_runtime *rt = lane->rt;
+    weft__worker *w = weft__worker_self();
+    weft__sub_acq_rel(&weft__lanes_of(rt)->alive, 1, "lane.gone");
+    if (w && w->rt == rt && w->fibers)
+        weft__slab_put(&weft__lane_pools_of(w)->lanes, lane);
+    else
+        weft__slab_put_shared(&weft__lanes_of(rt)->lanes, lane);
+}
+
+void weft__lane_fill(weft__lane *lane, weft_runtime *rt, weft__lane *parent, const weft_lane_options *opt, const char *name,
+                     const char *site)
+{
+    weft__crew_init(&lane->crew, NULL);
+    lane->crew.name = opt && opt->name ? opt->name : name;
+    lane->crew.site = site;
+    lane->rt = rt;
+    lane->birth.run = born;
+    lane->end_message.run = told;
+    weft__store_relaxed(&lane->parent, parent ? parent : weft__lanes_of(rt)->root, "lane.make");
+    lane->joiner = NULL;
+    weft__link_init(&lane->resources);
+    weft__link_init(&lane->children);
+    weft__link_init(&lane->siblings);
+    lane->closing = 0;
+    memset(&lane->timer, 0, sizeof lane->timer);
+    lane->result = -ECANCELED;
+    lane->phase = WEFT__LANE_NEWBORN;
+    lane->main = NULL;
+    lane->seen = lane->expired = lane->told = lane->forgotten = lane->barren = lane->held = 0;
+    lane->detached = (uint8_t)(opt && opt->detached);
+    lane->stack_size = opt ? opt->stack_size : 0;
+    lane->deadline_ns = opt && opt->deadline ? opt->deadline : WEFT_NEVER;
+    weft__store_relaxed(&lane->refs, 1, "lane.make");
+}
+
+int weft__lane_make(weft_runtime *rt, weft__lane *parent, int (*fn)(void *), void *arg, const weft_lane_options *opt, const char *name,
+                    const char *site, weft__lane **out)
+{
+    weft__lane_realm *realm = rt->lanes;
+    size_t copy = opt ? opt->copy : 0;
+    if (!fn || copy > WEFT_LANE_COPY_MAX || (copy && !arg) || (opt && opt->stack_size && opt->stack_size < WEFT_STACK_MIN))
+        return -EINVAL;
+    uint32_t alive = weft__add_acq_rel(&realm->alive, 1, "lane.make");
+    weft__lane *lane = rt->opt.max_lanes && alive > rt->opt.max_lanes ? NULL : take_record(rt);
+    if (!lane) {
+        weft__sub_acq_rel(&realm->alive, 1, "lane.make");
+        return rt->opt.max_lanes && alive > rt->opt.max_lanes ? -EAGAIN : -ENOMEM;
+    }
+    weft__lane_fill(lane, rt, parent, opt, name, site);
+    lane->fn = fn;
+    lane->arg = arg;
+    lane->copied = copy;
+    if (copy)
+        memcpy(lane->copy, arg, copy);
+    int r = join_family(parent ? parent : realm->root, lane);
+    if (r < 0) {
+        free_record(lane);
+        return r;
+    }
+    *out = lane;
+    return 0;
+}
+
+void weft__lane_start(weft__lane *lane, weft__worker *at)
+{
+    weft_runtime *rt = lane->rt;
+    weft__worker *w = weft__worker_self();
+    if (w && w->rt != rt)
+        w = NULL;
+    if (w)
+        w->stats.lanes_spawned++;
+    if (!at)
+        at = weft__place_lane(rt, w);
+    if (at == w && w)
+        weft__worker_ready(w, &lane->birth);
+    else if (at)
+        weft__worker_send(at, &lane->birth);
+    else if (w)
+        weft__worker_offer(w, &lane->birth);
+    else
+        weft__inject(rt, &lane->birth);
+}
+
+/* Lets messages in, and takes what was asked of the lane before. Pairs with the CAS in signal_record, which sends none until it sees BORN. */
+static uint32_t open_ears(weft__lane *lane)
+{
+    uint32_t word = weft__load_acquire(&lane->head.word, "lane.born"), next;
+    do
+        next = (word & ~(uint32_t)0xffff) | WEFT__SIG_BORN;
+    while (!weft__cas_acq_rel(&lane->head.word, &word, next, "lane.born"));
+    return word & (WEFT__SIG_CANCEL | WEFT__SIG_KILL);
+}
+
+static void deadline_passed(weft__timer *t)
+{
+    weft__lane *lane = weft__container(t, weft__lane, timer);
+    lane->expired = 1;
+    weft__lane_apply(lane, WEFT__SIG_CANCEL);
+}
+
+/* The lane's first task, on the worker that will be its home. */
+static void born(weft_task *t)
+{
+    weft__lane *lane = weft__container(t, weft__lane, birth);
+    weft__worker *w = weft__worker_self();
+    weft_spawn_options opt = {.stack_size = lane->stack_size, .detached = 1};
+    weft__lane_settle_at(lane, w);
+    uint32_t flags = open_ears(lane);
+    int r = flags & WEFT__SIG_KILL ? -ECANCELED : 0;
+    if (r == 0)
+        r = weft__fiber_make(&lane->crew, lane->fn, lane->copied ? lane->copy : lane->arg, lane->copied, &opt, lane->crew.name,
+                             lane->crew.site, &lane->main);
+    if (r < 0) {
+        lane->result = r;
+        weft__lane_emptied(&lane->crew);
+        return;
+    }
+    weft__lane_apply(lane, flags);
+    if (lane->deadline_ns != WEFT_NEVER) {
+        lane->timer.fire = deadline_passed;
+        weft__timer_arm(w, &lane->timer, lane->deadline_ns);
+    }
+    weft__fiber_begin(w, lane->main);
+}
+
+void weft__lane_settle_at(weft__lane *lane, weft__worker *home)
+{
+    lane->crew.home = home;
+    lane->birth.run = weft__lane_message;
+    lane->phase = WEFT__LANE_ALIVE;
+    weft__add_relaxed(&home->load, 1, "lane.load");
+}
+
+void weft__lane_abandon(weft__lane *lane)
+{
+    weft__worker *w = weft__worker_self();
+    w->stats.lanes_spawned++;
+    weft__lane_settle_at(lane, w);
+    open_ears(lane);
+    weft__lane_emptied(&lane->crew);
+}
+
+/* ---- the end ---- */
+
+void weft__lane_fiber_ended(weft__crew *crew, weft__fiber *f)
+{
+    weft__lane *lane = weft__lane_of(crew);
+    if (f == lane->main) {
+        lane->main = NULL;
+        lane->result = f->result;
+        if (f->result < 0 && crew->alive > 0) /* a main fiber that fails takes the others along */
+            weft__lane_apply(lane, WEFT__SIG_CANCEL);
+    }
+}
+
+/* Results that nobody asked for: said if they are failures, then forgotten. */
+static void forget_results(weft__lane *lane)
+{
+    while (!weft__link_alone(&lane->crew.fibers)) {
+        weft__fiber *f = weft__container(lane->crew.fibers.next, weft__fiber, siblings);
+        if (f->result != 0 && !lane->crew.cancelled && !lane->crew.killed)
+            weft__say(lane->rt, WEFT_LOG_WARNING, "fiber \"%s\" of lane \"%s\" (spawned at %s) ended with %d (%s), neither joined nor detached",
+                      f->name, lane->crew.name, f->site, f->result, weft_strerror(f->result));
+        weft__fiber_free(f);
+    }
+}
+
+void weft__lane_emptied(weft__crew *crew)
+{
+    weft__lane *lane = weft__lane_of(crew);
+    if (lane->phase != WEFT__LANE_ALIVE)
+        return;
+    lane->phase = WEFT__LANE_EMPTY;
+    weft__timer_cancel(crew->home, &lane->timer);
+    forget_results(lane);
+    lane->closing++; /* ours, while the loop runs */
+    while (!weft__link_alone(&lane->resources))
+        weft__resource_close(weft__container(lane->resources.next, weft__resource, link));
+    lane->closing--;
+    weft__lane_settle(lane);
+}
+
+void weft__lane_settle(weft__lane *lane)
+{
+    if (lane->phase != WEFT__LANE_EMPTY || lane->closing)
+        return;
+    lane->phase = WEFT__LANE_CHILDREN;
+    release_children(lane);
+    if (weft__sub_acq_rel(&lane->refs, 1, "lane.settle") == 1)
+        finish(lane);
+}
+
+/* Nobody will join them any more: those that have ended are struck off, the others will be as they end. Home. */
+static void release_children(weft__lane *lane)
+{
+    for (;;) {
+        weft__lane *child = NULL;
+        weft__spin_lock(&lane->lock);
+        for (weft__link *l = lane->children.next; l != &lane->children; l = l->next) {
+            weft__lane *c = weft__container(l, weft__lane, siblings);
+            if (c->told) {
+                child = c;
+                break;
+            }
+            if (c->detached != WEFT__ORPHAN)
+                c->detached = 1;
+        }
+        weft__spin_unlock(&lane->lock);
+        if (!child)
+            return;
+        weft__lane_leave(child);
+    }
+}
+
+/* Home. The record may be gone afterwards. */
+static void finish(weft__lane *lane)
+{
+    weft__worker *w = lane->crew.home;
+    lane->phase = WEFT__LANE_ENDED;
+    weft__sub_acq_rel(&w->load, 1, "lane.load");
+    w->stats.lanes_ended++;
+    if (lane == realm_of(lane)->root) {
+        weft__realm_root_ended(lane->rt);
+        return;
+    }
+    weft__spin_lock(&lane->parent->lock);
+    int detached = lane->detached;
+    if (!detached)
+        lane->detached = WEFT__ORPHAN; /* from here on the parent's side decides about the record */
+    weft__spin_unlock(&lane->parent->lock);
+    lane->end_message.run = told;
+    if (detached)
+        weft__lane_leave(lane);
+    else if (lane->parent->crew.home == w)
+        told(&lane->end_message);
+    else
+        weft__worker_send(lane->parent->crew.home, &lane->end_message);
+}
+
+static void finish_task(weft_task *t) { finish(weft__container(t, weft__lane, end_message)); }
+
+/* On the home of the parent, which exists: it holds a reference of ours. */
+static void told(weft_task *t)
+{
+    weft__lane *lane = weft__container(t, weft__lane, end_message);
+    lane->told = 1;
+    if (lane->joiner)
+        weft__wake(lane->joiner, 0); /* who frees the record */
+    else if (lane->forgotten || lane->parent->phase >= WEFT__LANE_CHILDREN)
+        weft__lane_leave(lane);
+}
+
+/* Strikes the lane off its parent's books and frees its record. Any worker. */
+void weft__lane_leave(weft__lane *lane)
+{
+    weft__lane *parent = lane->parent;
+    weft_runtime *rt = lane->rt;
+    weft__slab *slab = &weft__lanes_of(rt)->lanes;
+    weft__spin_lock(&parent->lock);
+    weft__link_remove(&lane->siblings);
+    weft__spin_unlock(&parent->lock);
+    /* A message under way still carries the record: then its arrival frees it, unless it has arrived between these two steps. */
+    if (!(weft__slab_end(slab, lane, lane->seen) & WEFT__SIG_PENDING) ||
+        !(weft__or_seq(&lane->head.word, WEFT__SIG_GONE, "lane.gone") & WEFT__SIG_PENDING))
+        free_record(lane);
+    if (weft__sub_acq_rel(&parent->refs, 1, "lane.leave") == 1) { /* it was waiting for its last child only */
+        parent->end_message.run = finish_task;
+        weft__worker_send(parent->crew.home, &parent->end_message);
+    } else if (parent == weft__lanes_of(rt)->root) {
+        weft__realm_announce(rt);
+    }
+}
+
+/* ---- signals ---- */
+
+/* Any thread that knows the record to exist. */
+static void signal_record(weft__lane *lane, uint32_t flags, uint32_t word)
+{
+    uint32_t next;
+    do
+        next = word | flags | (word & WEFT__SIG_BORN ? (uint32_t)WEFT__SIG_PENDING : 0);
+    while (!weft__cas_acq_rel(&lane->head.word, &word, next, "lane.signal"));
+    if ((word & WEFT__SIG_BORN) && !(word & WEFT__SIG_PENDING))
+        weft__worker_send(lane->crew.home, &lane->birth);
+}
+
+int weft__lane_signal(weft_runtime *rt, weft_id id, uint32_t flags)
+{
+    if (id.ns != WEFT__NS(rt, WEFT__LANE))
+        return -ESRCH;
+    weft__lane *lane = weft__slab_at(&weft__lanes_of(rt)->lanes, id.key);
+    if (!lane)
+        return -ESRCH;
+    uint32_t word = weft__load_acquire(&lane->head.word, "lane.signal"), next;
+    do {
+        if (WEFT__GEN(word) != id.gen)
+            return -ESRCH;
+        next = word | flags | (word & WEFT__SIG_BORN ? (uint32_t)WEFT__SIG_PENDING : 0);
+    } while (!weft__cas_acq_rel(&lane->head.word, &word, next, "lane.signal"));
+    if ((word & WEFT__SIG_BORN) && !(word & WEFT__SIG_PENDING)) /* from here on pending keeps the record */
+        weft__worker_send(lane->crew.home, &lane->birth);
+    return 0;
+}
+
+void weft__lane_message(weft_task *t)
+{
+    weft__lane *lane = weft__container(t, weft__lane, birth);
+    uint32_t flags = weft__and_seq(&lane->head.word, ~(uint32_t)0xffff | WEFT__SIG_BORN, "lane.message");
+    if (flags & WEFT__SIG_GONE)
+        free_record(lane);
+    else if (lane->phase != WEFT__LANE_ENDED)
+        weft__lane_apply(lane, flags & (WEFT__SIG_CANCEL | WEFT__SIG_KILL));
+}
+
+/* Home. The lane may be gone afterwards. */
+void weft__lane_apply(weft__lane *lane, uint32_t flags)
+{
+    weft__crew *crew = &lane->crew;
+    if (!flags)
+        return;
+    crew->cancelled = 1;
+    if (flags & WEFT__SIG_KILL)
+        crew->killed = 1;
+    weft__add_relaxed(&lane->refs, 1, "lane.apply"); /* both counts keep the lane in place while the list is walked */
+    crew->alive++;
+    for (weft__link *l = crew->fibers.next, *next; l != &crew->fibers; l = next) {
+        weft__fiber *f = weft__container(l, weft__fiber, siblings);
+        next = l->next;
+        if (flags & WEFT__SIG_KILL)
+            weft__fiber_kill(f);
+        else
+            weft__interrupt(f);
+    }
+    weft__spin_lock(&lane->lock);
+    for (weft__link *l = lane->children.next; l != &lane->children; l = l->next) {
+        weft__lane *child = weft__container(l, weft__lane, siblings);
+        signal_record(child, flags, weft__load_acquire(&child->head.word, "lane.apply"));
+    }
+    weft__spin_unlock(&lane->lock);
+    if (--crew->alive == 0 && lane->phase == WEFT__LANE_ALIVE && !lane->held)
+        weft__lane_emptied(crew);
+    if (weft__sub_acq_rel(&lane->refs, 1, "lane.applied") == 1)
+        finish(lane);
+}

@@ -1,0 +1,60 @@
+/* What the lane layer keeps per runtime and per worker. */
+#ifndef WEFT_LANE_REALM_H
+#define WEFT_LANE_REALM_H
+
+#include "lane/lane.h"
+
+/* Per runtime (weft_runtime.lanes). */
+typedef struct weft__lane_realm {
+    weft__slab lanes, resources;
+    weft__lane *root;
+    uint32_t alive;            /* lanes that exist, the root included (atomic) */
+    uint32_t stopping;         /* weft_stop was called (atomic) */
+    uint32_t ended;            /* the root has ended (atomic) */
+    weft_task stop_task;       /* carries weft_stop to the root's worker */
+    weft__timer grace;         /* root's worker: then kill */
+    uint32_t killing;          /* the grace is over */
+    int root_result;
+    weft__spin wait_lock;
+    weft__link waiters;        /* threads in weft_wait; guarded by wait_lock */
+    uint32_t listeners;        /* of them, and weft_fini (atomic) */
+    weft_id fini_fiber;        /* who is in weft_fini */
+    weft__worker *home;        /* the root's (atomic) */
+    weft_task home_task;       /* gives the root its home in a background runtime */
+    weft__stack *side_stack;   /* weft_init: what worker 0's loop stands on */
+    weft__worker *once;        /* weft_run_once: the thread that calls it */
+    int dozing;                /* between two of its calls */
+    uint32_t stop_seen;        /* the stop is on its way to it (atomic) */
+} weft__lane_realm;
+
+/* Per worker (weft__fibers.lanes). */
+typedef struct weft__lane_pools {
+    weft__slab_cache lanes, resources;
+} weft__lane_pools;
+
+static inline weft__lane_realm *weft__lanes_of(weft_runtime *rt) { return rt->lanes; }
+static inline weft__lane_pools *weft__lane_pools_of(weft__worker *w) { return weft__fibers_of(w)->lanes; }
+
+/* realm.c: opens a whole runtime, root lane included but not started; host_places as in weft__runtime_open. */
+int weft__realm_open(weft_runtime **out, const weft_options *opt, unsigned host_places);
+void weft__realm_close(weft_runtime *rt);
+/* Wakes everybody in weft_wait: something about the number of lanes has changed. Any thread. */
+void weft__realm_announce(weft_runtime *rt);
+/* Waits until all lanes but the root (or, with `root`, the root too) have ended: 0 or -ETIMEDOUT. A foreign thread. */
+int weft__realm_wait(weft_runtime *rt, int root, int64_t deadline);
+
+void weft__realm_root_ended(weft_runtime *rt);
+/* Gives the root its home. held: it has no fiber and ends by weft_stop only. On w's thread. */
+void weft__realm_root_home(weft_runtime *rt, weft__worker *w, int held);
+void weft__lane_fill(weft__lane *lane, weft_runtime *rt, weft__lane *parent, const weft_lane_options *opt, const char *name,
+                     const char *site);
+
+/* lane.c, for realm.c and resource.c */
+void weft__lane_message(weft_task *t);
+void weft__lane_emptied(weft__crew *crew);
+void weft__lane_fiber_ended(weft__crew *crew, weft__fiber *f);
+/* One thing less to wait for before an empty lane has ended: a resource closed. Home. */
+void weft__lane_settle(weft__lane *lane);
+void weft__lane_apply(weft__lane *lane, uint32_t flags);
+
+#endif

@@ -1,0 +1,85 @@
+/* What a runtime tells about itself: time, figures, what it is. Any thread. */
+#include <errno.h>
+#include <string.h>
+
+#include "env/bind.h"
+#include "env/default.h"
+#include "sched/sched.h"
+
+static const weft_env *env_here(void)
+{
+    weft__worker *w = weft__worker_self();
+    return w ? w->rt->env : weft__default_env();
+}
+
+int64_t weft_now(void) { return weft__env_now(env_here()); }
+
+int64_t weft_after(int64_t ns)
+{
+    int64_t now = weft_now();
+    return ns > WEFT_NEVER - now ? WEFT_NEVER : now + ns;
+}
+
+int64_t weft_wall_clock(void)
+{
+    const weft_env *env = env_here();
+    return env->wall ? env->wall(env->self) : 0;
+}
+
+const char *weft_version(void) { return WEFT_VERSION; }
+
+int weft_runtime_info(weft_runtime *rt, weft_info *out)
+{
+    if (!rt || rt->magic != WEFT__RUNTIME_MAGIC || !out)
+        return -EINVAL;
+    out->mode = rt->mode;
+    out->port = rt->driver->name;
+    out->workers = rt->workers - rt->first_cpu_worker;
+    out->cpus = rt->topology.cpus;
+    out->stack_size = rt->opt.stack_size;
+    out->topology = rt->topology.source;
+    return 0;
+}
+
+/* Each word is written by its worker alone; a torn sum of several is a figure of some recent moment. */
+static uint64_t seen(const uint64_t *word) { return weft__load_relaxed(word, "stats"); }
+
+int weft_runtime_stats(weft_runtime *rt, weft_stats *out)
+{
+    if (!rt || rt->magic != WEFT__RUNTIME_MAGIC || !out)
+        return -EINVAL;
+    weft_stats s = {0};
+    for (unsigned i = 0; i < rt->workers; i++) {
+        const weft__worker *w = weft__load_acquire(&rt->worker[i], "stats");
+        if (!w)
+            continue;
+        s.fibers_spawned += seen(&w->stats.fibers_spawned);
+        s.fibers_ended += seen(&w->stats.fibers_ended);
+        s.lanes_spawned += seen(&w->stats.lanes_spawned);
+        s.lanes_ended += seen(&w->stats.lanes_ended);
+        s.ticks += seen(&w->stats.ticks);
+        s.tasks_run += seen(&w->stats.tasks);
+        s.switches += seen(&w->stats.switches);
+        s.steals += seen(&w->stats.steals);
+        s.parks += seen(&w->stats.parks);
+        s.wakes += seen(&w->stats.wakes);
+        s.timers_armed += seen(&w->stats.timers_armed);
+        s.timers_fired += seen(&w->stats.timers_fired);
+        s.ops_started += seen(&w->stats.ops);
+        s.blocked_reports += seen(&w->stats.blocked);
+        if (w->owns_port) {
+            s.kernel_entries += seen(&w->port->entered);
+            s.ops_completed += seen(&w->port->completed);
+        }
+    }
+    *out = s;
+    return 0;
+}
+
+enum weft_path weft_runtime_path(weft_runtime *rt, enum weft_opcode code, const char **why)
+{
+    for (unsigned i = 0; rt && i < rt->workers; i++)
+        if (rt->worker[i] && rt->worker[i]->owns_port)
+            return weft_port_path(rt->worker[i]->port, code, why);
+    return WEFT_PATH_NONE;
+}
