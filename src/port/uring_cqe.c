@@ -146,7 +146,9 @@ static int instead(weft__uring *u, weft_op *op, int64_t res)
         weft__uring_start(u, op);
         return 1;
     }
-    if (res == -ENOBUFS && multi && op->code == WEFT_OP_RECV && u->buffers.free < u->buffers.count && !x->cancel) {
+    /* Flow control, unless no buffer was out since it was armed: then it is the socket that says so. */
+    if (res == -ENOBUFS && multi && op->code == WEFT_OP_RECV && !x->cancel &&
+        (u->buffers.free < u->buffers.count || x->releases != u->buffers.releases)) {
         x->where = WEFT__AT_STARVED;
         weft__uring_push(&u->starved, op);
         return 1;

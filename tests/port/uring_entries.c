@@ -1,0 +1,199 @@
+/* How often the kernel is entered: once a tick, never for nothing, and completions are seen without asking. Counted through the driver's own
+ * table, beside the port's statistics. Wakes: from a thread, a signal handler, and through a foreign poll. */
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+
+#include "port/uring_bed.h"
+
+static unsigned entries, waiting;
+
+static int counted_enter(void *self, int ring, unsigned submit, unsigned complete, unsigned flags, const void *arg, size_t size)
+{
+    entries++;
+    waiting += complete > 0;
+    return weft__ring_sys_kernel.enter(self, ring, submit, complete, flags, arg, size);
+}
+
+static weft__ring_sys counted;
+
+static int counted_open(weft_port *port, const weft_port_config *config)
+{
+    counted = weft__ring_sys_kernel;
+    counted.enter = counted_enter;
+    return weft__uring_open_on(port, config, &counted);
+}
+
+static void counted_bed(bed *b, const weft_port_config *config)
+{
+    b->driver = *weft_driver_uring();
+    b->driver.open = counted_open;
+    bed_open(b, config);
+    weft__port_enter(&b->port, WEFT_NOW); /* arms the wake */
+    entries = waiting = 0;
+    b->port.entered = 0;
+}
+
+static void one_entry_a_tick(const weft_port_config *config)
+{
+    bed b = {0};
+    weft_desc d[8][2];
+    weft_op in[8], out[8];
+    char c[8];
+    counted_bed(&b, config);
+    for (int i = 0; i < 8; i++)
+        bed_pair(d[i]);
+    for (int round = 0; round < 100; round++) {
+        /* A server's tick: replies and next reads handed over, and the wait for what comes, in one. */
+        b.done = 0;
+        for (int i = 0; i < 8; i++) {
+            weft_op_recv(&in[i], &d[i][0], &c[i], 1);
+            weft_op_send(&out[i], &d[i][1], "x", 1);
+            bed_start(&b, &in[i]);
+            bed_start(&b, &out[i]);
+        }
+        unsigned ticks = 0;
+        const unsigned before = entries;
+        for (; b.done < 16; ticks++)
+            weft__port_enter(&b.port, WEFT_NEVER);
+        CHECK_EQ(entries - before, ticks);
+        CHECK(ticks <= 2); /* a socket pair delivers as it is written to */
+    }
+    CHECK_EQ(b.port.entered, entries);
+    for (int i = 0; i < 8; i++) {
+        weft__desc_close(&b.port, &d[i][0]);
+        weft__desc_close(&b.port, &d[i][1]);
+    }
+    bed_close(&b);
+}
+
+static void nothing_to_do_is_no_entry(const weft_port_config *config)
+{
+    bed b = {0};
+    weft_desc d[2];
+    weft_op op;
+    char c;
+    counted_bed(&b, config);
+    bed_pair(d);
+    for (int i = 0; i < 100; i++)
+        weft__port_enter(&b.port, WEFT_NOW);
+    CHECK_EQ(entries, 0);
+    weft_op_recv(&op, &d[0], &c, 1);
+    bed_start(&b, &op);
+    CHECK(weft__port_pending(&b.port));
+    weft__port_enter(&b.port, WEFT_NOW);
+    CHECK_EQ(entries, 1);
+    for (int i = 0; i < 100; i++) {
+        CHECK(!weft__port_pending(&b.port));
+        weft__port_enter(&b.port, WEFT_NOW);
+    }
+    CHECK_EQ(entries, 1); /* in flight, and still no entry */
+    CHECK(write((int)d[1].handle, "x", 1) == 1);
+    const int64_t limit = bed_after(10 * WEFT_SECOND);
+    while (!weft__port_pending(&b.port))
+        CHECK(bed_now() < limit);
+    weft__port_enter(&b.port, WEFT_NOW);
+    CHECK_EQ(op.result, 1);
+    CHECK(entries <= 2);
+    CHECK_EQ(waiting, 0);
+
+    entries = 0;
+    const int64_t until = bed_after(3 * WEFT_MILLISECOND);
+    weft__port_enter(&b.port, until);
+    CHECK(bed_now() >= until);
+    CHECK(entries <= 2); /* a deadline is one wait */
+    weft__port_enter(&b.port, bed_now() - 1);
+    CHECK_EQ(b.done, 1);
+    weft__desc_close(&b.port, &d[0]);
+    weft__desc_close(&b.port, &d[1]);
+    bed_close(&b);
+}
+
+static bed woken;
+
+static void *wake_it(void *arg)
+{
+    unsigned *times = arg;
+    for (unsigned i = 0; i < *times; i++)
+        weft__port_wake(&woken.port);
+    return NULL;
+}
+
+static void on_signal(int number)
+{
+    (void)number;
+    const int before = errno;
+    woken.driver.wake(&woken.port);
+    CHECK_EQ(errno, before);
+}
+
+static void a_wake_ends_one_wait(const weft_port_config *config)
+{
+    woken = (bed){0};
+    counted_bed(&woken, config);
+    for (int i = 0; i < 200; i++) {
+        pthread_t thread;
+        unsigned once = 1;
+        CHECK_EQ(pthread_create(&thread, NULL, wake_it, &once), 0);
+        weft__port_enter(&woken.port, WEFT_NEVER); /* before or while it waits: both count, and a lost one hangs */
+        pthread_join(thread, NULL);
+    }
+    pthread_t thread;
+    unsigned many = 100000;
+    CHECK_EQ(pthread_create(&thread, NULL, wake_it, &many), 0);
+    for (int i = 0; i < 50; i++)
+        weft__port_enter(&woken.port, bed_after(WEFT_MILLISECOND));
+    pthread_join(thread, NULL);
+    weft__port_enter(&woken.port, WEFT_NOW);
+
+    signal(SIGUSR1, on_signal);
+    for (int i = 0; i < 10; i++) {
+        raise(SIGUSR1);
+        weft__port_enter(&woken.port, WEFT_NEVER);
+    }
+    bed_close(&woken);
+}
+
+static void the_ring_can_be_polled(const weft_port_config *config)
+{
+    bed b = {0};
+    weft_desc d[2];
+    weft_op op;
+    char c;
+    counted_bed(&b, config);
+    bed_pair(d);
+    struct pollfd p = {.fd = (int)b.driver.pollable(&b.port), .events = POLLIN};
+    for (int i = 0; i < 50; i++) {
+        weft_op_recv(&op, &d[0], &c, 1);
+        bed_start(&b, &op);
+        while (weft__port_pending(&b.port))
+            weft__port_enter(&b.port, WEFT_NOW);
+        CHECK_EQ(poll(&p, 1, 0), 0);
+        CHECK(write((int)d[1].handle, "x", 1) == 1);
+        CHECK_EQ(poll(&p, 1, 10000), 1);
+        weft__port_enter(&b.port, WEFT_NOW);
+        CHECK_EQ(op.state, WEFT_OP_DONE);
+        CHECK_EQ(op.result, 1);
+        b.driver.wake(&b.port);
+        CHECK_EQ(poll(&p, 1, 10000), 1);
+        while (weft__port_pending(&b.port))
+            weft__port_enter(&b.port, WEFT_NOW);
+        CHECK_EQ(poll(&p, 1, 0), 0);
+    }
+    weft__desc_close(&b.port, &d[0]);
+    weft__desc_close(&b.port, &d[1]);
+    bed_close(&b);
+}
+
+int main(void)
+{
+    static const weft_port_config forms[] = {
+        {0}, {.disable = WEFT_URING_NO_DEFER}, {.disable = WEFT_URING_NO_REGRING}, {.shared = 1}};
+    for (unsigned i = 0; i < sizeof forms / sizeof *forms; i++) {
+        one_entry_a_tick(&forms[i]);
+        nothing_to_do_is_no_entry(&forms[i]);
+        a_wake_ends_one_wait(&forms[i]);
+        the_ring_can_be_polled(&forms[i]);
+    }
+    return 0;
+}

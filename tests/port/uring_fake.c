@@ -1,0 +1,532 @@
+/* What the kernel may do but rarely does, done by a kernel that does what it is told: the driver loses nothing, repeats nothing and ends each
+ * op once. */
+#include <poll.h>
+
+#include "port/fake_ring.h"
+
+static fake_ring *fresh(bed *b, const weft_port_config *config)
+{
+    fake_ring *f = calloc(1, sizeof *f);
+    CHECK(f != NULL);
+    fake_ring_init(f);
+    CHECK_OK(fake_ring_open(b, f, config));
+    return f;
+}
+
+static void finish(bed *b, fake_ring *f)
+{
+    bed_close(b);
+    CHECK_EQ(f->registered, 0);
+    CHECK_EQ(f->closed, 1);
+    fake_ring_free(f);
+    free(f);
+}
+
+static void tick(bed *b) { weft__port_enter(&b->port, WEFT_NOW); }
+
+static weft_desc stream(void)
+{
+    weft_desc d;
+    weft__desc_init(&d, 1000000, WEFT_DESC_STREAM); /* nobody but the fake hears of this number */
+    return d;
+}
+
+/* One that the fallback's plain calls may be tried on. */
+static void finish_pair(bed *b, weft_desc d[2])
+{
+    weft__desc_close(&b->port, &d[0]);
+    weft__desc_close(&b->port, &d[1]);
+}
+
+static void completions_in_any_order(void)
+{
+    bed b = {0};
+    fake_ring *f = fresh(&b, NULL);
+    enum { N = 100 };
+    weft_op ops[N];
+    char buf[N];
+    weft_desc d = stream();
+    for (int i = 0; i < N; i++) {
+        weft_op_recv(&ops[i], &d, &buf[i], 1);
+        weft__port_start(&b.port, &ops[i]);
+    }
+    tick(&b);
+    CHECK_EQ(f->count, N);
+    for (int i = 0; i < N; i++) /* 7 is coprime to N */
+        fake_ring_answer(f, &ops[i * 7 % N], i * 7 % N % 2, 0);
+    tick(&b);
+    CHECK_EQ(b.done, N);
+    for (int i = 0; i < N; i++)
+        CHECK_EQ(ops[i].result, i % 2);
+    finish(&b, f);
+}
+
+static void late_and_foreign_completions_are_nobodys(void)
+{
+    bed b = {0};
+    fake_ring *f = fresh(&b, NULL);
+    weft_desc d = stream();
+    weft_op op;
+    char c;
+    weft_op_recv(&op, &d, &c, 1);
+    weft__port_start(&b.port, &op);
+    tick(&b);
+    const uint64_t first = fake_ring_find(f, &op)->user_data;
+    fake_ring_answer(f, &op, 1, 0);
+    tick(&b);
+    CHECK_EQ(b.done, 1);
+
+    fake_ring_post(f, first, 1, 0); /* the same again: the op is over */
+    tick(&b);
+    CHECK_EQ(b.done, 1);
+    weft__port_start(&b.port, &op);
+    tick(&b);
+    CHECK(fake_ring_find(f, &op)->user_data != first);
+    fake_ring_post(f, first, 1, 0); /* and while its next life is in flight */
+    fake_ring_post(f, 6, -EIO, 0);
+    tick(&b);
+    CHECK_EQ(b.done, 1);
+    CHECK_EQ(op.state, WEFT_OP_FLYING);
+    CHECK_EQ(bed_ring(&b)->stray, 3);
+    fake_ring_answer(f, &op, 0, 0);
+    tick(&b);
+    CHECK_EQ(b.done, 2);
+    CHECK_EQ(op.result, 0);
+    finish(&b, f);
+}
+
+static void a_cancelled_op_that_was_done_tells_its_result(void)
+{
+    bed b = {0};
+    fake_ring *f = fresh(&b, NULL);
+    weft_desc d = stream();
+    weft_op op;
+    char c[100];
+    weft_op_recv(&op, &d, c, sizeof c);
+    weft__port_start(&b.port, &op);
+    tick(&b);
+    weft__port_cancel(&b.port, &op);
+    tick(&b);
+    CHECK_EQ(f->cancels, 1);
+    CHECK_EQ(b.done, 0); /* the cancel was answered, the op was not */
+    fake_ring_post(f, WEFT__TAG_CANCEL, -EALREADY, 0);
+    tick(&b);
+    CHECK_EQ(b.done, 0);
+    CHECK_EQ(bed_ring(&b)->cancels[2], 1);
+    fake_ring_answer(f, &op, 42, 0);
+    tick(&b);
+    CHECK_EQ(op.result, 42);
+
+    weft__port_start(&b.port, &op); /* interrupted in a thread of the kernel's: that was our cancel */
+    tick(&b);
+    weft__port_cancel(&b.port, &op);
+    tick(&b);
+    fake_ring_answer(f, &op, -EINTR, 0);
+    tick(&b);
+    CHECK_EQ(op.result, -ECANCELED);
+
+    weft__port_start(&b.port, &op); /* interrupted by something else: goes on */
+    tick(&b);
+    fake_ring_answer(f, &op, -EINTR, 0);
+    tick(&b);
+    tick(&b);
+    CHECK_EQ(b.done, 2);
+    fake_ring_answer(f, &op, 7, 0);
+    tick(&b);
+    CHECK_EQ(op.result, 7);
+    finish(&b, f);
+}
+
+static void a_full_queue_defers_and_cancels_have_room(void)
+{
+    bed b = {0};
+    fake_ring *f = fresh(&b, &(weft_port_config){.entries = 4});
+    enum { N = 50 };
+    weft_op ops[N];
+    char c;
+    weft_desc d = stream();
+    for (int i = 0; i < N; i++) {
+        weft_op_recv(&ops[i], &d, &c, 1);
+        weft__port_start(&b.port, &ops[i]);
+    }
+    CHECK_EQ(f->entries, 0);
+    CHECK(weft__port_pending(&b.port));
+    for (int i = 40; i < N; i++) /* never came to the kernel */
+        weft__port_cancel(&b.port, &ops[i]);
+    CHECK_EQ(b.done, 10);
+    tick(&b);
+    CHECK_EQ(f->count, 40);
+    for (int i = 0; i < 40; i++)
+        CHECK((f->taken[i].user_data & (UINT64_MAX >> 16)) == (uintptr_t)&ops[i]); /* in order */
+    CHECK(!weft__port_pending(&b.port));
+    for (int i = 0; i < 40; i++)
+        weft__port_cancel(&b.port, &ops[i]);
+    fake_ring_answer(f, &ops[39], 1, 0); /* done while its cancel waits for a slot */
+    fake_ring_answer(f, &ops[0], 1, 0);  /* done while its cancel waits for an entry */
+    tick(&b);
+    CHECK_EQ(b.done, 12);
+    CHECK(f->cancels >= 39);
+    for (int i = 1; i < 39; i++)
+        fake_ring_answer(f, &ops[i], -ECANCELED, 0);
+    while (weft__port_pending(&b.port)) /* more than the completion queue holds */
+        tick(&b);
+    CHECK_EQ(b.done, N);
+    CHECK_EQ(ops[39].result, 1);
+    CHECK_EQ(ops[20].result, -ECANCELED);
+    finish(&b, f);
+}
+
+static void a_kernel_that_takes_few_gets_the_rest_later(void)
+{
+    bed b = {0};
+    fake_ring *f = fresh(&b, &(weft_port_config){.entries = 8});
+    enum { N = 20 };
+    weft_op ops[N];
+    f->take_at_most = 3;
+    for (int i = 0; i < N; i++) {
+        weft_op_nop(&ops[i]);
+        weft__port_start(&b.port, &ops[i]);
+    }
+    for (int i = 0; i < 10 && f->count < N; i++)
+        tick(&b);
+    CHECK_EQ(f->count, N);
+    for (int i = 0; i < N; i++)
+        fake_ring_answer(f, &ops[i], 0, 0);
+    tick(&b);
+    CHECK_EQ(b.done, N);
+    finish(&b, f);
+}
+
+static void overflowed_completions_are_fetched(void)
+{
+    bed b = {0};
+    fake_ring *f = fresh(&b, &(weft_port_config){.entries = 8}); /* 32 completions */
+    enum { N = 200 };
+    weft_op ops[N];
+    for (int i = 0; i < N; i++) {
+        weft_op_nop(&ops[i]);
+        weft__port_start(&b.port, &ops[i]);
+    }
+    tick(&b);
+    for (int i = 0; i < N; i++)
+        fake_ring_answer(f, &ops[i], 0, 0);
+    CHECK(f->overflowed > 0);
+    CHECK(weft__port_pending(&b.port));
+    for (int i = 0; i < N && b.done < N; i++) {
+        CHECK(weft__port_pending(&b.port)); /* never has to be waited for */
+        tick(&b);
+    }
+    CHECK_EQ(b.done, N);
+    CHECK(!weft__port_pending(&b.port));
+    finish(&b, f);
+}
+
+static unsigned heard;
+static int64_t heard_last;
+static weft_buffer heard_buffer;
+
+static void hear(weft_op *op, int64_t result, weft_buffer *buffer)
+{
+    (void)op;
+    heard++;
+    heard_last = result;
+    if (buffer)
+        heard_buffer = *buffer;
+}
+
+static void a_multishot_without_more_is_armed_again(void)
+{
+    bed b = {0};
+    fake_ring *f = fresh(&b, NULL);
+    weft_desc d = stream();
+    weft_op op;
+    heard = 0;
+    weft_op_accept_multi(&op, &d, hear);
+    weft__port_start(&b.port, &op);
+    tick(&b);
+    CHECK(fake_ring_find(f, &op)->ioprio & IORING_ACCEPT_MULTISHOT);
+    fake_ring_answer(f, &op, 100, IORING_CQE_F_MORE);
+    fake_ring_answer(f, &op, 101, 0);
+    tick(&b);
+    CHECK_EQ(heard, 2);
+    tick(&b);
+    CHECK(fake_ring_find(f, &op) != NULL); /* armed again, and nobody heard of it */
+    CHECK_EQ(b.done, 0);
+    CHECK_EQ(bed_ring(&b)->rearmed, 1);
+    fake_ring_answer(f, &op, -ECONNABORTED, 0); /* nobody's error */
+    tick(&b);
+    tick(&b);
+    CHECK_EQ(b.done, 0);
+    weft__port_cancel(&b.port, &op);
+    fake_ring_answer(f, &op, 102, 0); /* ended with a result just before the cancel */
+    tick(&b);
+    CHECK_EQ(heard_last, 102);
+    CHECK_EQ(b.done, 1);
+    CHECK_EQ(op.result, -ECANCELED);
+    weft__port_start(&b.port, &op);
+    tick(&b);
+    fake_ring_answer(f, &op, -EMFILE, 0);
+    tick(&b);
+    CHECK_EQ(op.result, -EMFILE); /* the owner decides how long to stand back */
+    finish(&b, f);
+}
+
+static void no_buffer_is_flow_control(void)
+{
+    bed b = {0};
+    fake_ring *f = fresh(&b, &(weft_port_config){.buffer_count = 2, .buffer_size = 256});
+    weft_desc d = stream(), e = stream();
+    weft_op one, two;
+    heard = 0;
+    weft_op_recv_multi(&one, &d, hear);
+    weft_op_recv_multi(&two, &e, hear);
+    weft__port_start(&b.port, &one);
+    weft__port_start(&b.port, &two);
+    tick(&b);
+    weft_buffer held[2];
+    fake_ring_answer(f, &one, 10, IORING_CQE_F_MORE | fake_ring_take_buffer(f, 'a', 10));
+    tick(&b);
+    held[0] = heard_buffer;
+    CHECK(held[0].len == 10 && memcmp(held[0].data, "aaaaaaaaaa", 10) == 0);
+    fake_ring_answer(f, &two, 20, IORING_CQE_F_MORE | fake_ring_take_buffer(f, 'b', 20));
+    tick(&b);
+    held[1] = heard_buffer;
+    CHECK_EQ(heard, 2);
+    fake_ring_answer(f, &one, -ENOBUFS, 0);
+    fake_ring_answer(f, &two, -ENOBUFS, 0);
+    tick(&b);
+    for (int i = 0; i < 3; i++)
+        tick(&b);
+    CHECK_EQ(b.done, 0);
+    CHECK(!fake_ring_find(f, &one) && !fake_ring_find(f, &two)); /* waits, and does not spin */
+    CHECK(!weft__port_pending(&b.port));
+
+    weft_port_release(&held[0]);
+    CHECK(weft__port_pending(&b.port));
+    tick(&b);
+    CHECK(fake_ring_find(f, &one) != NULL);
+    fake_ring_answer(f, &one, 5, IORING_CQE_F_MORE | fake_ring_take_buffer(f, 'c', 5));
+    tick(&b);
+    held[0] = heard_buffer;
+    if (fake_ring_find(f, &two)) { /* it may have tried its luck, too */
+        fake_ring_answer(f, &two, -ENOBUFS, 0);
+        tick(&b);
+    }
+    CHECK(!weft__port_pending(&b.port));
+    weft__port_cancel(&b.port, &two); /* cancelled while it waits for a buffer: over at once */
+    CHECK_EQ(b.done, 1);
+    CHECK_EQ(two.result, -ECANCELED);
+    fake_ring_answer(f, &one, 0, 0);
+    tick(&b);
+    CHECK_EQ(b.done, 2);
+    CHECK_EQ(one.result, 0);
+    weft_port_release(&held[0]);
+    weft_port_release(&held[1]);
+    CHECK_EQ(bed_ring(&b)->buffers.lent[0] + bed_ring(&b)->buffers.lent[1], 0);
+    finish(&b, f);
+}
+
+static void an_idle_starved_receive_does_not_starve_others(void)
+{
+    bed b = {0};
+    fake_ring *f = fresh(&b, &(weft_port_config){.buffer_count = 1, .buffer_size = 256});
+    weft_desc d[3] = {stream(), stream(), stream()};
+    weft_op op[3];
+    heard = 0;
+    for (int i = 0; i < 3; i++) {
+        weft_op_recv_multi(&op[i], &d[i], hear);
+        weft__port_start(&b.port, &op[i]);
+    }
+    tick(&b);
+    fake_ring_answer(f, &op[0], 1, IORING_CQE_F_MORE | fake_ring_take_buffer(f, 'a', 1));
+    for (int i = 0; i < 3; i++)
+        fake_ring_answer(f, &op[i], -ENOBUFS, 0);
+    tick(&b);
+    CHECK_EQ(heard, 1);
+    weft_port_release(&heard_buffer);
+    for (int i = 0; i < 5; i++)
+        tick(&b);
+    for (int i = 0; i < 3; i++) /* the first one has nothing to read; the buffer is still there for the others */
+        CHECK(fake_ring_find(f, &op[i]) != NULL);
+    for (int i = 0; i < 3; i++)
+        fake_ring_answer(f, &op[i], 0, 0);
+    tick(&b);
+    CHECK_EQ(b.done, 3);
+    finish(&b, f);
+}
+
+static void what_the_kernel_cannot_do_falls_back_alone(void)
+{
+    bed b = {0};
+    fake_ring *f = fresh(&b, NULL);
+    weft_desc d[2];
+    bed_pair(d);
+    weft_op op;
+    char c[10];
+    weft_op_recv(&op, &d[0], c, sizeof c);
+    weft__port_start(&b.port, &op);
+    tick(&b);
+    CHECK_EQ(fake_ring_find(f, &op)->opcode, IORING_OP_RECV);
+    fake_ring_answer(f, &op, -EINVAL, 0);
+    tick(&b);
+    tick(&b);
+    CHECK_EQ(b.done, 0);
+    CHECK_EQ(fake_ring_find(f, &op)->opcode, IORING_OP_POLL_ADD); /* readiness, through the same ring */
+    CHECK(write((int)d[1].handle, "abc", 3) == 3);
+    fake_ring_answer(f, &op, POLLIN, 0);
+    tick(&b);
+    CHECK_EQ(op.result, 3);
+    CHECK_EQ(op.path, WEFT_PATH_READY);
+
+    CHECK(write((int)d[1].handle, "de", 2) == 2); /* known by now: no second try in the ring */
+    weft__port_start(&b.port, &op);
+    CHECK_EQ(op.state, WEFT_OP_DONE);
+    CHECK_EQ(op.result, 2);
+
+    weft_op_send(&op, &d[0], "x", 1); /* another op is not concerned */
+    weft__port_start(&b.port, &op);
+    tick(&b);
+    CHECK_EQ(fake_ring_find(f, &op)->opcode, IORING_OP_SEND);
+    fake_ring_answer(f, &op, 1, 0);
+    tick(&b);
+    weft__port_start(&b.port, &op); /* it has worked, so an error is the op's own */
+    tick(&b);
+    fake_ring_answer(f, &op, -EINVAL, 0);
+    tick(&b);
+    CHECK_EQ(op.result, -EINVAL);
+    finish_pair(&b, d);
+    finish(&b, f);
+}
+
+static void again_is_waited_for(void)
+{
+    bed b = {0};
+    fake_ring *f = fresh(&b, NULL);
+    weft_desc d = stream();
+    weft_op op;
+    char c;
+    weft_op_recv(&op, &d, &c, 1);
+    weft__port_start(&b.port, &op);
+    tick(&b);
+    fake_ring_answer(f, &op, -EAGAIN, 0);
+    tick(&b);
+    tick(&b);
+    CHECK_EQ(fake_ring_find(f, &op)->opcode, IORING_OP_POLL_ADD);
+    fake_ring_answer(f, &op, POLLIN, 0);
+    tick(&b);
+    tick(&b);
+    CHECK_EQ(fake_ring_find(f, &op)->opcode, IORING_OP_RECV);
+    fake_ring_answer(f, &op, -EAGAIN, 0);
+    tick(&b);
+    weft__port_cancel(&b.port, &op);
+    tick(&b);
+    fake_ring_answer(f, &op, -ECANCELED, 0);
+    tick(&b);
+    CHECK_EQ(op.result, -ECANCELED);
+    finish(&b, f);
+}
+
+static void answer_nop(fake_ring *f) { fake_ring_answer(f, f->ctx, 0, 0); }
+
+static void an_entry_may_fail_for_now(void)
+{
+    static const int errors[] = {-EINTR, -EAGAIN, -EBUSY};
+    bed b = {0};
+    fake_ring *f = fresh(&b, NULL);
+    weft_op op;
+    for (unsigned i = 0; i < sizeof errors / sizeof *errors; i++) {
+        weft_op_nop(&op);
+        weft__port_start(&b.port, &op);
+        f->script[0] = errors[i];
+        tick(&b);
+        CHECK(!fake_ring_find(f, &op));
+        CHECK(weft__port_pending(&b.port)); /* kept for the next time */
+        const unsigned waits = f->waits, entries = f->entries;
+        f->script[0] = errors[i];
+        weft__port_enter(&b.port, bed_after(WEFT_SECOND));
+        CHECK(f->entries <= entries + 2 && f->waits <= waits + 1); /* it does not spin */
+        f->ctx = &op;
+        f->on_wait = answer_nop;
+        bed_await(&b, i + 1);
+        f->on_wait = NULL;
+        CHECK_EQ(op.result, 0);
+    }
+    finish(&b, f);
+}
+
+static void a_wake_that_ends_is_armed_again(void)
+{
+    bed b = {0};
+    fake_ring *f = fresh(&b, NULL);
+    tick(&b);
+    CHECK(f->wake_armed && f->wake.len == IORING_POLL_ADD_MULTI);
+    f->wake_armed = 0;
+    fake_ring_post(f, f->wake.user_data, -EINVAL, 0); /* too old for the multishot form */
+    weft__port_enter(&b.port, WEFT_NEVER);
+    tick(&b);
+    CHECK(f->wake_armed && f->wake.len == 0);
+    finish(&b, f);
+}
+
+static void a_refused_ring_is_said_and_an_old_one_is_used(void)
+{
+    static const int errors[] = {-EPERM, -ENOSYS, -ENOMEM};
+    for (unsigned i = 0; i < sizeof errors / sizeof *errors; i++) {
+        bed b = {0};
+        fake_ring *f = calloc(1, sizeof *f);
+        fake_ring_init(f);
+        f->setup_error = errors[i];
+        CHECK_EQ(fake_ring_open(&b, f, NULL), errors[i]);
+        CHECK_EQ(f->setups, 1);
+        fake_ring_free(f);
+        free(f);
+    }
+    bed b = {0};
+    fake_ring *f = calloc(1, sizeof *f);
+    fake_ring_init(f);
+    f->unknown_flags = ~(IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP);
+    f->no_buffer_ring = 1;
+    f->missing_op = IORING_OP_OPENAT2;
+    CHECK_OK(fake_ring_open(&b, f, NULL));
+    CHECK_EQ(f->params.flags, IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP);
+    CHECK_EQ(b.driver.path(&b.port, WEFT_OP_OPEN), WEFT_PATH_POOL);
+    CHECK_EQ(b.driver.path(&b.port, WEFT_OP_STAT), WEFT_PATH_RING);
+    CHECK(strlen(b.driver.why(&b.port, WEFT_OP_OPEN)) > 0);
+    CHECK(strlen(b.driver.why(&b.port, WEFT_OP_RECV)) > 0);
+    weft_op op;
+    weft_op_nop(&op);
+    weft__port_start(&b.port, &op);
+    tick(&b);
+    fake_ring_answer(f, &op, 0, 0);
+    tick(&b);
+    CHECK_EQ(b.done, 1);
+    finish(&b, f);
+
+    f = calloc(1, sizeof *f);
+    fake_ring_init(f);
+    f->features &= ~IORING_FEAT_NODROP; /* could lose completions: not for us */
+    b = (bed){0};
+    CHECK_EQ(fake_ring_open(&b, f, NULL), -ENOSYS);
+    CHECK_EQ(f->closed, 1);
+    fake_ring_free(f);
+    free(f);
+}
+
+int main(void)
+{
+    completions_in_any_order();
+    late_and_foreign_completions_are_nobodys();
+    a_cancelled_op_that_was_done_tells_its_result();
+    a_full_queue_defers_and_cancels_have_room();
+    a_kernel_that_takes_few_gets_the_rest_later();
+    overflowed_completions_are_fetched();
+    a_multishot_without_more_is_armed_again();
+    no_buffer_is_flow_control();
+    an_idle_starved_receive_does_not_starve_others();
+    what_the_kernel_cannot_do_falls_back_alone();
+    again_is_waited_for();
+    an_entry_may_fail_for_now();
+    a_wake_that_ends_is_armed_again();
+    a_refused_ring_is_said_and_an_old_one_is_used();
+    return 0;
+}
