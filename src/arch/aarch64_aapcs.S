@@ -130,9 +130,55 @@ weft__context_start:
     mov x0, x20
     mov x30, xzr
     blr x19
+    .globl weft__context_started
+    .hidden weft__context_started
+weft__context_started: /* the return address at the bottom of every context */
     brk #1
     .cfi_endproc
     .size weft__context_start, . - weft__context_start
+
+/* void weft__unwind_as(const void *sp x0, void (*fn)(void *) x1, void *arg x2): its CFI says that its caller is *sp's. */
+    .globl weft__unwind_as
+    .hidden weft__unwind_as
+    .type weft__unwind_as, %function
+    .p2align 4
+weft__unwind_as:
+    .cfi_startproc
+    hint #34 /* bti c */
+    stp x29, x30, [sp, #-32]!
+    .cfi_def_cfa_offset 32
+    .cfi_rel_offset x29, 0
+    .cfi_rel_offset x30, 8
+    str x19, [sp, #16]
+    .cfi_rel_offset x19, 16
+    mov x19, x0
+    .cfi_remember_state
+    .cfi_def_cfa x19, WEFT__FRAME_SIZE
+    .cfi_offset x29, WEFT__FRAME_FP - WEFT__FRAME_SIZE
+    .cfi_offset x30, WEFT__FRAME_PC - WEFT__FRAME_SIZE
+    .cfi_offset x19, WEFT__FRAME_X19 - WEFT__FRAME_SIZE
+    .cfi_offset x20, WEFT__FRAME_X19 + 8 - WEFT__FRAME_SIZE
+    .cfi_offset x21, WEFT__FRAME_X19 + 16 - WEFT__FRAME_SIZE
+    .cfi_offset x22, WEFT__FRAME_X19 + 24 - WEFT__FRAME_SIZE
+    .cfi_offset x23, WEFT__FRAME_X19 + 32 - WEFT__FRAME_SIZE
+    .cfi_offset x24, WEFT__FRAME_X19 + 40 - WEFT__FRAME_SIZE
+    .cfi_offset x25, WEFT__FRAME_X19 + 48 - WEFT__FRAME_SIZE
+    .cfi_offset x26, WEFT__FRAME_X19 + 56 - WEFT__FRAME_SIZE
+    .cfi_offset x27, WEFT__FRAME_X19 + 64 - WEFT__FRAME_SIZE
+    .cfi_offset x28, WEFT__FRAME_X19 + 72 - WEFT__FRAME_SIZE
+    mov x0, x2
+    blr x1
+    nop
+    .cfi_restore_state
+    ldr x19, [sp, #16]
+    ldp x29, x30, [sp], #32
+    .cfi_def_cfa_offset 0
+    .cfi_restore x29
+    .cfi_restore x30
+    .cfi_restore x19
+    ret
+    .cfi_endproc
+    .size weft__unwind_as, . - weft__unwind_as
 
 #if defined(__ARM_FEATURE_BTI_DEFAULT)
     .section .note.gnu.property, "a", %note

@@ -87,9 +87,47 @@ weft__context_start:
     mv a0, s2
     li ra, 0
     jalr s1
+    .globl weft__context_started
+    .hidden weft__context_started
+weft__context_started: /* the return address at the bottom of every context */
     ebreak
     .cfi_endproc
     .size weft__context_start, . - weft__context_start
+
+/* void weft__unwind_as(const void *sp a0, void (*fn)(void *) a1, void *arg a2): its CFI says that its caller is *sp's. */
+    .globl weft__unwind_as
+    .hidden weft__unwind_as
+    .type weft__unwind_as, @function
+    .p2align 4
+weft__unwind_as:
+    .cfi_startproc
+    addi sp, sp, -16
+    .cfi_def_cfa_offset 16
+    sd ra, 8(sp)
+    .cfi_rel_offset ra, 8
+    sd s1, 0(sp)
+    .cfi_rel_offset s1, 0
+    mv s1, a0
+    .cfi_remember_state
+    .cfi_def_cfa s1, WEFT__FRAME_SIZE
+    .cfi_offset ra, WEFT__FRAME_PC - WEFT__FRAME_SIZE
+    .cfi_offset s0, WEFT__FRAME_FP - WEFT__FRAME_SIZE
+    .irp n, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
+    .cfi_offset s\n, WEFT__FRAME_S1 + 8 * (\n - 1) - WEFT__FRAME_SIZE
+    .endr
+    mv a0, a2
+    jalr a1
+    nop
+    .cfi_restore_state
+    ld s1, 0(sp)
+    ld ra, 8(sp)
+    addi sp, sp, 16
+    .cfi_def_cfa_offset 0
+    .cfi_restore ra
+    .cfi_restore s1
+    ret
+    .cfi_endproc
+    .size weft__unwind_as, . - weft__unwind_as
 
 #endif
 

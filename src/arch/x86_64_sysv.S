@@ -120,9 +120,44 @@ weft__context_start:
     endbr64
     movq %r13, %rdi
     call *%r12
+    .globl weft__context_started
+    .hidden weft__context_started
+weft__context_started: /* the return address at the bottom of every context */
     ud2
     .cfi_endproc
     .size weft__context_start, . - weft__context_start
+
+/* void weft__unwind_as(const void *sp rdi, void (*fn)(void *) rsi, void *arg rdx): its CFI says that its caller is *sp's. */
+    .globl weft__unwind_as
+    .hidden weft__unwind_as
+    .type weft__unwind_as, @function
+    .p2align 4
+weft__unwind_as:
+    .cfi_startproc
+    endbr64
+    pushq %rbx
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset %rbx, 0
+    movq %rdi, %rbx
+    .cfi_remember_state
+    .cfi_def_cfa %rbx, WEFT__FRAME_SIZE
+    .cfi_offset %rip, WEFT__FRAME_PC - WEFT__FRAME_SIZE
+    .cfi_offset %rbp, WEFT__FRAME_FP - WEFT__FRAME_SIZE
+    .cfi_offset %rbx, WEFT__FRAME_RBX - WEFT__FRAME_SIZE
+    .cfi_offset %r12, WEFT__FRAME_R12 - WEFT__FRAME_SIZE
+    .cfi_offset %r13, WEFT__FRAME_R13 - WEFT__FRAME_SIZE
+    .cfi_offset %r14, WEFT__FRAME_R14 - WEFT__FRAME_SIZE
+    .cfi_offset %r15, WEFT__FRAME_R15 - WEFT__FRAME_SIZE
+    movq %rdx, %rdi
+    call *%rsi
+    nop
+    .cfi_restore_state
+    popq %rbx
+    .cfi_adjust_cfa_offset -8
+    .cfi_restore %rbx
+    ret
+    .cfi_endproc
+    .size weft__unwind_as, . - weft__unwind_as
 
     .section .note.gnu.property, "a", @note
     .p2align 3
