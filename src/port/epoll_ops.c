@@ -270,11 +270,11 @@ void weft__epoll_event(weft__epoll *s, weft_desc *d, uint32_t events)
         d->latch |= WEFT_READABLE;
     if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
         d->latch |= WEFT_WRITABLE;
+    run_polls(s, d); /* first: they take nothing from the others, who would leave nothing for them to see */
     if (d->latch & WEFT_READABLE)
         run_queue(s, d, WEFT__QUEUE_READ);
     if (d->latch & WEFT_WRITABLE)
         run_queue(s, d, WEFT__QUEUE_WRITE);
-    run_polls(s, d);
     weft__desc_drop(s->port, d);
 }
 

@@ -268,7 +268,7 @@ void weft__port_finish(weft_port *port, weft_op *op, int64_t result)
     port->completed++;
     if (port->room && port->room != UINT32_MAX)
         port->room--;
-    /* A descriptor whose last op this was goes first: who sees the op's end sees the close as well. */
+    /* A descriptor whose last op this was goes before the end is told: its record may be memory of whoever hears of it. */
     weft__desc_unpin(port, d, d2);
     if (port->starting == op)
         port->starting = NULL; /* its submitter looks at it when start returns */
