@@ -97,6 +97,12 @@ struct weft_env {
     /* A blocked worker's backtrace: asks `thread_tag` (as given by worker_tag on that thread) to run fn in a signal handler. May be NULL. */
     uintptr_t (*worker_tag)(void *self);
     int (*interrupt)(void *self, uintptr_t worker_tag, void (*fn)(void *ctx), void *ctx);
+    /* A setting from outside by its name ("WEFT_MODE"): its text, or NULL where it is not set. May be NULL: no settings. */
+    const char *(*setting)(void *self, const char *name);
+    /* From now on fn(ctx, signal) is called, in a signal handler, when one of these signals (ended by 0) arrives, whatever their former action.
+     * 0; -EINVAL not a signal that can be caught; -EBUSY watched with another ctx. fn NULL: ctx watches nothing any more, and no call with it
+     * is under way when this returns. May be NULL. */
+    int (*signals)(void *self, const int *signals, void (*fn)(void *ctx, int signal), void *ctx);
     /* Resolves a code address to text "function+0x12 (file)" for reports; returns the length written. May be NULL. */
     size_t (*symbol)(void *self, uintptr_t pc, char *buf, size_t size);
 };

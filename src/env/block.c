@@ -278,6 +278,13 @@ static size_t block_symbol(void *self, uintptr_t pc, char *buf, size_t size)
     return base(self)->symbol(base(self)->self, pc, buf, size);
 }
 
+static const char *block_setting(void *self, const char *name) { return base(self)->setting(base(self)->self, name); }
+
+static int block_signals(void *self, const int *signals, void (*fn)(void *ctx, int signal), void *ctx)
+{
+    return base(self)->signals(base(self)->self, signals, fn, ctx);
+}
+
 /* A slot that the base leaves empty stays empty. */
 #define SLOT(name) .name = e->name ? block_##name : NULL
 
@@ -296,6 +303,7 @@ static weft_env table(struct block *b, const weft_env *e)
         SLOT(now), SLOT(wall), SLOT(entropy), SLOT(populate), SLOT(resident), SLOT(thread_start), SLOT(thread_join), SLOT(park),
         SLOT(unpark), SLOT(relax), SLOT(topology), SLOT(bind), SLOT(log), SLOT(worker_enter), SLOT(worker_leave), SLOT(fault_watch),
         SLOT(fault_unwatch), SLOT(worker_tag), SLOT(interrupt), SLOT(symbol),
+        SLOT(setting), SLOT(signals),
     };
 }
 

@@ -163,6 +163,8 @@ static void fill(void)
         .worker_tag = weft__posix_worker_tag,
         .interrupt = weft__posix_interrupt,
         .symbol = weft__posix_symbol,
+        .setting = weft__posix_setting,
+        .signals = weft__posix_signals,
     };
 }
 

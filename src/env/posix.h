@@ -63,4 +63,7 @@ int weft__posix_bind(void *self, const uint16_t *cpu, unsigned count);
 int weft__posix_fault_watch(void *self, size_t (*describe)(void *ctx, uintptr_t address, char *buf, size_t size), void *ctx);
 void weft__posix_fault_unwatch(void *self, void *ctx);
 
+const char *weft__posix_setting(void *self, const char *name);
+int weft__posix_signals(void *self, const int *signals, void (*fn)(void *ctx, int signal), void *ctx);
+
 #endif

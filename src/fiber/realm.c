@@ -11,6 +11,23 @@
 /* A stack is being given back: nothing that the kernel may still write to lies on it (checked builds). */
 static void check_stack(const void *lo, size_t size) { weft__inflight_check(lo, size, "a stack"); }
 
+/* In a signal handler: whose stack ran over at this address. */
+static size_t describe_fault(void *ctx, uintptr_t address, char *buf, size_t size)
+{
+    weft__fiber_realm *realm = ctx;
+    const weft__stack *stack;
+    if (weft__stack_find(&realm->depot, address, &stack) != WEFT__STACK_GUARD || !stack)
+        return 0;
+    const weft__fiber *f = stack->owner;
+    weft__stack_overflow what = {.lo = stack->lo, .size = stack->size, .address = address};
+    if (f) {
+        what.fiber = f->name;
+        what.site = f->site;
+        what.lane = f->crew->name;
+    }
+    return weft__stack_report(buf, size, &what);
+}
+
 int weft__fibers_open(weft_runtime *rt, const weft__crew_hooks *hooks)
 {
     const weft_env *env = rt->env;
@@ -31,6 +48,8 @@ int weft__fibers_open(weft_runtime *rt, const weft__crew_hooks *hooks)
     r = weft__stack_depot_init(&realm->depot, env, &stacks);
     if (r < 0)
         goto slab;
+    if (env->fault_watch)
+        env->fault_watch(env->self, describe_fault, realm); /* refused: overflows end the program without a report */
     rt->fibers = realm;
     return 0;
 slab:
@@ -44,6 +63,8 @@ void weft__fibers_close(weft_runtime *rt)
 {
     const weft_env *env = rt->env;
     weft__fiber_realm *realm = rt->fibers;
+    if (env->fault_unwatch)
+        env->fault_unwatch(env->self, realm);
     weft__stack_depot_fini(&realm->depot);
     weft__slab_fini(&realm->slab);
     env->unmap(env->self, realm, (sizeof *realm + env->page_size - 1) / env->page_size * env->page_size);

@@ -24,6 +24,14 @@ typedef struct weft__lane_realm {
     weft__stack *side_stack;   /* weft_init: what worker 0's loop stands on */
     weft__worker *once;        /* weft_run_once: the thread that calls it */
     int dozing;                /* between two of its calls */
+    struct {                   /* weft_signal_wait */
+        uint64_t pending;      /* arrived and not taken, by number - 1 (atomic) */
+        uint32_t busy, queued; /* a fiber is in the call; the message is on its way (atomic) */
+        weft__worker *home;    /* of the last waiter (atomic) */
+        weft_task message;
+        weft__fiber *waiter;   /* and its mask: its worker's */
+        uint64_t mask;
+    } signals;
     uint32_t stop_seen;        /* the stop is on its way to it (atomic) */
 } weft__lane_realm;
 

@@ -32,6 +32,8 @@ static int open_with_host(weft_runtime **out, const weft_options *opt, weft__wor
 
 static void close_with_host(weft_runtime *rt, weft__worker *host)
 {
+    if (rt->env->signals)
+        rt->env->signals(rt->env->self, NULL, NULL, rt);
     weft__runtime_halt(rt);
     if (host)
         weft__worker_close(host);

@@ -37,8 +37,39 @@ int weft_mode_named(const char *name, enum weft_mode *out)
     return -EINVAL;
 }
 
+static const char *setting(const weft_runtime *rt, const char *name)
+{
+    const char *text = rt->env->setting ? rt->env->setting(rt->env->self, name) : NULL;
+    return text && *text ? text : NULL;
+}
+
+/* What the environment says where the options say nothing. A value that means nothing is an error, not a default. */
+static int apply_settings(weft_runtime *rt)
+{
+    const char *text = setting(rt, "WEFT_MODE");
+    if (!rt->opt.mode && text && weft_mode_named(text, &rt->opt.mode) < 0) {
+        weft__say(rt, WEFT_LOG_ERROR, "WEFT_MODE is \"%s\": one of shared, single-io, per-core is possible", text);
+        return -EINVAL;
+    }
+    text = setting(rt, "WEFT_WORKERS");
+    if (!rt->opt.workers && text) {
+        unsigned n = 0;
+        for (; *text >= '0' && *text <= '9' && n < 10000; text++)
+            n = n * 10 + (unsigned)(*text - '0');
+        if (*text || n == 0) {
+            weft__say(rt, WEFT_LOG_ERROR, "WEFT_WORKERS is no number above 0");
+            return -EINVAL;
+        }
+        rt->opt.workers = n;
+    }
+    return 0;
+}
+
 int weft__place_plan(weft_runtime *rt)
 {
+    int set = apply_settings(rt);
+    if (set < 0)
+        return set;
     weft_topology *t = &rt->topology;
     int r = rt->env->topology ? rt->env->topology(rt->env->self, t) : -ENOTSUP;
     if (r < 0) {
