@@ -1,0 +1,318 @@
+/*
+ * Files and directories as answers. Runs in the connection's fiber, in its lane: every id opened here is closed here,
+ * or by the lane's death.
+ *
+ * The root is the process's working directory, since an id of one lane means nothing in another. Every open asks the
+ * kernel to stay beneath it, symbolic links included, so a path that leaves fails there, whatever the rules for paths
+ * let through before.
+ *
+ * A file that shrinks while it is sent cannot be helped: its length has been promised, so the connection ends early,
+ * which a client can tell from a whole answer.
+ */
+#include "listing.h"
+#include "mime.h"
+#include "respond.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#define OPEN_FLAGS (WEFT_OPEN_READ | WEFT_OPEN_BENEATH)
+/* As much of a file as must be taken by a client within one time-out. */
+#define SEND_STEP ((size_t)512 * 1024)
+
+static int status_of(int error)
+{
+    switch (error) {
+    case -ENOENT:
+    case -ENOTDIR:
+    case -ENAMETOOLONG:
+        return 404;
+    case -EACCES:
+    case -EPERM:
+    case -EXDEV:
+    case -ELOOP:
+    case -ENXIO:
+        return 403;
+    case -EMFILE:
+    case -ENFILE:
+    case -ENOMEM:
+    case -EAGAIN:
+        return 503;
+    default:
+        return 500;
+    }
+}
+
+/* Answers for an error of the file system; a cancelled wait is no answer but the end. */
+static int respond_error(struct conn *c, int error)
+{
+    if (error == -ECANCELED)
+        return error;
+    if (status_of(error) == 503)
+        c->closing = true; /* a connection less is a descriptor more */
+    return respond_status(c, status_of(error));
+}
+
+/* Reads exactly n bytes into the output; -ENODATA if the file has become shorter. */
+static int copy_slice(struct conn *c, weft_id file, uint64_t offset, size_t n)
+{
+    struct out *o = conn_out(c, n);
+    if (o == NULL)
+        return -EIO;
+    while (n > 0) {
+        ssize_t got = weft_pread(file, o->base + o->len, n, offset, conn_write_deadline(c));
+        if (got <= 0)
+            return got < 0 ? (int)got : -ENODATA;
+        o->len += (size_t)got;
+        offset += (uint64_t)got;
+        n -= (size_t)got;
+    }
+    return 0;
+}
+
+static int send_slice(struct conn *c, weft_id file, uint64_t offset, uint64_t n)
+{
+    if (n <= SMALL_FILE)
+        return copy_slice(c, file, offset, (size_t)n);
+    int r = conn_flush(c);
+    while (r == 0 && n > 0) {
+        size_t step = n < SEND_STEP ? (size_t)n : SEND_STEP;
+        r = weft_sendfile(c->id, file, offset, step, NULL, conn_write_deadline(c));
+        offset += step;
+        n -= step;
+    }
+    return r;
+}
+
+static int send_whole(struct conn *c, weft_id file, const char *type, const struct http_entity *entity)
+{
+    struct http_reply reply = {.status = 200, .type = type, .length = entity->size, .entity = entity};
+    int r = respond_head(c, &reply);
+    if (r < 0)
+        return r;
+    bool head_only = c->rq.method == HTTP_HEAD;
+    respond_count(c, 200, head_only ? 0 : entity->size);
+    return head_only ? 0 : send_slice(c, file, 0, entity->size);
+}
+
+static size_t content_range(char *to, size_t cap, const struct http_range *range, uint64_t size)
+{
+    int n = snprintf(to, cap, "Content-Range: bytes %llu-%llu/%llu\r\n", (unsigned long long)range->first,
+        (unsigned long long)range->last, (unsigned long long)size);
+    return (size_t)n;
+}
+
+static int send_range(struct conn *c, weft_id file, const char *type, const struct http_entity *entity,
+    const struct http_range *range)
+{
+    char extra[96];
+    uint64_t n = range->last - range->first + 1;
+    struct http_reply reply = {.status = 206, .type = type, .length = n, .entity = entity, .extra = extra,
+        .extra_len = content_range(extra, sizeof extra, range, entity->size)};
+    int r = respond_head(c, &reply);
+    if (r < 0)
+        return r;
+    respond_count(c, 206, n);
+    return send_slice(c, file, range->first, n);
+}
+
+#define PART_HEAD_MAX ((size_t)320)
+
+/* What comes before a part: "\r\n--boundary\r\nContent-Type: ...\r\nContent-Range: ...\r\n\r\n". */
+static size_t part_head(char *to, const struct conn *c, const char *type, const struct http_range *range,
+    uint64_t size)
+{
+    char field[96];
+    content_range(field, sizeof field, range, size);
+    int n = snprintf(to, PART_HEAD_MAX, "\r\n--weft%016llx\r\nContent-Type: %s\r\n%s\r\n",
+        (unsigned long long)c->server->boundary, type, field);
+    return (size_t)n;
+}
+
+static int send_ranges(struct conn *c, weft_id file, const char *type, const struct http_entity *entity,
+    const struct http_plan *plan)
+{
+    char piece[PART_HEAD_MAX], multipart[64], last[40];
+    int last_len = snprintf(last, sizeof last, "\r\n--weft%016llx--\r\n", (unsigned long long)c->server->boundary);
+    snprintf(multipart, sizeof multipart, "multipart/byteranges; boundary=weft%016llx",
+        (unsigned long long)c->server->boundary);
+    uint64_t total = (uint64_t)last_len;
+    for (int i = 0; i < plan->ranges; i++)
+        total += part_head(piece, c, type, &plan->range[i], entity->size) + plan->range[i].last -
+            plan->range[i].first + 1;
+
+    struct http_reply reply = {.status = 206, .type = multipart, .length = total, .entity = entity};
+    int r = respond_head(c, &reply);
+    if (r < 0)
+        return r;
+    respond_count(c, 206, total);
+    for (int i = 0; i < plan->ranges && r == 0; i++) {
+        const struct http_range *range = &plan->range[i];
+        size_t n = part_head(piece, c, type, range, entity->size);
+        struct out *o = conn_out(c, n);
+        if (o == NULL)
+            return -EIO;
+        out_bytes(o, piece, n);
+        r = send_slice(c, file, range->first, range->last - range->first + 1);
+    }
+    struct out *o = r == 0 ? conn_out(c, (size_t)last_len) : NULL;
+    if (o == NULL)
+        return r < 0 ? r : -EIO;
+    out_bytes(o, last, (size_t)last_len);
+    return 0;
+}
+
+static int unsatisfiable(struct conn *c, const struct http_entity *entity)
+{
+    char extra[64];
+    int n = snprintf(extra, sizeof extra, "Content-Range: bytes */%llu\r\n", (unsigned long long)entity->size);
+    struct http_reply reply = {.status = 416, .extra = extra, .extra_len = (size_t)n};
+    respond_count(c, 416, 0);
+    return respond_head(c, &reply);
+}
+
+static int send_regular(struct conn *c, weft_id file, const char *path, const weft_stat *st)
+{
+    const char *type = mime_type(path);
+    struct http_entity entity;
+    int64_t seconds = st->mtime_ns / WEFT_SECOND, rest = st->mtime_ns % WEFT_SECOND;
+    http_entity_make(&entity, st->inode, st->size, rest < 0 ? seconds - 1 : seconds,
+        (uint32_t)(rest < 0 ? rest + WEFT_SECOND : rest));
+
+    struct http_plan plan;
+    int64_t now;
+    local_date(c->local, &now);
+    http_plan_make(&plan, &c->rq, c->in + c->at, &entity, now);
+    switch (plan.status) {
+    case 200:
+        return send_whole(c, file, type, &entity);
+    case 206:
+        return plan.ranges == 1 ? send_range(c, file, type, &entity, &plan.range[0])
+                                : send_ranges(c, file, type, &entity, &plan);
+    case 416:
+        return unsatisfiable(c, &entity);
+    default: {
+        struct http_reply reply = {.status = plan.status, .entity = &entity};
+        respond_count(c, plan.status, 0);
+        return respond_head(c, &reply);
+    }
+    }
+}
+
+/* Adds size and time where they can be had; an entry that vanished meanwhile is shown without. */
+static int add_details(struct conn *c, struct listing *l, weft_id dir)
+{
+    for (size_t i = 0; i < l->count; i++) {
+        weft_stat st;
+        int r = weft_stat_at(dir, l->entries[i].name, &st, WEFT_STAT_NOFOLLOW, conn_write_deadline(c));
+        if (r == -ECANCELED)
+            return r;
+        if (r < 0 || S_ISLNK(st.mode)) /* what a link points to may lie outside: its size is not ours to tell */
+            continue;
+        l->entries[i].has_details = true;
+        l->entries[i].directory = S_ISDIR(st.mode);
+        l->entries[i].size = st.size;
+        l->entries[i].modified_s = st.mtime_ns / WEFT_SECOND;
+    }
+    return 0;
+}
+
+static int read_directory(struct conn *c, struct listing *l, weft_id dir)
+{
+    /* The pool's buffer for output serves for input first: nothing of the answer has been begun. */
+    void *records = buffer_take(c->local);
+    if (records == NULL)
+        return -ENOMEM;
+    ssize_t n;
+    int r = 0;
+    while (r == 0 && (n = weft_readdir(dir, records, BUFFER_SIZE, conn_write_deadline(c))) != 0) {
+        if (n < 0) {
+            r = (int)n;
+            break;
+        }
+        for (char *at = records, *end = at + n; at < end && r == 0; at += ((weft_dirent *)(void *)at)->length) {
+            const weft_dirent *entry = (const weft_dirent *)(const void *)at;
+            r = listing_add(l, entry->name, entry->name_len, entry->type == 'd');
+        }
+    }
+    buffer_give(c->local, records);
+    return r;
+}
+
+#define LISTING_BYTES_MAX ((size_t)16 << 20)
+
+static int send_listing(struct conn *c, weft_id dir, const char *path)
+{
+    struct listing l = {0};
+    int r = read_directory(c, &l, dir);
+    if (r == 0)
+        r = add_details(c, &l, dir);
+    if (r < 0) {
+        listing_free(&l);
+        return respond_error(c, r);
+    }
+    listing_sort(&l);
+    struct out page = out_growing(LISTING_BYTES_MAX);
+    listing_render(&l, path, &page);
+    listing_free(&l);
+    r = page.truncated ? respond_status(c, 500)
+                       : respond_body(c, "text/html; charset=utf-8", page.base, page.len, NULL);
+    out_free(&page);
+    return r;
+}
+
+static int respond_listing(struct conn *c, const char *path)
+{
+    weft_id dir;
+    int r = weft_open(&dir, *path != '\0' ? path : ".", OPEN_FLAGS | WEFT_OPEN_DIRECTORY, 0, conn_write_deadline(c));
+    if (r < 0)
+        return respond_error(c, r);
+    r = send_listing(c, dir, path);
+    weft_close(dir);
+    return r;
+}
+
+static int open_and_stat(struct conn *c, const char *path, weft_id *file, weft_stat *st)
+{
+    int r = weft_open(file, path, OPEN_FLAGS, 0, conn_write_deadline(c));
+    if (r < 0)
+        return r;
+    r = weft_stat_id(*file, st, conn_write_deadline(c));
+    if (r < 0)
+        weft_close(*file);
+    return r;
+}
+
+int respond_file(struct conn *c, char *path, size_t cap, const struct http_path *target)
+{
+    static const char index[] = "index.html";
+    weft_id file;
+    weft_stat st;
+    if (target->directory) {
+        if (target->len + 1 + sizeof index > cap)
+            return respond_status(c, 414);
+        size_t at = target->len;
+        if (at > 0)
+            path[at++] = '/';
+        memcpy(path + at, index, sizeof index);
+    } else if (*path == '\0') {
+        return respond_status(c, 400);
+    }
+    int r = open_and_stat(c, path, &file, &st);
+    if (r == -ENOENT && target->directory) {
+        path[target->len] = '\0';
+        return respond_listing(c, path);
+    }
+    if (r < 0)
+        return respond_error(c, r);
+
+    if (S_ISREG(st.mode))
+        r = send_regular(c, file, path, &st);
+    else if (S_ISDIR(st.mode) && !target->directory)
+        r = respond_redirect(c, path, target->len, target->query, target->query_len);
+    else
+        r = respond_status(c, 403);
+    weft_close(file);
+    return r;
+}
