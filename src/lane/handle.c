@@ -6,6 +6,7 @@
 #include "lane/handle.h"
 
 #include <errno.h>
+#include <weft/net.h>
 
 #include "base/check.h"
 

@@ -1,0 +1,161 @@
+/* Files and directories: each call is one op in the caller's frame. Fibers of the owner lane.
+ *
+ * What the kernel has begun on a file cannot be taken back, so these calls may return later than their deadline; and what succeeded in spite
+ * of a cancel is reported as the success it is, so an opened file is never lost. */
+#include <errno.h>
+#include <weft/file.h>
+
+#include "lane/handle.h"
+
+#define BYTES_MAX ((size_t)0x7ffff000)
+
+_Static_assert(sizeof(weft__handle) <= WEFT__RESOURCE_SIZE, "a file fits into a resource record");
+
+static const weft__resource_kind file_type = {"file", WEFT__FILE, weft__handle_close};
+static const weft__resource_kind dir_type = {"directory", WEFT__DIR, weft__handle_close};
+
+static int open_from(weft_id *out, weft_desc *dir, const char *path, unsigned flags, unsigned mode, int64_t deadline)
+{
+    if (!out || !path)
+        return -EINVAL;
+    weft_op op;
+    weft_op_open(&op, dir, path, flags, mode);
+    int64_t raw = weft__await_op(&op, deadline);
+    if (raw < 0)
+        return (int)raw;
+    int is_dir = (flags & WEFT_OPEN_DIRECTORY) != 0;
+    weft__handle *h;
+    int r = weft__handle_make(is_dir ? &dir_type : &file_type, (weft_handle)raw, is_dir ? WEFT_DESC_DIR : WEFT_DESC_FILE, &h);
+    if (r == 0)
+        *out = weft__resource_id(&h->res);
+    return r;
+}
+
+int weft_open(weft_id *out, const char *path, unsigned flags, unsigned mode, int64_t deadline)
+{
+    return open_from(out, NULL, path, flags, mode, deadline);
+}
+
+int weft_open_at(weft_id *out, weft_id dir, const char *path, unsigned flags, unsigned mode, int64_t deadline)
+{
+    weft__handle *h;
+    int r = weft__handle_find(dir, WEFT__KINDS_DIR, &h);
+    return r < 0 ? r : open_from(out, &h->desc, path, flags, mode, deadline);
+}
+
+/* Into a record of our own first: *out is written on success only. */
+static int stat_of(weft_desc *at, const char *path, weft_stat *out, unsigned flags, int64_t deadline)
+{
+    weft_op op;
+    weft_stat st;
+    if (!out)
+        return -EINVAL;
+    weft_op_stat(&op, at, path, &st, flags);
+    int r = (int)weft__await_op(&op, deadline);
+    if (r == 0)
+        *out = st;
+    return r;
+}
+
+int weft_stat_path(const char *path, weft_stat *out, unsigned flags, int64_t deadline)
+{
+    return path ? stat_of(NULL, path, out, flags, deadline) : -EINVAL;
+}
+
+int weft_stat_at(weft_id dir, const char *path, weft_stat *out, unsigned flags, int64_t deadline)
+{
+    weft__handle *h;
+    int r = weft__handle_find(dir, WEFT__KINDS_DIR, &h);
+    if (r < 0)
+        return r;
+    return path ? stat_of(&h->desc, path, out, flags, deadline) : -EINVAL;
+}
+
+int weft_stat_id(weft_id file, weft_stat *out, int64_t deadline)
+{
+    weft__handle *h;
+    int r = weft__handle_find(file, WEFT__KINDS_FILE | WEFT__KINDS_DIR, &h);
+    return r < 0 ? r : stat_of(&h->desc, NULL, out, 0, deadline);
+}
+
+/* A file, and an offset that the system can express. */
+static int find_at(weft_id file, uint64_t offset, weft__handle **out)
+{
+    int r = weft__handle_find(file, WEFT__KINDS_FILE, out);
+    return r == 0 && offset > INT64_MAX ? -EINVAL : r;
+}
+
+ssize_t weft_pread(weft_id file, void *buf, size_t n, uint64_t offset, int64_t deadline)
+{
+    weft__handle *h;
+    weft_op op;
+    int r = find_at(file, offset, &h);
+    if (r < 0)
+        return r;
+    weft_op_pread(&op, &h->desc, buf, n < BYTES_MAX ? n : BYTES_MAX, (int64_t)offset);
+    return (ssize_t)weft__await_op(&op, deadline);
+}
+
+ssize_t weft_pwrite(weft_id file, const void *buf, size_t n, uint64_t offset, int64_t deadline)
+{
+    weft__handle *h;
+    weft_op op;
+    int r = find_at(file, offset, &h);
+    if (r < 0)
+        return r;
+    weft_op_pwrite(&op, &h->desc, buf, n < BYTES_MAX ? n : BYTES_MAX, (int64_t)offset);
+    return (ssize_t)weft__await_op(&op, deadline);
+}
+
+int weft_fsync(weft_id file, int datasync, int64_t deadline)
+{
+    weft__handle *h;
+    weft_op op;
+    int r = weft__handle_find(file, WEFT__KINDS_FILE | WEFT__KINDS_DIR, &h);
+    if (r < 0)
+        return r;
+    weft_op_fsync(&op, &h->desc, datasync);
+    return (int)weft__await_op(&op, deadline);
+}
+
+ssize_t weft_readdir(weft_id dir, void *buf, size_t n, int64_t deadline)
+{
+    weft__handle *h;
+    weft_op op;
+    int r = weft__handle_find(dir, WEFT__KINDS_DIR, &h);
+    if (r < 0)
+        return r;
+    weft_op_readdir(&op, &h->desc, buf, n < BYTES_MAX ? n : BYTES_MAX);
+    return (ssize_t)weft__await_op(&op, deadline);
+}
+
+/* One step of a transfer; both ids are looked up anew, since a sibling may have closed one after the step before. */
+static int64_t send_some(weft_id sock, weft_id file, uint64_t offset, size_t n, int64_t deadline)
+{
+    weft__handle *to, *from;
+    weft_op op;
+    int r = weft__handle_find(sock, WEFT__KINDS_SOCKET, &to);
+    if (r == 0)
+        r = find_at(file, offset, &from);
+    if (r < 0)
+        return r;
+    if (n == 0)
+        return weft_canceled();
+    weft_op_sendfile(&op, &to->desc, &from->desc, offset, n < BYTES_MAX ? n : BYTES_MAX);
+    return weft__await_op(&op, deadline);
+}
+
+int weft_sendfile(weft_id sock, weft_id file, uint64_t offset, size_t n, size_t *done, int64_t deadline)
+{
+    size_t sum = 0;
+    int64_t r;
+    do {
+        r = send_some(sock, file, offset + sum, n - sum, deadline);
+        sum += r > 0 ? (size_t)r : 0;
+    } while (r > 0 && sum < n);
+    if (done)
+        *done = sum;
+    if (r < 0)
+        return r == -EBADF && sum ? -ECANCELED : (int)r;
+    return sum < n ? -ENODATA : 0;
+}

@@ -1,0 +1,79 @@
+/* Waiting for one connection. Running out of descriptors or memory is waited out with growing pauses, so that a server at its limit neither
+ * spins nor gives up; a connection that went away before it was accepted is nobody's error. */
+#include <errno.h>
+
+#include "net/sock.h"
+
+#define PAUSE_FIRST (2 * WEFT_MILLISECOND)
+#define PAUSE_MOST (500 * WEFT_MILLISECOND)
+
+int weft__accept_pauses(int64_t result)
+{
+    return result == -EMFILE || result == -ENFILE || result == -ENOBUFS || result == -ENOMEM;
+}
+
+int weft__accept_skips(int64_t result)
+{
+    switch (result) {
+    case -ECONNABORTED: case -EPROTO: case -ENETDOWN: case -ENOPROTOOPT: case -EHOSTDOWN: case -ENONET: case -EHOSTUNREACH:
+    case -ENETUNREACH: case -ECONNRESET: case -EPERM: case -EINTR:
+        return 1;
+    default:
+        return 0;
+    }
+}
+
+int64_t weft__accept_pause_ns(unsigned n)
+{
+    int64_t ns = PAUSE_FIRST << (n < 10 ? n : 10);
+    return ns < PAUSE_MOST ? ns : PAUSE_MOST;
+}
+
+/* A pause that ends at the deadline at the latest: 0, -ETIMEDOUT when that came, -ECANCELED. */
+static int pause_until(int64_t deadline, unsigned n)
+{
+    int64_t until = weft_after(weft__accept_pause_ns(n));
+    if (until < deadline)
+        return weft_sleep(until);
+    int r = deadline > weft_now() ? weft_sleep(deadline) : 0;
+    return r < 0 ? r : -ETIMEDOUT;
+}
+
+/* An accepted handle, or why there is none. A sibling may have closed the listener during a pause: -EBADF then. */
+static int64_t accept_handle(weft_id listener, weft_addr *peer, int64_t deadline)
+{
+    for (unsigned pauses = 0;;) {
+        weft__listener *l;
+        int r = weft__listener_find(listener, &l);
+        if (r < 0)
+            return pauses && r == -EBADF ? -ECANCELED : r;
+        weft_op op;
+        weft_op_accept(&op, &l->h.desc, peer);
+        int64_t result = weft__await_op(&op, deadline);
+        if (weft__accept_skips(result))
+            continue;
+        if (!weft__accept_pauses(result))
+            return result;
+        r = pause_until(deadline, pauses++);
+        if (r < 0)
+            return r;
+    }
+}
+
+int weft_accept(weft_id listener, weft_id *out, weft_addr *peer, int64_t deadline)
+{
+    if (!out)
+        return -EINVAL;
+    weft_addr from;
+    int64_t raw = accept_handle(listener, peer ? &from : NULL, deadline);
+    if (raw < 0)
+        return (int)raw;
+    weft__sock *s;
+    int r = weft__sock_make((weft_handle)raw, &s);
+    if (r < 0)
+        return r;
+    *out = weft__resource_id(&s->h.res);
+    if (peer)
+        *peer = from;
+    return 0;
+}

@@ -1,0 +1,160 @@
+/* Reading and writing. Each call is one op, or a row of them, in the caller's frame. Fibers of the owner lane.
+ *
+ * Between two ops of a row the socket may have been closed by a sibling and its record reused, so each step looks the id up again. */
+#include <errno.h>
+
+#include "net/sock.h"
+
+/* What one system call takes at most on Linux; asking for more would make counts that do not fit where they are stored. */
+#define BYTES_MAX ((size_t)0x7ffff000)
+#define VECTORS_MAX 1024u
+#define VECTORS_OWN 16u
+
+static size_t at_most(size_t n) { return n < BYTES_MAX ? n : BYTES_MAX; }
+
+/* For reads: other ways of reading must not have data under way. */
+static int find_reader(weft_id id, weft__sock **out)
+{
+    int r = weft__sock_find(id, out);
+    if (r == 0 && (*out)->stream && weft__stream_busy(*out))
+        r = -EBUSY;
+    return r;
+}
+
+ssize_t weft_read(weft_id sock, void *buf, size_t n, int64_t deadline)
+{
+    weft__sock *s;
+    int r = find_reader(sock, &s);
+    if (r < 0)
+        return r;
+    if (n == 0)
+        return weft_canceled();
+    weft_op op;
+    weft_op_recv(&op, &s->h.desc, buf, at_most(n));
+    return (ssize_t)weft__await_op(&op, deadline);
+}
+
+ssize_t weft_write(weft_id sock, const void *buf, size_t n, int64_t deadline)
+{
+    weft__sock *s;
+    int r = weft__sock_find(sock, &s);
+    if (r < 0)
+        return r;
+    if (n == 0)
+        return weft_canceled();
+    weft_op op;
+    weft_op_send(&op, &s->h.desc, buf, at_most(n));
+    return (ssize_t)weft__await_op(&op, deadline);
+}
+
+static int is_empty(const struct iovec *iov, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (iov[i].iov_len)
+            return 0;
+    return 1;
+}
+
+ssize_t weft_readv(weft_id sock, const struct iovec *iov, unsigned count, int64_t deadline)
+{
+    weft__sock *s;
+    int r = find_reader(sock, &s);
+    if (r < 0)
+        return r;
+    if (count > VECTORS_MAX)
+        return -EINVAL;
+    if (is_empty(iov, count))
+        return weft_canceled();
+    weft_op op;
+    weft_op_readv(&op, &s->h.desc, iov, count);
+    return (ssize_t)weft__await_op(&op, deadline);
+}
+
+ssize_t weft_writev(weft_id sock, const struct iovec *iov, unsigned count, int64_t deadline)
+{
+    weft__sock *s;
+    int r = weft__sock_find(sock, &s);
+    if (r < 0)
+        return r;
+    if (count > VECTORS_MAX)
+        return -EINVAL;
+    if (is_empty(iov, count))
+        return weft_canceled();
+    weft_op op;
+    weft_op_writev(&op, &s->h.desc, iov, count);
+    return (ssize_t)weft__await_op(&op, deadline);
+}
+
+/* A socket that was closed between two steps ended this call as it would have ended a wait. */
+static int between(ssize_t result, size_t sum) { return result == -EBADF && sum ? -ECANCELED : (int)result; }
+
+int weft_write_all(weft_id sock, const void *buf, size_t n, size_t *done, int64_t deadline)
+{
+    size_t sum = 0;
+    ssize_t r;
+    do {
+        r = weft_write(sock, (const char *)buf + sum, n - sum, deadline);
+        sum += r > 0 ? (size_t)r : 0;
+    } while (r > 0 && sum < n);
+    if (done)
+        *done = sum;
+    return r < 0 ? between(r, sum) : 0;
+}
+
+int weft_read_all(weft_id sock, void *buf, size_t n, size_t *done, int64_t deadline)
+{
+    size_t sum = 0;
+    ssize_t r;
+    do {
+        r = weft_read(sock, (char *)buf + sum, n - sum, deadline);
+        sum += r > 0 ? (size_t)r : 0;
+    } while (r > 0 && sum < n);
+    if (done)
+        *done = sum;
+    if (r < 0)
+        return between(r, sum);
+    return sum < n ? -EPIPE : 0;
+}
+
+/* The vectors behind the first `skip` bytes, as many as fit into part; returns how many. */
+static unsigned rest_of(const struct iovec *iov, unsigned count, size_t skip, struct iovec *part)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < count && n < VECTORS_OWN; i++) {
+        if (skip >= iov[i].iov_len) {
+            skip -= iov[i].iov_len;
+            continue;
+        }
+        part[n].iov_base = (char *)iov[i].iov_base + skip;
+        part[n++].iov_len = iov[i].iov_len - skip;
+        skip = 0;
+    }
+    return n;
+}
+
+int weft_writev_all(weft_id sock, const struct iovec *iov, unsigned count, size_t *done, int64_t deadline)
+{
+    size_t sum = 0;
+    ssize_t r = 0;
+    struct iovec part[VECTORS_OWN];
+    /* What has been sent entirely is skipped once: `iov` moves along, `behind` counts within its first vector. */
+    size_t behind = 0;
+    for (;;) {
+        while (count && behind >= iov->iov_len) {
+            behind -= iov->iov_len;
+            iov++;
+            count--;
+        }
+        unsigned n = rest_of(iov, count, behind, part);
+        if (n == 0 && sum)
+            break;
+        r = weft_writev(sock, part, n, deadline);
+        if (r <= 0)
+            break;
+        sum += (size_t)r;
+        behind += (size_t)r;
+    }
+    if (done)
+        *done = sum;
+    return r < 0 ? between(r, sum) : 0;
+}

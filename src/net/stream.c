@@ -1,0 +1,297 @@
+/* The streaming form: one multishot receive per socket, armed at the first call, whose buffers wait in the socket's record until they are asked
+ * for. Owner lane's worker, but for on_more, which runs at the home port; in single-io mode that is another thread, and then the socket's
+ * lock guards what both touch.
+ *
+ * A peer that sends faster than its reader reads must not fill memory: with PAUSE_AT buffers unread the receive is asked to end, and starts
+ * again when all have been read; the kernel's socket buffer then slows the peer down. What arrives before that end is kept, small pieces
+ * in the room that the last buffer has left. It cannot be more than the port has buffers, so the ring that takes it, made when a record's
+ * own overflows, never grows again. */
+#include <errno.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "net/sock.h"
+
+enum { PAUSE_AT = 8, BUFFERS_DEFAULT = 256, BUFFER_SIZE_DEFAULT = 4096 };
+
+/* How long a try that must not wait waits for bytes which the kernel has announced. */
+#define ANNOUNCED (20 * WEFT_MILLISECOND)
+
+/* The op, in a record of its own since most sockets never need one. */
+struct weft__stream {
+    weft__resource res;
+    weft__sock *sock;
+    weft_op op;
+};
+
+_Static_assert(sizeof(weft__stream) <= WEFT__RESOURCE_SIZE, "a stream fits into a resource record");
+
+static int remote(const weft__sock *s) { return !s->h.res.lane->crew.home->owns_port; }
+
+static void lock(weft__sock *s)
+{
+    if (remote(s))
+        weft__spin_lock(&s->lock);
+}
+
+static void unlock(weft__sock *s)
+{
+    if (remote(s))
+        weft__spin_unlock(&s->lock);
+}
+
+/* ---- the ring of chunks; under the lock ---- */
+
+static uint32_t buffer_size(const weft_port *port)
+{
+    return port->config.buffer_size ? port->config.buffer_size : BUFFER_SIZE_DEFAULT;
+}
+
+static uint16_t buffer_count(const weft_port *port)
+{
+    return (uint16_t)(port->config.buffer_count ? port->config.buffer_count : BUFFERS_DEFAULT);
+}
+
+static size_t ring_bytes(const weft_port *port)
+{
+    size_t bytes = buffer_count(port) * sizeof(weft__chunk), page = port->env->page_size;
+    return (bytes + page - 1) / page * page;
+}
+
+static int grow(weft__sock *s, weft_port *port)
+{
+    if (s->ring != s->own)
+        return -ENOMEM; /* more buffers than there are: cannot be */
+    weft__chunk *ring = port->env->map(port->env->self, ring_bytes(port), 0);
+    if (!ring)
+        return -ENOMEM;
+    for (unsigned i = 0; i < s->count; i++)
+        ring[i] = s->own[(s->head + i) % WEFT__CHUNKS];
+    s->ring = ring;
+    s->head = 0;
+    s->room = buffer_count(port);
+    return 0;
+}
+
+/* Takes the buffer over, or copies what it holds: 1 if it may go back. -ENOMEM. */
+static int push(weft__sock *s, const weft_buffer *b)
+{
+    if (s->count) {
+        weft__chunk *last = &s->ring[(s->head + s->count - 1u) % s->room];
+        if (b->len <= buffer_size(b->port) - last->len && b->len < buffer_size(b->port) / 4) {
+            memcpy((char *)last->data + last->len, b->data, b->len);
+            last->len += b->len;
+            return 1;
+        }
+    }
+    int r = s->count == s->room ? grow(s, b->port) : 0;
+    if (r < 0)
+        return r;
+    s->ring[(s->head + s->count) % s->room] = (weft__chunk){b->data, b->len, b->bid};
+    s->count++;
+    return 0;
+}
+
+static int pop(weft__sock *s, weft_buffer *out)
+{
+    if (s->count == 0)
+        return 0;
+    weft__chunk *c = &s->ring[s->head];
+    *out = (weft_buffer){c->data, c->len, c->bid, weft__handle_port()};
+    s->head = (uint16_t)((s->head + 1u) % s->room);
+    s->count--;
+    return 1;
+}
+
+/* ---- from the port ---- */
+
+static void wake_reader(weft__sock *s)
+{
+    weft__fiber *f = s->reader;
+    s->reader = NULL;
+    if (f)
+        weft__wake(f, 0);
+}
+
+/* Reader's worker, in single-io mode. */
+static void run_note(weft_task *t)
+{
+    weft__sock *s = weft__container(t, weft__sock, note);
+    weft__spin_lock(&s->lock);
+    s->noted = 0;
+    weft__spin_unlock(&s->lock);
+    wake_reader(s);
+}
+
+/* Home port's thread. A note sent from here arrives before the op's end does, so the record is still there then. */
+static void on_more(weft_op *op, int64_t result, weft_buffer *buffer)
+{
+    weft__sock *s = weft__container(op, weft__stream, op)->sock;
+    if (result <= 0 || !buffer || !buffer->data)
+        return;
+    lock(s);
+    int r = push(s, buffer);
+    if (r < 0)
+        s->last = r; /* on_end makes it the stream's end: bytes are missing from here on */
+    int pause = !s->pausing && (r < 0 || s->count >= PAUSE_AT);
+    s->pausing |= (uint8_t)pause;
+    int note = remote(s) && !s->noted;
+    s->noted |= (uint8_t)note;
+    unlock(s);
+    if (r != 0)
+        weft_port_release(buffer);
+    if (note) {
+        s->note.run = run_note;
+        weft__worker_send(s->h.res.lane->crew.home, &s->note);
+    } else if (!remote(s)) {
+        wake_reader(s);
+    }
+    if (pause)
+        weft__port_cancel(op->port, op);
+}
+
+/* Owner's worker: the op is over and the port touches nothing of this any more. */
+static void on_end(weft_task *t)
+{
+    weft_op *op = weft__container(t, weft_op, task);
+    weft__stream *st = weft__container(op, weft__stream, op);
+    weft__sock *s = st->sock;
+    s->streaming = 0;
+    s->pausing = 0;
+    if (op->result != -ECANCELED)
+        s->last = op->result > 0 ? 0 : (int32_t)op->result;
+    s->ended = (uint8_t)(op->result != -ECANCELED || s->last < 0);
+    if (st->res.closed) { /* by the lane's end, before the socket */
+        s->stream = NULL;
+        weft__resource_gone(&st->res);
+    }
+    wake_reader(s);
+    weft__sock_gone(s);
+}
+
+/* ---- for the reader ---- */
+
+static void close_stream(weft__resource *r)
+{
+    weft__stream *st = weft__container(r, weft__stream, res);
+    if (st->sock->streaming)
+        return; /* the socket's close ends the op, and that this */
+    st->sock->stream = NULL;
+    weft__resource_gone(r);
+}
+
+static const weft__resource_kind stream_type = {"stream", WEFT__KIND_PART, close_stream};
+
+static int arm(weft__sock *s)
+{
+    if (!s->stream) {
+        weft__resource *res;
+        int r = weft__resource_make(&stream_type, &res);
+        if (r < 0)
+            return r;
+        s->stream = weft__container(res, weft__stream, res);
+        s->stream->sock = s;
+    }
+    weft__worker *w = weft__worker_self();
+    weft_op *op = &s->stream->op;
+    weft_op_recv_multi(op, &s->h.desc, on_more);
+    op->task.run = on_end;
+    op->origin = w;
+    op->submitter = "weft_read_buffer";
+    s->streaming = 1;
+    s->pausing = 0;
+    if (w->owns_port)
+        weft__port_start(w->port, op);
+    else
+        weft__port_start_remote(w->port, op);
+    return 0;
+}
+
+static void leave(weft__fiber *f)
+{
+    weft__sock *s = f->waits_on;
+    s->reader = NULL;
+}
+
+/* Waits until something has come, if nothing has. 0, -ETIMEDOUT, -ECANCELED. */
+static int wait_for_more(weft__sock *s, weft__fiber *f, int64_t deadline)
+{
+    lock(s);
+    int none = s->count == 0;
+    unlock(s);
+    if (!none || s->ended)
+        return 0;
+    s->reader = f; /* a note that is under way already finds it */
+    f->unwait = leave;
+    f->waits_on = s;
+    return weft__wait(f, WEFT__WAIT_OTHER, deadline);
+}
+
+static int take(weft__sock *s, weft_buffer *out)
+{
+    lock(s);
+    int got = pop(s, out);
+    unlock(s);
+    return got;
+}
+
+/* A deadline that has passed: what the kernel has by now, and nothing that would have to be waited for. */
+static int try_once(weft__sock *s, weft__fiber *f, weft_id id)
+{
+    weft_op op;
+    weft_op_poll(&op, &s->h.desc, WEFT_READABLE);
+    int64_t r = weft__await_op(&op, WEFT_NOW);
+    if (r < 0)
+        return (int)r;
+    weft__sock *same;
+    int found = weft__sock_find(id, &same);
+    return found < 0 ? -ECANCELED : wait_for_more(same, f, weft_after(ANNOUNCED));
+}
+
+ssize_t weft_read_buffer(weft_id sock, weft_buffer *out, int64_t deadline)
+{
+    weft__fiber *f = weft__fiber_self();
+    weft__sock *s;
+    int r = weft__sock_find(sock, &s);
+    if (r < 0)
+        return r;
+    if (!out)
+        return -EINVAL;
+    if (weft__canceled(f))
+        return -ECANCELED;
+    while (!take(s, out)) {
+        if (s->reader)
+            return -EBUSY;
+        if (s->ended)
+            return s->last;
+        r = s->streaming ? 0 : arm(s);
+        if (r == 0)
+            r = deadline > weft_now() ? wait_for_more(s, f, deadline) : try_once(s, f, sock);
+        if (r < 0)
+            return r;
+        if (weft__sock_find(sock, &s) < 0)
+            return -ECANCELED; /* closed meanwhile, and the record may be another's */
+    }
+    return (ssize_t)out->len;
+}
+
+int weft__stream_busy(weft__sock *s)
+{
+    lock(s);
+    int busy = s->streaming || s->count;
+    unlock(s);
+    return busy;
+}
+
+void weft__stream_drop(weft__sock *s)
+{
+    weft_port *port = weft__handle_port();
+    weft_buffer b;
+    while (pop(s, &b))
+        weft_port_release(&b);
+    if (s->ring != s->own)
+        port->env->unmap(port->env->self, s->ring, ring_bytes(port));
+    s->ring = s->own;
+    if (s->stream)
+        weft__resource_close(&s->stream->res);
+}
