@@ -94,9 +94,10 @@ struct weft_env {
      * runs in a signal handler on the alternate stack. Installing is process-wide and refcounted by (fn, ctx). May be NULL. */
     int (*fault_watch)(void *self, size_t (*describe)(void *ctx, uintptr_t address, char *buf, size_t size), void *ctx);
     void (*fault_unwatch)(void *self, void *ctx);
-    /* A blocked worker's backtrace: asks `thread_tag` (as given by worker_tag on that thread) to run fn in a signal handler. May be NULL. */
+    /* A blocked worker's backtrace: has the thread with this tag (as given by worker_tag on it) run fn in a signal handler, and waits for
+     * that. `machine` is the handler's third argument, the interrupted code's registers. May be NULL. */
     uintptr_t (*worker_tag)(void *self);
-    int (*interrupt)(void *self, uintptr_t worker_tag, void (*fn)(void *ctx), void *ctx);
+    int (*interrupt)(void *self, uintptr_t worker_tag, void (*fn)(void *ctx, const void *machine), void *ctx);
     /* A setting from outside by its name ("WEFT_MODE"): its text, or NULL where it is not set. May be NULL: no settings. */
     const char *(*setting)(void *self, const char *name);
     /* From now on fn(ctx, signal) is called, in a signal handler, when one of these signals (ended by 0) arrives, whatever their former action.

@@ -268,7 +268,7 @@ static int block_fault_watch(void *self, size_t (*describe)(void *ctx, uintptr_t
 static void block_fault_unwatch(void *self, void *ctx) { base(self)->fault_unwatch(base(self)->self, ctx); }
 static uintptr_t block_worker_tag(void *self) { return base(self)->worker_tag(base(self)->self); }
 
-static int block_interrupt(void *self, uintptr_t worker_tag, void (*fn)(void *ctx), void *ctx)
+static int block_interrupt(void *self, uintptr_t worker_tag, void (*fn)(void *ctx, const void *machine), void *ctx)
 {
     return base(self)->interrupt(base(self)->self, worker_tag, fn, ctx);
 }

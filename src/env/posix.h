@@ -46,7 +46,7 @@ void weft__posix_unblock_interrupts(void);
 
 /* posix_interrupt.c */
 uintptr_t weft__posix_worker_tag(void *self);
-int weft__posix_interrupt(void *self, uintptr_t worker_tag, void (*fn)(void *ctx), void *ctx);
+int weft__posix_interrupt(void *self, uintptr_t worker_tag, void (*fn)(void *ctx, const void *machine), void *ctx);
 /* The signal that carries interrupts, or 0 where there is none. Threads that are to be interrupted leave it unblocked. */
 int weft__posix_interrupt_signal(void);
 

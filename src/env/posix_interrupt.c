@@ -23,7 +23,7 @@ enum { FREE, POSTED, RUNNING, DONE };
 static struct {
     uint32_t state;
     uintptr_t target;
-    void (*fn)(void *ctx);
+    void (*fn)(void *ctx, const void *machine);
     void *ctx;
     weft_parker caller;
 } request;
@@ -51,15 +51,16 @@ uintptr_t weft__posix_worker_tag(void *self)
 #endif
 }
 
-static void handler(int signal)
+static void handler(int signal, siginfo_t *info, void *machine)
 {
     const int saved = errno;
     uint32_t posted = POSTED;
 
     (void)signal;
+    (void)info;
     if (__atomic_load_n(&request.state, __ATOMIC_ACQUIRE) == POSTED && request.target == weft__posix_worker_tag(NULL) &&
         __atomic_compare_exchange_n(&request.state, &posted, RUNNING, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
-        request.fn(request.ctx);
+        request.fn(request.ctx, machine);
         __atomic_store_n(&request.state, DONE, __ATOMIC_RELEASE);
         weft__posix_unpark(NULL, &request.caller);
     }
@@ -75,13 +76,13 @@ static int install(void)
         return -ENOTSUP;
     if (sigaction(signal, NULL, &before) != 0)
         return -errno;
-    if (before.sa_handler == handler)
+    if ((before.sa_flags & SA_SIGINFO) && before.sa_sigaction == handler)
         return 0;
-    if (before.sa_handler != SIG_DFL)
+    if ((before.sa_flags & SA_SIGINFO) || before.sa_handler != SIG_DFL)
         return -EBUSY; /* the program uses this signal: what is blocked stays unseen, but nothing of its is broken */
     memset(&ours, 0, sizeof ours);
-    ours.sa_handler = handler;
-    ours.sa_flags = SA_ONSTACK | SA_RESTART;
+    ours.sa_sigaction = handler;
+    ours.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
     sigfillset(&ours.sa_mask);
     return sigaction(signal, &ours, NULL) == 0 ? 0 : -errno;
 }
@@ -95,7 +96,7 @@ static int send(uintptr_t tag)
 #endif
 }
 
-static int post_and_wait(uintptr_t tag, void (*fn)(void *ctx), void *ctx)
+static int post_and_wait(uintptr_t tag, void (*fn)(void *ctx, const void *machine), void *ctx)
 {
     uint32_t posted = POSTED;
     int r;
@@ -116,7 +117,7 @@ static int post_and_wait(uintptr_t tag, void (*fn)(void *ctx), void *ctx)
 }
 
 /* 0: fn has run there. -ESRCH: no such thread. -ETIMEDOUT: it did not answer. -EBUSY: the signal is taken. -ENOTSUP. */
-int weft__posix_interrupt(void *self, uintptr_t tag, void (*fn)(void *ctx), void *ctx)
+int weft__posix_interrupt(void *self, uintptr_t tag, void (*fn)(void *ctx, const void *machine), void *ctx)
 {
     int r;
 

@@ -6,6 +6,8 @@
 #include "fiber/fiber.h"
 #include "sched/text.h"
 
+enum { OWN_STACK_WINDOW = 2048 };
+
 static void name(weft_trace *out, weft__fiber *f)
 {
     out->fiber = weft__fiber_id(f);
@@ -28,6 +30,19 @@ int weft_trace_here(weft_trace *out)
     out->depth = (unsigned)(f->stack ? weft__backtrace_quick(f->stack->lo, f->stack->size, out->pc, WEFT_TRACE_MAX)
                                      : weft__backtrace(out->pc, WEFT_TRACE_MAX));
     return 0;
+}
+
+void weft__trace_interrupted(weft__fiber *f, const void *machine, weft_trace *out)
+{
+    memset(out, 0, sizeof *out);
+    name(out, f);
+    uintptr_t pc, frame, sp;
+    if (weft__interrupted(machine, &pc, &frame, &sp) < 0)
+        return;
+    /* A thread's own stack has no bounds here: what lies a little above the stack pointer is certainly its. */
+    const void *lo = f->stack ? f->stack->lo : (const void *)sp;
+    size_t size = f->stack ? f->stack->size : OWN_STACK_WINDOW;
+    out->depth = (unsigned)weft__backtrace_from(pc, frame, lo, size, out->pc, WEFT_TRACE_MAX);
 }
 
 int weft_trace_of(weft_id id, weft_trace *out)

@@ -7,7 +7,7 @@
 #include "sched/sched.h"
 #include "sched/text.h"
 
-static void report(void *ctx)
+static void report(void *ctx, const void *machine)
 {
     weft__worker *w = ctx;
     weft_runtime *rt = w->rt;
@@ -15,7 +15,7 @@ static void report(void *ctx)
     size_t n = weft__format(text, sizeof text, "worker %u has not come back from a task for more than %lld ms: ", w->index,
                             (long long)(rt->opt.blocked_ns / WEFT_MILLISECOND));
     if (rt->hooks.describe && n < sizeof text)
-        n += rt->hooks.describe(w, text + n, sizeof text - n);
+        n += rt->hooks.describe(w, machine, text + n, sizeof text - n);
     if (rt->env->log)
         rt->env->log(rt->env->self, WEFT_LOG_WARNING, text, n < sizeof text ? n : sizeof text - 1);
 }

@@ -145,7 +145,7 @@ static int fake_reg(void *self, int ring, unsigned code, const void *arg, unsign
         struct io_uring_probe *probe = (struct io_uring_probe *)(uintptr_t)arg;
         probe->ops_len = (uint8_t)count;
         for (unsigned i = 0; i < count; i++)
-            probe->ops[i].flags = f->missing_op && i == (unsigned)f->missing_op ? 0 : IO_URING_OP_SUPPORTED;
+            probe->ops[i].flags = (uint16_t)(f->missing_op && i == (unsigned)f->missing_op ? 0 : IO_URING_OP_SUPPORTED);
         return 0;
     }
     case IORING_REGISTER_PBUF_RING: {
