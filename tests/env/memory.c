@@ -1,0 +1,126 @@
+/* Memory by pages: zeroed, aligned, lazily committed; guards refuse every touch, in both ways of making them, and come off again;
+ * discarding gives pages back and leaves guards where they are. */
+#include <errno.h>
+#include <fcntl.h>
+
+#include "env/posix.h"
+#include "test.h"
+
+static size_t page;
+static int ends[2];
+
+/* Whether the kernel may read the byte: what a guard must refuse. */
+static int readable(const char *p)
+{
+    char byte;
+
+    if (write(ends[1], p, 1) < 0) {
+        CHECK_EQ(errno, EFAULT);
+        return 0;
+    }
+    CHECK_EQ(read(ends[0], &byte, 1), 1);
+    return 1;
+}
+
+static void mapping(const weft_env *e)
+{
+    char *p = e->map(NULL, 3 * page, 0);
+
+    CHECK(p);
+    CHECK_EQ((uintptr_t)p % page, 0);
+    for (size_t i = 0; i < 3 * page; i++)
+        CHECK_EQ(p[i], 0);
+    memset(p, 5, 3 * page);
+    e->discard(NULL, p + page, page);
+    CHECK_EQ(p[page], 0);
+    CHECK_EQ(p[2 * page - 1], 0);
+    CHECK_EQ(p[page - 1], 5);
+    CHECK_EQ(p[2 * page], 5);
+    e->unmap(NULL, p, 3 * page);
+
+    CHECK(e->map(NULL, 0, 0) == NULL);
+    CHECK(e->map(NULL, SIZE_MAX, 0) == NULL);
+    CHECK(e->map(NULL, SIZE_MAX / 2, 0) == NULL);
+    CHECK(e->map(NULL, page, 3 * page) == NULL); /* no power of two */
+}
+
+static void alignment(const weft_env *e)
+{
+    for (size_t align = page; align <= (size_t)4 << 20; align *= 2) {
+        char *p = e->map(NULL, 2 * page, align);
+
+        CHECK(p);
+        CHECK_EQ((uintptr_t)p % align, 0);
+        p[0] = p[2 * page - 1] = 1;
+        e->unmap(NULL, p, 2 * page);
+    }
+}
+
+static void guards(const weft_env *e)
+{
+    char *p = e->map(NULL, 6 * page, 0);
+
+    CHECK(p);
+    memset(p, 7, 6 * page);
+    CHECK_EQ(e->guard(NULL, p + page, page), 0);
+    CHECK_EQ(e->guard(NULL, p + 4 * page, page), 0);
+    CHECK(readable(p + page - 1));
+    CHECK(!readable(p + page));
+    CHECK(!readable(p + 2 * page - 1));
+    CHECK(readable(p + 2 * page));
+    CHECK(!readable(p + 4 * page));
+    e->discard(NULL, p, 6 * page);
+    CHECK(!readable(p + page));
+    CHECK_EQ(p[2 * page], 0);
+    CHECK_EQ(e->unguard(NULL, p + page, page), 0);
+    CHECK(readable(p + page));
+    CHECK_EQ(p[page], 0);
+    p[page] = 1;
+    CHECK(!readable(p + 4 * page));
+    e->unmap(NULL, p, 6 * page);
+}
+
+/* Emulators answer mincore as they like, so this is told apart by a mapping nobody has touched. */
+static void commitment(const weft_env *e)
+{
+    enum { PAGES = 700 }; /* more than one round of the inner buffer */
+    char *p = e->map(NULL, PAGES * page, 0);
+
+    CHECK(p);
+    if (e->resident(NULL, p, PAGES * page) != 0) {
+        puts("resident: this system counts untouched pages; not checked");
+    } else {
+        p[10 * page] = p[11 * page] = p[600 * page] = 1;
+        CHECK_EQ(e->resident(NULL, p, PAGES * page), 3 * page);
+        CHECK_EQ(e->resident(NULL, p + 11 * page, page), page);
+        CHECK_EQ(e->guard(NULL, p + 100 * page, page), 0);
+        CHECK_EQ(e->resident(NULL, p, PAGES * page), 3 * page);
+        CHECK_EQ(e->unguard(NULL, p + 100 * page, page), 0);
+        CHECK_EQ(e->populate(NULL, p, 20 * page), 0);
+        CHECK_EQ(e->resident(NULL, p, 20 * page), 20 * page);
+        e->discard(NULL, p, PAGES * page);
+        CHECK_EQ(e->resident(NULL, p, PAGES * page), 0);
+    }
+    p[3 * page] = 9;
+    CHECK_EQ(e->populate(NULL, p, 5 * page), 0);
+    CHECK_EQ(p[3 * page], 9);
+    e->unmap(NULL, p, PAGES * page);
+}
+
+int main(void)
+{
+    const weft_env *e = weft_env_posix();
+
+    page = e->page_size;
+    CHECK(page >= 4096);
+    CHECK_EQ(pipe(ends), 0);
+    mapping(e);
+    alignment(e);
+    CHECK(weft__posix_guard_kind() != WEFT__GUARD_UNKNOWN);
+    guards(e);
+    commitment(e);
+    weft__posix_guard_force(WEFT__GUARD_MPROTECT);
+    guards(e);
+    commitment(e);
+    return 0;
+}

@@ -1,0 +1,165 @@
+/* Threads: run on the stack they are given, under their name, with every signal blocked but faults and interrupts; the current worker is
+ * each thread's own; an interrupt runs a function on a thread that does not come back by itself. */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+
+#include "env/current.h"
+#include "env/posix.h"
+#include "test.h"
+
+static const weft_env *e;
+
+struct seen {
+    void *local;
+    char name[32];
+    sigset_t mask;
+    stack_t signal_stack;
+    int enter;
+};
+
+static void look(void *arg)
+{
+    struct seen *s = arg;
+    char here;
+
+    s->local = &here;
+    pthread_getname_np(pthread_self(), s->name, sizeof s->name);
+    pthread_sigmask(SIG_SETMASK, NULL, &s->mask);
+    s->enter = e->worker_enter(NULL);
+    sigaltstack(NULL, &s->signal_stack);
+    e->worker_leave(NULL);
+}
+
+static void start(void)
+{
+    static _Alignas(65536) char stack[262144];
+    struct seen s = {0};
+    weft_thread *t;
+
+    CHECK_EQ(e->thread_start(NULL, &t, &(weft_thread_options){.name = "a-name-of-many-letters", .stack = stack, .stack_size = sizeof stack},
+                             look, &s), 0);
+    e->thread_join(NULL, t);
+#if !defined(__SANITIZE_ADDRESS__)
+    CHECK((char *)s.local >= stack && (char *)s.local < stack + sizeof stack);
+#endif
+    CHECK(strcmp(s.name, "a-name-of-many-") == 0 || strcmp(s.name, "a-name-of-many") == 0);
+    CHECK(sigismember(&s.mask, SIGTERM));
+    CHECK(sigismember(&s.mask, SIGPIPE));
+    CHECK(!sigismember(&s.mask, SIGSEGV));
+    CHECK(!sigismember(&s.mask, SIGBUS));
+    CHECK(!sigismember(&s.mask, weft__posix_interrupt_signal()));
+    CHECK_EQ(s.enter, 0);
+    CHECK(!(s.signal_stack.ss_flags & SS_DISABLE));
+    CHECK(s.signal_stack.ss_size >= 16384);
+
+    CHECK_EQ(e->thread_start(NULL, &t, &(weft_thread_options){.stack = stack, .stack_size = 64}, look, &s), -EINVAL);
+    s.local = NULL;
+    CHECK_EQ(e->thread_start(NULL, &t, NULL, look, &s), 0);
+    e->thread_join(NULL, t);
+    CHECK(s.local != NULL);
+}
+
+static void mask_is_kept(void)
+{
+    sigset_t before, after;
+    struct seen s = {0};
+    weft_thread *t;
+
+    pthread_sigmask(SIG_SETMASK, NULL, &before);
+    CHECK_EQ(e->thread_start(NULL, &t, NULL, look, &s), 0);
+    pthread_sigmask(SIG_SETMASK, NULL, &after);
+    CHECK_EQ(sigismember(&before, SIGTERM), sigismember(&after, SIGTERM));
+    e->thread_join(NULL, t);
+}
+
+static void set_current(void *arg)
+{
+    CHECK(weft__current() == NULL);
+    weft__set_current(arg);
+    CHECK(weft__current() == arg);
+}
+
+static void current_worker(void)
+{
+    int a, b;
+    weft_thread *t;
+
+    CHECK(weft__current() == NULL);
+    weft__set_current(&a);
+    CHECK_EQ(e->thread_start(NULL, &t, NULL, set_current, &b), 0);
+    e->thread_join(NULL, t);
+    CHECK(weft__current() == &a);
+    weft__set_current(NULL);
+}
+
+/* ---- interrupts ---- */
+
+struct busy {
+    uintptr_t tag;
+    uint32_t ready, stop;
+    int blocked;
+};
+
+static void spin(void *arg)
+{
+    struct busy *b = arg;
+    sigset_t all;
+
+    CHECK_EQ(e->worker_enter(NULL), 0);
+    sigfillset(&all);
+    if (b->blocked)
+        pthread_sigmask(SIG_SETMASK, &all, NULL);
+    b->tag = e->worker_tag(NULL);
+    __atomic_store_n(&b->ready, 1, __ATOMIC_RELEASE);
+    while (!__atomic_load_n(&b->stop, __ATOMIC_ACQUIRE))
+        e->relax(NULL);
+    e->worker_leave(NULL);
+}
+
+static weft_thread *start_busy(struct busy *b)
+{
+    weft_thread *t;
+
+    CHECK_EQ(e->thread_start(NULL, &t, NULL, spin, b), 0);
+    while (!__atomic_load_n(&b->ready, __ATOMIC_ACQUIRE))
+        e->relax(NULL);
+    return t;
+}
+
+static void who(void *ctx, const void *machine)
+{
+    CHECK(machine);
+    *(uintptr_t *)ctx = e->worker_tag(NULL);
+}
+
+static void interrupts(void)
+{
+    struct busy b = {0}, deaf = {.blocked = 1};
+    weft_thread *t = start_busy(&b), *d = start_busy(&deaf);
+    uintptr_t ran_on = 0;
+
+    for (int i = 0; i < 100; i++) {
+        ran_on = 0;
+        CHECK_EQ(e->interrupt(NULL, b.tag, who, &ran_on), 0);
+        CHECK_EQ(ran_on, b.tag);
+    }
+    ran_on = 0;
+    CHECK_EQ(e->interrupt(NULL, deaf.tag, who, &ran_on), -ETIMEDOUT);
+    CHECK_EQ(ran_on, 0);
+    __atomic_store_n(&deaf.stop, 1, __ATOMIC_RELEASE);
+    e->thread_join(NULL, d);
+    CHECK_EQ(e->interrupt(NULL, b.tag, who, &ran_on), 0); /* one that did not answer spoils nothing */
+    __atomic_store_n(&b.stop, 1, __ATOMIC_RELEASE);
+    e->thread_join(NULL, t);
+}
+
+int main(void)
+{
+    e = weft_env_posix();
+    start();
+    mask_is_kept();
+    current_worker();
+    interrupts();
+    return 0;
+}
