@@ -124,8 +124,6 @@ void weft__lane_start(weft__lane *lane, weft__worker *at)
     weft__worker *w = weft__worker_self();
     if (w && w->rt != rt)
         w = NULL;
-    if (w)
-        w->stats.lanes_spawned++;
     if (!at)
         at = weft__place_lane(rt, w);
     if (at == w && w)
@@ -162,6 +160,7 @@ static void born(weft_task *t)
     weft__worker *w = weft__worker_self();
     weft_spawn_options opt = {.stack_size = lane->stack_size, .detached = 1};
     weft__lane_settle_at(lane, w);
+    w->stats.lanes_spawned++; /* here and not where it was made: that may have been a thread without figures */
     uint32_t flags = open_ears(lane);
     int r = flags & WEFT__SIG_KILL ? -ECANCELED : 0;
     if (r == 0)
@@ -275,11 +274,11 @@ static void finish(weft__lane *lane)
     weft__worker *w = lane->crew.home;
     lane->phase = WEFT__LANE_ENDED;
     weft__sub_acq_rel(&w->load, 1, "lane.load");
-    w->stats.lanes_ended++;
     if (lane == realm_of(lane)->root) {
         weft__realm_root_ended(lane->rt);
         return;
     }
+    w->stats.lanes_ended++;
     weft__spin_lock(&lane->parent->lock);
     int detached = lane->detached;
     if (!detached)
