@@ -87,7 +87,7 @@ WEFT_API const char *weft_strerror(int result)
     if (result >= 0)
         return "success";
     for (size_t i = 0; i < sizeof sentences / sizeof *sentences; i++)
-        if (sentences[i].error == -result)
+        if (-sentences[i].error == result)
             return sentences[i].text;
     return "an error that weft itself never reports: its number is the system's (see errno(3))";
 }

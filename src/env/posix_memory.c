@@ -10,7 +10,7 @@
 #include "env/posix.h"
 
 /* By number: the C library's headers are older than the kernels that have them. */
-#define ADVICE_NOHUGEPAGE 14
+#define ADVICE_NOHUGEPAGE 15
 #define ADVICE_POPULATE_WRITE 23
 #define ADVICE_GUARD_INSTALL 102
 #define ADVICE_GUARD_REMOVE 103

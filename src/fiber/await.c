@@ -79,7 +79,7 @@ static int64_t await(weft__fiber *f, weft_op *op, int64_t deadline)
     f->timed_out = 0;
     if (deadline != WEFT_NEVER)
         weft__expect_by(f, deadline);
-    if (f->killed || f->crew->killed)
+    if (f->killed)
         weft__await_cancel(f);
     weft__suspend(w, f);
     f->await = NULL;

@@ -90,7 +90,8 @@ int weft__fiber_make(weft__crew *crew, int (*fn)(void *), void *arg, size_t copy
     f->result = 0;
     f->state = WEFT__NEWBORN;
     f->waiting = WEFT__WAIT_NONE;
-    f->cancelled = f->killed = f->token = f->seen = f->timed_out = 0;
+    f->killed = crew->killed;
+    f->cancelled = f->token = f->seen = f->timed_out = 0;
     f->detached = (uint8_t)(opt && opt->detached);
     f->copied = (uint8_t)copy;
     if (copy)
@@ -190,7 +191,7 @@ static weft__fiber *successor(weft__worker *w, weft__fiber *ended)
     if (!w->budget || weft__link_alone(&fs->newborns))
         return NULL;
     weft__fiber *f = weft__container(fs->newborns.next, weft__fiber, births);
-    if (f->killed || f->crew->killed || !same_stack(ended, f) || (fs->turns + 1) % OLDEST_TURN == 0)
+    if (f->killed || !same_stack(ended, f) || (fs->turns + 1) % OLDEST_TURN == 0)
         return NULL;
     fs->turns++;
     weft__link_remove(&f->births);
@@ -204,7 +205,7 @@ static void entry(void *arg)
     weft__stack *stack;
     weft__context gone;
     for (;;) {
-        if (f->killed || f->crew->killed)
+        if (f->killed)
             f->result = -ECANCELED;
         else
             run_body(f);
@@ -223,7 +224,7 @@ static void entry(void *arg)
     }
     weft__worker *w = weft__worker_self();
     w->running = NULL;
-    weft__switch_last(&gone, &w->context, stack ? put_stack : NULL, stack);
+    weft__switch_last(&gone, weft__fiber_next(w), stack ? put_stack : NULL, stack);
 }
 
 /* Gives a newborn its stack. -ENOMEM. */
@@ -248,7 +249,7 @@ static void enter(weft__worker *w, weft__fiber *f)
 
 void weft__fiber_begin(weft__worker *w, weft__fiber *f)
 {
-    int r = f->killed || f->crew->killed ? -ECANCELED : dress(w, f);
+    int r = f->killed ? -ECANCELED : dress(w, f);
     if (r < 0) { /* it never runs: that is its result */
         f->result = r;
         finish(f);
@@ -257,26 +258,60 @@ void weft__fiber_begin(weft__worker *w, weft__fiber *f)
     enter(w, f);
 }
 
+/* The births task was taken from the FIFO: the newborn whose turn it is, or NULL. If there are more, the task goes to the end of the queue:
+ * newborns and woken fibers take turns. */
+static weft__fiber *deliver(weft__fibers *fs)
+{
+    weft__fiber *f = next_newborn(fs);
+    fs->births_queued = !weft__link_alone(&fs->newborns);
+    if (fs->births_queued)
+        weft__worker_ready(fs->worker, &fs->births);
+    return f;
+}
+
 void weft__births(weft_task *t)
 {
     weft__fibers *fs = weft__container(t, weft__fibers, births);
-    weft__worker *w = fs->worker;
-    weft__fiber *f = next_newborn(fs);
-    fs->births_queued = 0;
+    weft__fiber *f = deliver(fs);
     if (f)
-        weft__fiber_begin(w, f);
-    /* Behind what became ready meanwhile, so that newborns and woken fibers take turns. */
-    if (!weft__link_alone(&fs->newborns) && !fs->births_queued) {
-        fs->births_queued = 1;
-        weft__worker_ready(w, &fs->births);
+        weft__fiber_begin(fs->worker, f);
+}
+
+weft__context *weft__fiber_next(weft__worker *w)
+{
+    weft_task *t = w->ready.head;
+    weft__fiber *f = NULL;
+    if (!t || !w->budget)
+        return &w->context;
+    if (t->run == weft__fiber_resume) {
+        f = weft__container(t, weft__fiber, resume);
+        if (f->killed)
+            return &w->context;
+        weft__tasks_pop(&w->ready);
+    } else if (t->run == weft__births) {
+        weft__tasks_pop(&w->ready);
+        f = deliver(weft__fibers_of(w));
+        if (!f || f->killed || dress(w, f) < 0) {
+            if (f)
+                weft__fiber_queue(f); /* for the worker's own context to find out why */
+            return &w->context;
+        }
+    } else {
+        return &w->context;
     }
+    w->budget--;
+    w->stats.switches++;
+    weft__store_relaxed(&w->turn, w->turn + 2, "monitor.turn");
+    f->state = WEFT__RUNNING;
+    w->running = f;
+    return &f->context;
 }
 
 void weft__fiber_resume(weft_task *t)
 {
     weft__fiber *f = weft__container(t, weft__fiber, resume);
     weft__worker *w = f->crew->home;
-    if (f->killed || f->crew->killed) {
+    if (f->killed) {
         f->state = WEFT__WAITING;
         weft__fiber_reap(f);
         return;

@@ -161,6 +161,10 @@ void weft__births(weft_task *t);
 void weft__fiber_resume(weft_task *t);
 void weft__fiber_timer(weft__timer *t);
 
+/* Takes the next fiber to run from the head of the private FIFO, a newborn included, and makes it the running one: its context. Where the head
+ * is something else, or the tick is over: the worker's own context. */
+weft__context *weft__fiber_next(weft__worker *w);
+
 /* ---- wait.c: the one place where fibers wait ---- */
 /* Gives up the processor. Who calls has arranged to be made ready. */
 void weft__suspend(weft__worker *w, weft__fiber *f);

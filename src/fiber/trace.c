@@ -6,7 +6,7 @@
 #include "fiber/fiber.h"
 #include "sched/text.h"
 
-enum { OWN_STACK_WINDOW = 2048 };
+enum { OWN_STACK_WINDOW = 2048 }; /* bytes */
 
 static void name(weft_trace *out, weft__fiber *f)
 {

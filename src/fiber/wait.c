@@ -14,28 +14,9 @@
 
 void weft__suspend(weft__worker *w, weft__fiber *f)
 {
-    /* Straight to the next fiber that is ready, without a detour by the worker's own context. */
-    weft_task *t = w->ready.head;
-    if (t && t->run == weft__fiber_resume && w->budget > 0) {
-        weft__fiber *next = weft__container(t, weft__fiber, resume);
-        if (next == f && !f->killed && !f->crew->killed) {
-            weft__tasks_pop(&w->ready);
-            w->budget--;
-            f->state = WEFT__RUNNING;
-            return;
-        }
-        if (!next->killed && !next->crew->killed) {
-            weft__tasks_pop(&w->ready);
-            w->budget--;
-            w->stats.switches++;
-            weft__store_relaxed(&w->turn, w->turn + 2, "monitor.turn");
-            next->state = WEFT__RUNNING;
-            w->running = next;
-            weft__switch(&f->context, &next->context, NULL, NULL);
-            return;
-        }
-    }
-    weft__switch(&f->context, &w->context, NULL, NULL);
+    weft__context *next = weft__fiber_next(w);
+    if (next != &f->context)
+        weft__switch(&f->context, next, NULL, NULL);
 }
 
 /* ---- deadlines ---- */
@@ -80,7 +61,7 @@ int weft__wait(weft__fiber *f, enum weft__wait kind, int64_t deadline)
     f->state = WEFT__WAITING;
     f->timed_out = 0;
     weft__expect_by(f, deadline);
-    if (f->killed || f->crew->killed)
+    if (f->killed)
         weft__wake(f, -ECANCELED); /* a suspension point: it does not come back from here */
     weft__suspend(f->home, f);
     return f->wake;

@@ -14,6 +14,7 @@
 #include "sched/deque.h"
 #include "sched/slab.h"
 #include "env/bind.h"
+#include "env/current.h"
 #include "sched/wheel.h"
 
 #define WEFT__WORKERS_MAX 64 /* one bit each in the idle word */
@@ -135,8 +136,8 @@ struct weft_runtime {
     } monitor;
 };
 
-/* The worker whose thread this is, or NULL. Out of line for DESIGN rule 7: a fiber may ask again after it has moved. */
-weft__worker *weft__worker_self(void);
+/* The worker whose thread this is, or NULL. weft__current is out of line for DESIGN rule 7: no compiler keeps its answer across a switch. */
+static inline weft__worker *weft__worker_self(void) { return weft__current(); }
 
 /* ---- queueing ---- */
 /* Home: onto the private FIFO. */

@@ -20,8 +20,6 @@ enum {
     COST_SHIFT = 4
 };
 
-weft__worker *weft__worker_self(void) { return weft__current(); }
-
 /* ---- queues ---- */
 
 static void push_to(weft__worker *w, weft_task *t)

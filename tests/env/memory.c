@@ -83,7 +83,7 @@ static void guards(const weft_env *e)
 /* Emulators answer mincore as they like, so this is told apart by a mapping nobody has touched. */
 static void commitment(const weft_env *e)
 {
-    enum { PAGES = 700 }; /* more than one round of the inner buffer */
+    enum { PAGES = 1600 }; /* several rounds of the inner buffer, and room for a huge page, which must not come */
     char *p = e->map(NULL, PAGES * page, 0);
 
     CHECK(p);
