@@ -282,7 +282,7 @@ void weft__worker_close(weft__worker *w)
     weft_runtime *rt = w->rt;
     drain_inbox(w);
     if (w->owns_port)
-        while (weft__port_pending(w->port)) /* late messages, before the pools they are freed to go */
+        while (weft__load_acquire(&w->port->inbox, "worker.close")) /* late messages, before the pools they are freed to go */
             weft__port_enter(w->port, WEFT_NOW);
     rt->hooks.worker_leave(w);
     weft__set_current(NULL);
@@ -290,7 +290,7 @@ void weft__worker_close(weft__worker *w)
         if (rt->env->relax)
             rt->env->relax(rt->env->self);
     if (w->owns_port) {
-        while (weft__port_pending(w->port))
+        while (weft__load_acquire(&w->port->inbox, "worker.close"))
             weft__port_enter(w->port, WEFT_NOW);
         weft__port_fini(w->port);
     }
