@@ -84,8 +84,10 @@ void weft__port_enter(weft_port *port, int64_t deadline_ns)
     const void *tag = weft__thread_tag();
     if (weft__load_relaxed(&port->home, "port_home") != tag)
         weft__store_relaxed(&port->home, tag, "port_home"); /* only ever equal to a thread's tag if that thread stored it */
-    if (weft__load_relaxed(&port->sleeping, "port_enter") == WEFT__PORT_SLEEPING)
-        weft__exchange_seq(&port->sleeping, (uint32_t)WEFT__PORT_AWAKE, "port_undoze");
+    /* Back from a doze; or woken before it could sleep: then this is the wait that does not wait, even if it was not to wait anyhow. */
+    if (weft__load_relaxed(&port->sleeping, "port_enter") != WEFT__PORT_AWAKE &&
+        weft__exchange_seq(&port->sleeping, (uint32_t)WEFT__PORT_AWAKE, "port_undoze") == WEFT__PORT_WOKEN)
+        deadline_ns = WEFT_NOW;
     if (weft__inbox_run(port))
         deadline_ns = WEFT_NOW; /* what ran may have made work for our caller */
     int waits = deadline_ns > WEFT_NOW && !fall_asleep(port);
