@@ -352,8 +352,8 @@ void weft__epoll_submit(weft_port *port, weft_op *op)
             return;
         }
         enqueue(s, op);
-        if (!known)
-            nothing_left(op->desc, queue); /* what there is comes as the first event */
+        if (!known && op->code == WEFT_OP_RECV)
+            nothing_left(op->desc, queue); /* what there is comes as the first event: a new connection costs no vain attempt */
         else if (!behind && !would_wait(op->desc, queue))
             list(&s->ready, op);
         return;

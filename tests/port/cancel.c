@@ -2,7 +2,6 @@
  * reports once (bed.c checks that for every op). */
 #include "bed.h"
 
-
 static void waiting_op(bed *b)
 {
     weft_desc x;
