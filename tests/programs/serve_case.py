@@ -69,10 +69,9 @@ class Case(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.server = Server("serve", *([site()] if cls.directory else []), *cls.arguments)
-        cls.quiet = cls.server.sockets()
         with Client(cls.server) as c:
             c.ask("/healthz")
-        wait_until(lambda: cls.server.sockets() <= cls.quiet, "the first connection to end")
+        wait_until(lambda: cls.server.connections() == 0, "the first connection to end")
         cls.before = cls.server.descriptors()
 
     @classmethod
