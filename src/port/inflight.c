@@ -153,7 +153,7 @@ static _Noreturn void report(const weft_op *op, range r, const void *p, size_t n
     put(&l, r.what);
     put(&l, " ");
     put_range(&l, r.p, r.n);
-    put(&l, " of a ");
+    put(&l, " of op ");
     put(&l, weft_op_name((enum weft_opcode)op->code));
     put(&l, " submitted by ");
     put(&l, op->submitter ? op->submitter : "an unnamed submitter");
