@@ -61,8 +61,7 @@ void weft__notify(weft_runtime *rt)
     }
 }
 
-/* Ends the search of w. The last searcher to find something looks whether there is more, and passes the baton. */
-static void found(weft__worker *w)
+void weft__search_over(weft__worker *w)
 {
     w->searching = 0;
     if (weft__sub_seq(&w->rt->searching, 1, "idle.found") == 1 && any_work(w->rt))
@@ -157,7 +156,7 @@ int weft__search(weft__worker *w)
         w->searching = 1;
     }
     if (take_injected(w) || sweep(w)) {
-        found(w);
+        weft__search_over(w);
         return 1;
     }
     return 0;

@@ -156,6 +156,8 @@ void weft__inject(weft_runtime *rt, weft_task *t);
 void weft__notify(weft_runtime *rt);
 /* Looks everywhere for work that may move. 1: something is on a queue of w now. */
 int weft__search(weft__worker *w);
+/* Ends the search of w, which has something to do now. Looks whether there is more, and passes the baton. */
+void weft__search_over(weft__worker *w);
 /* Sleeps until there is something to do or the deadline passes. */
 void weft__idle(weft__worker *w, int64_t deadline);
 

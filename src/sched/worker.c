@@ -177,6 +177,8 @@ static int64_t sooner(int64_t a, int64_t b) { return a < b ? a : b; }
 
 void weft__worker_tick(weft__worker *w, int64_t deadline)
 {
+    if (w->searching && weft__worker_busy(w)) /* woken as the searcher, and its own work came first: others shall look */
+        weft__search_over(w);
     run_tasks(w);
     if (!w->owns_port)
         drain_inbox(w);
