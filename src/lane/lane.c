@@ -361,11 +361,15 @@ int weft__lane_signal(weft_runtime *rt, weft_id id, uint32_t flags)
 void weft__lane_message(weft_task *t)
 {
     weft__lane *lane = weft__container(t, weft__lane, birth);
+    weft_runtime *rt = lane->rt;
+    int ended = lane->phase == WEFT__LANE_ENDED; /* before PENDING is cleared: from then on the record of an ended lane may be used again */
     uint32_t flags = weft__and_seq(&lane->head.word, ~(uint32_t)0xffff | WEFT__SIG_BORN, "lane.message");
-    if (flags & WEFT__SIG_GONE)
+    if (flags & WEFT__SIG_GONE) {
         free_record(lane);
-    else if (lane->phase != WEFT__LANE_ENDED)
+        weft__realm_announce(rt); /* the last lane, perhaps, and it had not been counted out when its parent was told */
+    } else if (!ended) {
         weft__lane_apply(lane, flags & (WEFT__SIG_CANCEL | WEFT__SIG_KILL));
+    }
 }
 
 /* Home. The lane may be gone afterwards. */
