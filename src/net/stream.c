@@ -213,13 +213,18 @@ static void leave(weft__fiber *f)
     s->reader = NULL;
 }
 
+static int has_news(weft__sock *s)
+{
+    lock(s);
+    int some = s->count > 0;
+    unlock(s);
+    return some || s->ended;
+}
+
 /* Waits until something has come, if nothing has. 0, -ETIMEDOUT, -ECANCELED. */
 static int wait_for_more(weft__sock *s, weft__fiber *f, int64_t deadline)
 {
-    lock(s);
-    int none = s->count == 0;
-    unlock(s);
-    if (!none || s->ended)
+    if (has_news(s))
         return 0;
     s->reader = f; /* a note that is under way already finds it */
     f->unwait = leave;
@@ -235,17 +240,16 @@ static int take(weft__sock *s, weft_buffer *out)
     return got;
 }
 
-/* A deadline that has passed: what the kernel has by now, and nothing that would have to be waited for. */
+/* A deadline that has passed: what the kernel has by now, and nothing that would have to be waited for. The receive was armed before this
+ * asks, so it may have taken everything already. */
 static int try_once(weft__sock *s, weft__fiber *f, weft_id id)
 {
     weft_op op;
     weft_op_poll(&op, &s->h.desc, WEFT_READABLE);
     int64_t r = weft__await_op(&op, WEFT_NOW);
-    if (r < 0)
-        return (int)r;
-    weft__sock *same;
-    int found = weft__sock_find(id, &same);
-    return found < 0 ? -ECANCELED : wait_for_more(same, f, weft_after(ANNOUNCED));
+    if (weft__sock_find(id, &s) < 0)
+        return -ECANCELED;
+    return r < 0 && !has_news(s) ? (int)r : wait_for_more(s, f, weft_after(ANNOUNCED));
 }
 
 ssize_t weft_read_buffer(weft_id sock, weft_buffer *out, int64_t deadline)
