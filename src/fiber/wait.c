@@ -116,6 +116,8 @@ void weft__fiber_kill(weft__fiber *f)
 {
     if (f->state == WEFT__ENDED || f->killed == 2)
         return;
+    if (f->foreign_stack && !f->stack && f->state != WEFT__NEWBORN)
+        return; /* it stands on its thread's own stack: that cannot be taken from it, being cancelled has to do */
     f->killed = 1;
     if (f->state == WEFT__WAITING && f->waiting == WEFT__WAIT_OP) {
         weft__await_cancel(f); /* its terminal completion makes it ready, and being ready ends it */

@@ -28,7 +28,6 @@ weft_id weft__lane_id(weft__lane *lane)
 static void born(weft_task *t);
 static void told(weft_task *t);
 static void finish(weft__lane *lane);
-static void release_children(weft__lane *lane);
 
 /* Enters a child into its parent's books. Any thread. */
 static int join_family(weft__lane *parent, weft__lane *child)
@@ -83,7 +82,7 @@ void weft__lane_fill(weft__lane *lane, weft_runtime *rt, weft__lane *parent, con
     lane->result = -ECANCELED;
     lane->phase = WEFT__LANE_NEWBORN;
     lane->main = NULL;
-    lane->seen = lane->expired = lane->told = lane->forgotten = lane->barren = lane->held = 0;
+    lane->seen = lane->expired = lane->told = lane->forgotten = lane->barren = lane->held = lane->disowned = 0;
     lane->detached = (uint8_t)(opt && opt->detached);
     lane->stack_size = opt ? opt->stack_size : 0;
     lane->deadline_ns = opt && opt->deadline ? opt->deadline : WEFT_NEVER;
@@ -201,6 +200,8 @@ void weft__lane_abandon(weft__lane *lane)
 void weft__lane_fiber_ended(weft__crew *crew, weft__fiber *f)
 {
     weft__lane *lane = weft__lane_of(crew);
+    if (lane == realm_of(lane)->root)
+        weft__realm_announce(lane->rt); /* weft_fini waits for its siblings */
     if (f == lane->main) {
         lane->main = NULL;
         lane->result = f->result;
@@ -209,8 +210,7 @@ void weft__lane_fiber_ended(weft__crew *crew, weft__fiber *f)
     }
 }
 
-/* Results that nobody asked for: said if they are failures, then forgotten. */
-static void forget_results(weft__lane *lane)
+void weft__lane_forget_results(weft__lane *lane)
 {
     while (!weft__link_alone(&lane->crew.fibers)) {
         weft__fiber *f = weft__container(lane->crew.fibers.next, weft__fiber, siblings);
@@ -228,27 +228,34 @@ void weft__lane_emptied(weft__crew *crew)
         return;
     lane->phase = WEFT__LANE_EMPTY;
     weft__timer_cancel(crew->home, &lane->timer);
-    forget_results(lane);
+    weft__lane_forget_results(lane);
+    weft__lane_close_all(lane);
+    weft__lane_settle(lane);
+}
+
+void weft__lane_close_all(weft__lane *lane)
+{
     lane->closing++; /* ours, while the loop runs */
     while (!weft__link_alone(&lane->resources))
         weft__resource_close(weft__container(lane->resources.next, weft__resource, link));
     lane->closing--;
-    weft__lane_settle(lane);
 }
 
 void weft__lane_settle(weft__lane *lane)
 {
+    if (lane->phase == WEFT__LANE_ALIVE && !lane->closing && lane == realm_of(lane)->root)
+        weft__realm_announce(lane->rt); /* weft_fini waits for its closes */
     if (lane->phase != WEFT__LANE_EMPTY || lane->closing)
         return;
     lane->phase = WEFT__LANE_CHILDREN;
-    release_children(lane);
+    weft__lane_disown(lane);
     if (weft__sub_acq_rel(&lane->refs, 1, "lane.settle") == 1)
         finish(lane);
 }
 
-/* Nobody will join them any more: those that have ended are struck off, the others will be as they end. Home. */
-static void release_children(weft__lane *lane)
+void weft__lane_disown(weft__lane *lane)
 {
+    lane->disowned = 1;
     for (;;) {
         weft__lane *child = NULL;
         weft__spin_lock(&lane->lock);
@@ -302,7 +309,7 @@ static void told(weft_task *t)
     lane->told = 1;
     if (lane->joiner)
         weft__wake(lane->joiner, 0); /* who frees the record */
-    else if (lane->forgotten || lane->parent->phase >= WEFT__LANE_CHILDREN)
+    else if (lane->forgotten || lane->parent->disowned)
         weft__lane_leave(lane);
 }
 

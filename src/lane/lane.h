@@ -29,6 +29,7 @@ struct weft__lane {
     uint8_t seen;              /* its id was given out */
     uint8_t expired;           /* cancelled by its deadline */
     uint8_t held;              /* does not end although it has no fiber: the root of a background runtime */
+    uint8_t disowned;          /* it joins no child any more */
     uint8_t told, forgotten;   /* its end has reached the parent; the parent gave up joining it (parent's home worker) */
 
     uint32_t refs;             /* 1 for its own fibers and resources + 1 per child that has not ended (atomic) */

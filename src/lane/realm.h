@@ -61,6 +61,12 @@ void weft__lane_fill(weft__lane *lane, weft_runtime *rt, weft__lane *parent, con
 void weft__lane_message(weft_task *t);
 void weft__lane_emptied(weft__crew *crew);
 void weft__lane_fiber_ended(weft__crew *crew, weft__fiber *f);
+/* Results that nobody asked for: said if they are failures, then forgotten. All its fibers have ended. Home. */
+void weft__lane_forget_results(weft__lane *lane);
+/* Closes all its resources; `closing` says how many closes are still under way. Home. */
+void weft__lane_close_all(weft__lane *lane);
+/* Nobody will join its children any more: those that have ended are struck off, the others will be as they end. Home. */
+void weft__lane_disown(weft__lane *lane);
 /* One thing less to wait for before an empty lane has ended: a resource closed. Home. */
 void weft__lane_settle(weft__lane *lane);
 void weft__lane_apply(weft__lane *lane, uint32_t flags);

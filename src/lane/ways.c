@@ -124,10 +124,10 @@ int weft_init(const weft_options *opt)
     return 0;
 }
 
-/* Waits until the root lane has no fiber but the caller and no child. */
+/* Waits until the root lane has no fiber but the caller, no child, and no close under way. */
 static int alone(weft__lane *root, int64_t deadline)
 {
-    while (root->crew.alive > 1 || weft__load_seq(&root->refs, "fini.wait") > 1) {
+    while (root->crew.alive > 1 || root->closing || weft__load_seq(&root->refs, "fini.wait") > 1) {
         int r = weft_park(deadline);
         if (r < 0)
             return r;
@@ -146,14 +146,17 @@ int weft_fini(int64_t deadline)
     weft__worker *w = f->home;
     realm->fini_fiber = weft__fiber_id(f);
     weft__add_seq(&realm->listeners, 1, "fini.listen");
+    weft__lane_disown(root);
     int r = alone(root, deadline);
+    weft_scope shield;
+    weft_shield_enter(&shield, WEFT_NEVER - weft__clock(rt) - 1);
     if (r < 0) { /* out of patience: ask all to end, and end them after the grace */
-        weft_scope shield;
-        weft_shield_enter(&shield, WEFT_NEVER - weft__clock(rt) - 1);
         weft_stop(rt);
         alone(root, WEFT_NEVER);
-        weft_shield_leave(&shield);
     }
+    weft__lane_close_all(root);
+    alone(root, WEFT_NEVER);
+    weft_shield_leave(&shield);
     weft__timer_cancel(w, &realm->grace);
     weft__timer_cancel(w, &f->timer);
     weft__stack *side = realm->side_stack;
@@ -163,6 +166,7 @@ int weft_fini(int64_t deadline)
     weft__load_acquire(&realm->ended, "fini");
     root->crew.alive--;
     weft__fiber_free(f);
+    weft__lane_forget_results(root);
     weft__stack_put(&weft__fibers_of(w)->stacks, side);
     close_with_host(rt, w);
     return r;

@@ -82,6 +82,43 @@ static void fini_waits_for_lanes(void)
     CHECK_EQ(slept, 10);
 }
 
+/* Ended, and never joined: that keeps nobody waiting, and a failure is said. */
+static int fails(void *arg)
+{
+    (void)arg;
+    return -EIO;
+}
+
+static void fini_joins_what_nobody_joined(void)
+{
+    static spy s;
+    weft_id lane, fiber;
+
+    begin(&s, 0);
+    CHECK_OK(weft_lane_spawn(&lane, fails, NULL));
+    CHECK_OK(weft_lane_spawn(&lane, sleeper, NULL));
+    CHECK_OK(weft_spawn(&fiber, fails, NULL));
+    end(&s, 0, WEFT_NEVER);
+    SPY_SAYS(&s, "fails");
+}
+
+static void fini_closes_what_main_has_open(void)
+{
+    static spy s;
+    weft_id listener[3];
+    const int before = dup(0);
+
+    CHECK(before >= 0);
+    close(before);
+    begin(&s, 0);
+    for (int i = 0; i < 3; i++)
+        CHECK_OK(weft_listen(&listener[i], "127.0.0.1:0", NULL));
+    end(&s, 0, WEFT_NEVER);
+    const int after = dup(0);
+    close(after);
+    CHECK_EQ(after, before);
+}
+
 static void fini_cancels_past_its_deadline(void)
 {
     static spy s;
@@ -133,6 +170,8 @@ int main(int argc, char **argv)
         {"waits", waits_like_any_fiber},
         {"siblings", fini_waits_for_siblings},
         {"lanes", fini_waits_for_lanes},
+        {"unjoined", fini_joins_what_nobody_joined},
+        {"open", fini_closes_what_main_has_open},
         {"cancels", fini_cancels_past_its_deadline},
         {"kills", fini_kills_after_the_grace},
         {"only_main", only_main_ends_it},
