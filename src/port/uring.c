@@ -17,39 +17,15 @@ static weft__uring *state_of(const weft_port *port)
     return u;
 }
 
-/* What the kernel would get wrong, or not the same as elsewhere: an error, 0 done already, 1 fine. */
-static int objection(const weft_op *op)
-{
-    struct sockaddr_storage ss;
-    unsigned len;
-    switch (op->code) {
-    case WEFT_OP_CONNECT: {
-        const int r = weft__addr_to_sockaddr(op->connect.addr, &ss, &len);
-        return r < 0 ? r : 1;
-    }
-    case WEFT_OP_RECV:
-    case WEFT_OP_SEND:
-        return op->io.len || op->flags & WEFT_OP_MULTI ? 1 : 0;
-    case WEFT_OP_OPEN:
-        return op->open.path ? 1 : -EINVAL;
-    case WEFT_OP_STAT:
-        return op->stat.out && (op->stat.path || op->desc) ? 1 : -EINVAL;
-    default:
-        return 1;
-    }
-}
-
 static void uring_submit(weft_port *port, weft_op *op)
 {
     weft__uring *u = state_of(port);
     weft__uring_op *x = weft__uring_of(op);
-    *x = (weft__uring_op){0};
+    x->where = WEFT__AT_NONE;
+    x->cancel = x->queued = x->offload = 0;
+    x->statx = NULL;
     op->drv[7] = 0;
-    const int r = objection(op);
-    if (r <= 0)
-        weft__uring_end(u, op, r);
-    else
-        weft__uring_start(u, op);
+    weft__uring_start(u, op);
 }
 
 static void uring_cancel(weft_port *port, weft_op *op) { weft__uring_cancel_op(state_of(port), op); }

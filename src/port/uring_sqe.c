@@ -220,42 +220,96 @@ static void wait_in(weft__uring_list *list, weft_op *op, enum weft__uring_where 
     weft__uring_push(list, op);
 }
 
-/* Only sends on sockets can be told not to. The attempt at a write on anything else holds the signal back. */
-static int may_raise_sigpipe(const weft_op *op)
+/* The ring's way for a stream of provided buffers. 0: the op waits elsewhere. */
+static int stream_may_start(weft__uring *u, weft_op *op)
 {
-    return (op->code == WEFT_OP_SEND || op->code == WEFT_OP_WRITEV) && op->desc->kind != WEFT_DESC_STREAM &&
-           op->desc->kind != WEFT_DESC_FILE;
+    if (!u->buffers.ring) {
+        weft__uring_attempt(u, op);
+        return 0;
+    }
+    if (u->buffers.free)
+        return 1;
+    weft__uring_of(op)->releases = u->buffers.releases;
+    wait_in(&u->starved, op, WEFT__AT_STARVED);
+    return 0;
+}
+
+static int stat_may_start(weft__uring *u, weft_op *op)
+{
+    weft__uring_op *x = weft__uring_of(op);
+    if (!op->stat.out || (!op->stat.path && !op->desc)) {
+        weft__uring_end(u, op, -EINVAL);
+        return 0;
+    }
+    if (x->statx)
+        return 1;
+    if (!u->statx_free) {
+        wait_in(&u->waiting_statx, op, WEFT__AT_STATX);
+        return 0;
+    }
+    x->statx = u->statx_free;
+    u->statx_free = x->statx->next;
+    return 1;
+}
+
+static int connect_may_start(weft__uring *u, weft_op *op)
+{
+    struct sockaddr_storage ss;
+    unsigned len;
+    const int r = weft__addr_to_sockaddr(op->connect.addr, &ss, &len);
+    if (r < 0)
+        weft__uring_end(u, op, r);
+    return r == 0;
+}
+
+/* Whether the op goes into the ring now. 0: it waits elsewhere, or has ended. */
+static int may_start(weft__uring *u, weft_op *op)
+{
+    switch (op->code) {
+    case WEFT_OP_RECV:
+        if (op->flags & WEFT_OP_MULTI)
+            return stream_may_start(u, op);
+        if (op->io.len)
+            return 1;
+        weft__uring_end(u, op, 0); /* the kernel would wait for data */
+        return 0;
+    case WEFT_OP_SEND:
+        if (!op->io.len) {
+            weft__uring_end(u, op, 0);
+            return 0;
+        }
+        break;
+    case WEFT_OP_WRITEV:
+        break;
+    case WEFT_OP_CONNECT:
+        return connect_may_start(u, op);
+    case WEFT_OP_STAT:
+        return stat_may_start(u, op);
+    case WEFT_OP_OPEN:
+        if (!op->open.path)
+            weft__uring_end(u, op, -EINVAL);
+        return op->open.path != NULL;
+    default:
+        return 1;
+    }
+    /* Only sends on sockets can be told not to raise SIGPIPE. The attempt at a write on anything else holds the signal back. */
+    if (op->desc->kind == WEFT_DESC_STREAM || op->desc->kind == WEFT_DESC_FILE)
+        return 1;
+    weft__uring_attempt(u, op);
+    return 0;
 }
 
 void weft__uring_start(weft__uring *u, weft_op *op)
 {
-    weft__uring_op *x = weft__uring_of(op);
-    x->stage = WEFT__STAGE_DIRECT;
-    if (op->path == WEFT_PATH_CALL) {
+    weft__uring_of(op)->stage = WEFT__STAGE_DIRECT;
+    if (op->path == WEFT_PATH_RING) {
+        if (may_start(u, op))
+            enqueue(u, op);
+    } else if (op->path == WEFT_PATH_CALL) {
         wait_in(&u->calls, op, WEFT__AT_CALLS);
-        return;
-    }
-    const int streams = op->code == WEFT_OP_RECV && op->flags & WEFT_OP_MULTI;
-    if (op->path == WEFT_PATH_READY || (streams && !u->buffers.ring) || may_raise_sigpipe(op)) {
+    } else {
         weft__uring_attempt(u, op);
-        return;
     }
-    if (streams && !u->buffers.free) {
-        x->releases = u->buffers.releases;
-        wait_in(&u->starved, op, WEFT__AT_STARVED);
-        return;
-    }
-    if (op->code == WEFT_OP_STAT) {
-        if (!x->statx && !u->statx_free) {
-            wait_in(&u->waiting_statx, op, WEFT__AT_STATX);
-            return;
-        }
-        if (!x->statx) {
-            x->statx = u->statx_free;
-            u->statx_free = x->statx->next;
-        }
-    }
-    enqueue(u, op);
 }
 
 void weft__uring_wait(weft__uring *u, weft_op *op, enum weft__uring_stage stage)
