@@ -30,6 +30,15 @@
 #define WEFT__TSAN 0
 #endif
 
+/* A test shows what the tools say when nobody tells them anything. */
+#if defined(WEFT_TEST_UNTOLD)
+#undef WEFT__ASAN
+#undef WEFT__TSAN
+#undef WEFT_HAVE_VALGRIND
+#define WEFT__ASAN 0
+#define WEFT__TSAN 0
+#endif
+
 /* Needs valgrind/memcheck.h; costs a nanosecond or two a spawn and nothing a switch, so it is on wherever it can be. */
 #if defined(WEFT_HAVE_VALGRIND) && !defined(__ASSEMBLER__)
 #define WEFT__VALGRIND 1
