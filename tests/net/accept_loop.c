@@ -376,7 +376,11 @@ static int service_resumes_after_descriptors_ran_out(void *arg)
     weft_addr at;
     int fd[CLIENTS];
     char seen[CLIENTS] = {0};
-    CHECK_OK(weft_close(greeted(s.address))); /* all of its listeners are there now */
+    weft_id first = greeted(s.address); /* all of its listeners are there now */
+    int before_close = open_descriptors();
+    CHECK_OK(weft_close(first));
+    while (open_descriptors() != before_close - 2)
+        CHECK_OK(weft_sleep(weft_after(WEFT_MILLISECOND)));
     CHECK_OK(weft_local_addr(s.listener, &at));
     sa.sin_port = htons(at.port);
     for (int i = 0; i < CLIENTS; i++)
