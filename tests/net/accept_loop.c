@@ -370,25 +370,23 @@ static int service_resumes_after_descriptors_ran_out(void *arg)
     enum { CLIENTS = 12, LEFT = 4 };
     (void)arg;
     shared s = {0};
-    weft_id fiber = serve(&s, greet);
+    weft_id fiber;
     struct rlimit old, tight;
     struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     weft_addr at;
     int fd[CLIENTS];
     char seen[CLIENTS] = {0};
-    weft_id first = greeted(s.address); /* all of its listeners are there now */
-    int before_close = open_descriptors();
-    CHECK_OK(weft_close(first));
-    while (open_descriptors() != before_close - 2)
-        CHECK_OK(weft_sleep(weft_after(WEFT_MILLISECOND)));
+    s.handler = greet;
+    s.listener = listen_here(s.address);
     CHECK_OK(weft_local_addr(s.listener, &at));
     sa.sin_port = htons(at.port);
     for (int i = 0; i < CLIENTS; i++)
         CHECK((fd[i] = socket(AF_INET, SOCK_STREAM, 0)) >= 0);
     CHECK_EQ(getrlimit(RLIMIT_NOFILE, &old), 0);
     tight = old;
-    tight.rlim_cur = (rlim_t)fd[CLIENTS - 1] + 1 + LEFT;
-    CHECK_EQ(setrlimit(RLIMIT_NOFILE, &tight), 0);
+    tight.rlim_cur = (rlim_t)fd[CLIENTS - 1] + 1 + LEFT + 1; /* per-core mode needs one for its other listener */
+    CHECK_EQ(setrlimit(RLIMIT_NOFILE, &tight), 0); /* before it starts: a ring's accept keeps the limit it was armed with */
+    CHECK_OK(weft_spawn(&fiber, accepting, &s));
     for (int i = 0; i < CLIENTS; i++)
         CHECK_EQ(connect(fd[i], (struct sockaddr *)&sa, sizeof sa), 0);
     while (greetings(fd, CLIENTS, seen) < LEFT)
@@ -407,7 +405,7 @@ static int service_resumes_after_descriptors_ran_out(void *arg)
         close(fd[i]);
     stop(fiber);
     CHECK_EQ(s.result, 0);
-    CHECK_EQ(s.begun, CLIENTS + 1);
+    CHECK_EQ(s.begun, CLIENTS);
     return 0;
 }
 
