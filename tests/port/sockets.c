@@ -466,8 +466,45 @@ static void sendfile_to_socket(bed *b)
     bed_shut(b, &file);
 }
 
+/* What a request costs: a receive, a send and a share of one kernel entry; no epoll_ctl, no attempt that is known to be in vain. */
+static void calls_per_request(bed *b)
+{
+    enum { ROUNDS = 100 };
+    weft_desc x;
+    int raw;
+    char in[64];
+    job r = {0}, s = {0};
+    if (is_uring(b))
+        return; /* its own tests count */
+    bed_pair(&x, &raw, AF_INET);
+    uint64_t calls = 0, entered = 0;
+    weft_op_recv(&r.op, &x, in, sizeof in);
+    bed_start(b, &r);
+    bed_settle(b);
+    for (int i = 0; i < ROUNDS; i++) {
+        if (i == 1) { /* the first round may learn */
+            calls = b->port.calls;
+            entered = b->port.entered;
+        }
+        CHECK_EQ(send(raw, "request", 7, 0), 7);
+        CHECK_EQ(bed_await(b, &r), 7);
+        weft_op_send(&s.op, &x, "answer", 6);
+        CHECK_EQ(bed_run(b, &s), 6);
+        CHECK_EQ(recv(raw, in, 6, MSG_WAITALL), 6);
+        weft_op_recv(&r.op, &x, in, sizeof in);
+        bed_start(b, &r);
+    }
+    CHECK_EQ(b->port.calls - calls, 2 * (ROUNDS - 1));
+    CHECK_EQ(b->port.entered - entered, ROUNDS - 1);
+    bed_cancel(b, &r);
+    bed_await(b, &r);
+    close(raw);
+    bed_shut(b, &x);
+}
+
 static const bed_case cases[] = {
     CASE(nop_and_post),
+    CASE(calls_per_request),
     CASE(send_then_recv_unix),
     CASE(send_then_recv_tcp),
     CASE(recv_of_data_already_there),
