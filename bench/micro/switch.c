@@ -1,7 +1,7 @@
 /*
- * What one switch costs, in ns: the switch as shipped, the same ending in ret, a plain call for comparison, and the first two with
- * many contexts in a ring, whose stacks lie at a power of two or at an odd number of pages, coloured or not. Every figure is the
- * median of rounds that take turns; the CPU is named. Arguments: rounds (default 21).
+ * What one switch costs, in ns: as shipped, ending in ret, and without the floating-point control words; then among many contexts, in
+ * random order, whose stacks lie an odd number of pages or a power of two apart, coloured or not. Every figure is the median of rounds
+ * that take turns, by the thread's CPU clock; the CPU is named. Argument: rounds (default 21).
  */
 #include "arch/switch.h"
 
@@ -75,13 +75,31 @@ ROUND(round_b)
 ROUND(round_c)
 static void (*const rounds_of[])(void *) = {round_a, round_b, round_c};
 
+/* Fibers do not run in the order of their stacks' addresses: in that order a prefetcher that knows strides would hide what stacks cost. */
+static size_t order[CONTEXTS_MAX];
+
+static void shuffle(size_t n)
+{
+    uint64_t random = 88172645463325252u;
+
+    for (size_t i = 0; i < n; i++)
+        order[i] = i;
+    for (size_t i = n; i > 1; i--) {
+        random = random * 6364136223846793005u + 1442695040888963407u;
+        size_t j = (size_t)(random >> 33) % i, swap = order[i - 1];
+        order[i - 1] = order[j];
+        order[j] = swap;
+    }
+}
+
 /* ns a switch, with the first turn round the ring outside the measurement. */
 static double measure(switch_fn *fn, char *memory, size_t n, size_t stride, size_t colours, size_t step)
 {
     chosen = fn;
     count = n;
+    shuffle(n);
     for (size_t i = 0; i < n; i++)
-        weft__context_make(&ring[i], memory + i * stride, 65536 - i % colours * step, rounds_of[i % 3], (void *)i);
+        weft__context_make(&ring[i], memory + order[i] * stride, 65536 - order[i] % colours * step, rounds_of[i % 3], (void *)i);
     left = 2 * n;
     weft__switch(&home, &ring[0], NULL, NULL);
     left = SWITCHES;
