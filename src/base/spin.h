@@ -1,5 +1,5 @@
-/* A spin lock for sections of a few instructions that call nothing. Zero-initialised. In the simulator threads only change at named
- * points, none of which lies inside such a section, so it never spins there. */
+/* A spin lock for sections of a few instructions that call nothing. Zero-initialised. In the simulator threads change at named
+ * points only; a section that has some inside can be left by the thread that holds the lock, so waiting is such a point as well. */
 #ifndef WEFT_BASE_SPIN_H
 #define WEFT_BASE_SPIN_H
 
@@ -13,6 +13,7 @@ static inline void weft__spin_lock(weft__spin *l)
 {
     while (__atomic_exchange_n(&l->word, 1, __ATOMIC_ACQUIRE)) /* pairs with the release in unlock */
         while (__atomic_load_n(&l->word, __ATOMIC_RELAXED)) {
+            weft__point("spin"); /* in the simulator the holder must get to run again */
 #if defined(__x86_64__) || defined(__i386__)
             __builtin_ia32_pause();
 #endif
