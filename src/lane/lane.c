@@ -117,6 +117,13 @@ int weft__lane_make(weft_runtime *rt, weft__lane *parent, int (*fn)(void *), voi
     return 0;
 }
 
+/* A newborn that was sent takes its turn: it may run for long, and a port's inbox is no place for that. */
+static void arrived(weft_task *t)
+{
+    t->run = born;
+    weft__worker_ready(weft__worker_self(), t);
+}
+
 void weft__lane_start(weft__lane *lane, weft__worker *at)
 {
     weft_runtime *rt = lane->rt;
@@ -125,10 +132,14 @@ void weft__lane_start(weft__lane *lane, weft__worker *at)
         w = NULL;
     if (!at)
         at = weft__place_lane(rt, w);
+    if (at && at != w) {
+        lane->birth.run = arrived;
+        if (weft__worker_place(at, &lane->birth))
+            return;
+        lane->birth.run = born;
+    }
     if (at == w && w)
         weft__worker_ready(w, &lane->birth);
-    else if (at)
-        weft__worker_send(at, &lane->birth);
     else if (w)
         weft__worker_offer(w, &lane->birth);
     else

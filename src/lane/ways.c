@@ -277,6 +277,8 @@ int weft_run(weft_runtime *rt)
     if (r == 0) {
         while (!weft__load_acquire(&weft__lanes_of(rt)->ended, "run.loop") && !may_leave(w))
             weft__worker_tick(w, WEFT_NEVER);
+        if (w->retiring)
+            weft__worker_retire(w);
         weft__worker_close(w);
     }
     weft__sub_seq(&rt->hosts, 1, "run");
@@ -304,6 +306,8 @@ int weft_pollable(weft_runtime *rt, weft_handle *out)
         return -EINVAL;
     weft__lane_realm *realm = rt->lanes;
     if (!realm->once) {
+        /* Linux 6.18 wakes nobody who polls a ring with deferred task work already as something arrives for it. */
+        rt->opt.port_config.disable |= WEFT_URING_NO_DEFER;
         int r = join_as_worker(rt, &realm->once);
         if (r < 0)
             return r;
@@ -334,7 +338,7 @@ int weft_run_once(weft_runtime *rt, int64_t deadline, int64_t *next_ns)
     if (realm->dozing)
         weft__undoze(w);
     w->now_ns = weft__clock(rt);
-    weft__worker_tick(w, deadline);
+    weft__worker_tick(w, weft__worker_busy(w) ? WEFT_NOW : deadline); /* with something done there is something to return for */
     int more = weft__worker_busy(w);
     realm->dozing = !more && !weft__doze(w);
     if (!realm->dozing)

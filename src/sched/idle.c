@@ -147,8 +147,10 @@ static int sweep(weft__worker *w)
 int weft__search(weft__worker *w)
 {
     weft_runtime *rt = w->rt;
-    if (w->io_only || rt->mode == WEFT_PER_CORE || w->retiring)
+    if (w->io_only || w->retiring)
         return 0;
+    if (rt->mode == WEFT_PER_CORE)
+        return take_injected(w);
     if (!w->searching) {
         uint32_t none = 0;
         if (weft__load_relaxed(&rt->searching, "idle.search") || !weft__cas_seq(&rt->searching, &none, 1, "idle.search"))
@@ -172,6 +174,10 @@ static void awake(weft__worker *w)
 static void sleep_now(weft__worker *w, int64_t deadline)
 {
     weft_runtime *rt = w->rt;
+    if (w->owns_port && weft__load_acquire(&w->port->inbox, "worker.sleep")) {
+        weft__port_enter(w->port, WEFT_NOW); /* what others sent may run for long, and the monitor is to see it */
+        return;
+    }
     w->stats.parks++;
     weft__store_release(&w->turn, w->turn + 1, "monitor.sleep"); /* even: nothing runs here */
     if (w->owns_port) {
@@ -182,8 +188,8 @@ static void sleep_now(weft__worker *w, int64_t deadline)
             rt->env->park(rt->env->self, &w->parker, deadline);
         weft__store_relaxed(&w->asleep, 0, "worker.wake");
     }
-    weft__store_release(&w->turn, w->turn + 1, "monitor.wake");
-    if (weft__load_relaxed(&rt->monitor.dormant, "monitor.wake"))
+    weft__store_seq(&w->turn, w->turn + 1, "monitor.wake"); /* before the look at dormant; pairs with the store of dormant before the look at turn */
+    if (weft__load_seq(&rt->monitor.dormant, "monitor.wake"))
         weft__monitor_rouse(rt);
 }
 

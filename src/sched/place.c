@@ -122,6 +122,12 @@ void weft__place_worker(weft__worker *w)
         rt->env->bind(rt->env->self, &rt->topology.cpu[seat(rt, w->index)], 1);
 }
 
+/* It has come, and does not mean to leave. */
+static int takes_lanes(weft__worker *v)
+{
+    return v && !weft__load_seq(&v->retiring, "place.retiring");
+}
+
 /* In the modes where nothing is stolen the spawner decides, taking turns. In the others a lane stays with its maker, to be stolen by
  * who is idle, unless its maker has clearly more lanes at home than the least loaded worker: then it is born there, because what was
  * born here would wake up here for ever. */
@@ -131,8 +137,13 @@ weft__worker *weft__place_lane(weft_runtime *rt, weft__worker *w)
     if (rt->mode == WEFT_PER_CORE && w)
         return w;
     if (rt->mode == WEFT_PER_CORE || (w && w->io_only)) {
-        unsigned i = weft__add_relaxed(&rt->place, 1, "place.turn") % cpu_workers;
-        return weft__load_acquire(&rt->worker[rt->first_cpu_worker + i], "place.turn");
+        unsigned turn = weft__add_relaxed(&rt->place, 1, "place.turn");
+        for (unsigned i = 0; i < cpu_workers; i++) {
+            weft__worker *v = weft__load_acquire(&rt->worker[rt->first_cpu_worker + (turn + i) % cpu_workers], "place.turn");
+            if (takes_lanes(v))
+                return v;
+        }
+        return NULL;
     }
     if (!w || cpu_workers == 1)
         return NULL;
@@ -140,7 +151,7 @@ weft__worker *weft__place_lane(weft_runtime *rt, weft__worker *w)
     uint32_t mine = weft__load_relaxed(&w->load, "place.load"), fewest = mine;
     for (unsigned i = rt->first_cpu_worker; i < rt->workers; i++) {
         weft__worker *v = weft__load_acquire(&rt->worker[i], "place.load");
-        uint32_t load = v ? weft__load_relaxed(&v->load, "place.load") : UINT32_MAX;
+        uint32_t load = takes_lanes(v) ? weft__load_relaxed(&v->load, "place.load") : UINT32_MAX;
         if (load < fewest) {
             fewest = load;
             least = v;

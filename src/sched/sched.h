@@ -144,6 +144,8 @@ static inline weft__worker *weft__worker_self(void) { return weft__current(); }
 static inline void weft__worker_ready(weft__worker *w, weft_task *t) { weft__tasks_push(&w->ready, t); }
 /* Any thread: runs on exactly that worker, waking it if it sleeps. Order between one sender and one worker is kept. */
 void weft__worker_send(weft__worker *w, weft_task *t);
+/* The same for what any other worker could run as well: 0 if this one is about to leave. */
+int weft__worker_place(weft__worker *w, weft_task *t);
 /* Any thread: makes it look around, if it sleeps. */
 void weft__worker_wake(weft__worker *w);
 /* Home: may be stolen from now on. */
@@ -171,6 +173,8 @@ void weft__worker_tick(weft__worker *w, int64_t deadline);
 /* Rounds until the runtime's workers are told to end. */
 void weft__worker_loop(weft__worker *w);
 int weft__worker_open(weft_runtime *rt, unsigned index, int host, weft__worker **out);
+/* A worker that leaves before the others: what still reaches it goes to them. `retiring` is set. */
+void weft__worker_retire(weft__worker *w);
 void weft__worker_close(weft__worker *w);
 size_t weft__worker_bytes(const weft_runtime *rt);
 /* Anything to run without waiting? */

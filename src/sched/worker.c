@@ -44,17 +44,38 @@ void weft__worker_send(weft__worker *w, weft_task *t)
     weft__sub_seq(&rt->guests, 1, "worker.guest");
 }
 
+int weft__worker_place(weft__worker *w, weft_task *t)
+{
+    weft_runtime *rt = w->rt;
+    weft__add_seq(&rt->guests, 1, "worker.place"); /* before the look; pairs with the store of retiring and the wait in weft__worker_retire */
+    int stays = !weft__load_seq(&w->retiring, "worker.place");
+    if (stays)
+        push_to(w, t);
+    weft__sub_seq(&rt->guests, 1, "worker.place");
+    return stays;
+}
+
+/* Nobody searches in per-core mode: whose turn it is looks at the shared queue. Where no worker has come yet, the first will look. */
+static void wake_in_turn(weft_runtime *rt)
+{
+    weft__fence_seq("inject.turn"); /* the queue is filled before the look for a worker; pairs with the fence in weft__worker_open */
+    weft__add_seq(&rt->guests, 1, "inject.turn");
+    weft__worker *w = weft__place_lane(rt, NULL);
+    if (w)
+        weft__worker_wake(w);
+    weft__sub_seq(&rt->guests, 1, "inject.turn");
+}
+
 void weft__inject(weft_runtime *rt, weft_task *t)
 {
-    if (rt->mode == WEFT_PER_CORE) {
-        weft__worker_send(weft__place_lane(rt, NULL), t);
-        return;
-    }
     weft__spin_lock(&rt->inject_lock);
     weft__tasks_push(&rt->inject, t);
     weft__store_seq(&rt->injected, rt->injected + 1, "inject.push");
     weft__spin_unlock(&rt->inject_lock);
-    weft__notify(rt);
+    if (rt->mode == WEFT_PER_CORE)
+        wake_in_turn(rt);
+    else
+        weft__notify(rt);
 }
 
 /* Moves the older half of a full deque to the shared queue: one CAS and one splice, whatever its length. */
@@ -264,6 +285,7 @@ int weft__worker_open(weft_runtime *rt, unsigned index, int host, weft__worker *
     if (r < 0)
         goto close_port;
     weft__store_release(&rt->worker[index], w, "worker.birth"); /* pairs with the acquires of thieves and placers */
+    weft__fence_seq("worker.birth"); /* what was injected before anybody came is seen from here on */
     *out = w;
     return 0;
 close_port:
@@ -276,6 +298,22 @@ leave_env:
 unmap:
     rt->env->unmap(rt->env->self, w, weft__worker_bytes(rt));
     return r;
+}
+
+void weft__worker_retire(weft__worker *w)
+{
+    weft_runtime *rt = w->rt;
+    weft_task *t;
+    while (weft__load_seq(&rt->guests, "worker.retire"))
+        if (rt->env->relax)
+            rt->env->relax(rt->env->self);
+    if (w->owns_port)
+        while (weft__port_pending(w->port))
+            weft__port_enter(w->port, WEFT_NOW);
+    else
+        drain_inbox(w);
+    while ((t = weft__tasks_pop(&w->ready)) || (t = weft__deque_pop(&w->deque)))
+        weft__inject(rt, t);
 }
 
 /* The record stays where others can see it until the runtime is closed: a late thief may still look at its queue. */

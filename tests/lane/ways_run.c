@@ -1,0 +1,216 @@
+/* Threads of the host's as workers: they join, take lanes, leave one by one, and a lane is never given to one that has left. */
+#include "lane/world.h"
+
+static weft_runtime *rt;
+static int inside, counted, gates_open;
+
+static void *host(void *arg)
+{
+    int *result = arg;
+
+    bump(&inside);
+    *result = weft_run(rt);
+    return NULL;
+}
+
+static int count(void *arg)
+{
+    (void)arg;
+    bump(&counted);
+    return 0;
+}
+
+static int waits_at_gate(void *arg)
+{
+    (void)arg;
+    while (!get(&gates_open))
+        CHECK_OK(weft_sleep(weft_after(WEFT_MILLISECOND)));
+    bump(&counted);
+    return 0;
+}
+
+static int makes_many(void *arg)
+{
+    const int n = *(const int *)arg;
+    int r;
+
+    for (int i = 0; i < n; i++) {
+        CHECK_OK(weft_lane_spawn(NULL, waits_at_gate, NULL));
+        CHECK_OK(weft_yield()); /* it settles: where the next one goes depends on that */
+    }
+    put(&gates_open, 1);
+    while ((r = get(&counted)) < n)
+        CHECK_OK(weft_sleep(weft_after(WEFT_MILLISECOND)));
+    return 0;
+}
+
+static void begin(spy *s, unsigned workers)
+{
+    weft_options opt = {.workers = workers, .env = spy_open(s), .external_workers = 1, .grace_ns = 2 * WEFT_SECOND};
+
+    put(&inside, 0);
+    put(&counted, 0);
+    put(&gates_open, 0);
+    CHECK_OK(weft_start(&rt, &opt));
+}
+
+/* Nobody ever comes. */
+static void free_without_hosts(void)
+{
+    static spy s;
+
+    begin(&s, 2);
+    CHECK_OK(weft_free(rt));
+    begin(&s, 2);
+    CHECK_OK(weft_lane_spawn_in(rt, NULL, count, NULL, NULL)); /* before there is anybody to run it */
+    CHECK_OK(weft_free(rt));
+    spy_close(&s);
+    CHECK_EQ(get(&counted), 0);
+}
+
+static void lanes_wait_for_the_first_host(void)
+{
+    static spy s;
+    int r = 1;
+
+    begin(&s, 2);
+    for (int i = 0; i < 10; i++)
+        CHECK_OK(weft_lane_spawn_in(rt, NULL, count, NULL, NULL));
+    const pthread_t a = thread_of(host, &r);
+    CHECK_OK(weft_wait(rt, WEFT_NEVER));
+    CHECK_EQ(get(&counted), 10);
+    CHECK_EQ(weft_free(rt), -EBUSY); /* it is inside still */
+    CHECK_OK(weft_stop(rt));
+    pthread_join(a, NULL);
+    CHECK_EQ(r, 0);
+    CHECK_EQ(weft_run(rt), -ESHUTDOWN);
+    CHECK_OK(weft_free(rt));
+    spy_close(&s);
+}
+
+static int joins_again(void *arg)
+{
+    (void)arg;
+    return weft_run(rt) == -EALREADY && weft_free(rt) == -EBUSY && weft_wait(rt, WEFT_NOW) == -EDEADLK ? 0 : 1;
+}
+
+static int checks_from_inside(void *arg)
+{
+    weft_id id;
+    int r = -1;
+
+    (void)arg;
+    CHECK_OK(weft_lane_spawn(&id, joins_again, NULL));
+    CHECK_OK(weft_lane_join(id, &r, WEFT_NEVER));
+    CHECK_EQ(r, 0);
+    bump(&counted);
+    return 0;
+}
+
+static void too_many_hosts(void)
+{
+    static spy s;
+    int r[3] = {1, 1, 1}, refused = 0;
+    pthread_t t[3];
+
+    begin(&s, 2);
+    for (int i = 0; i < 3; i++)
+        t[i] = thread_of(host, &r[i]);
+    CHECK_OK(weft_lane_spawn_in(rt, NULL, checks_from_inside, NULL, NULL));
+    CHECK_OK(weft_wait(rt, WEFT_NEVER));
+    CHECK_EQ(get(&counted), 1);
+    until(&inside, 3);
+    CHECK_EQ(weft_run(rt), -EAGAIN);
+    CHECK_OK(weft_stop(rt));
+    for (int i = 0; i < 3; i++) {
+        pthread_join(t[i], NULL);
+        refused += r[i] == -EAGAIN;
+        CHECK(r[i] == 0 || r[i] == -EAGAIN || r[i] == -ESHUTDOWN);
+    }
+    CHECK(refused <= 1);
+    CHECK_OK(weft_free(rt));
+    spy_close(&s);
+}
+
+/* Two come, one leaves; whoever is left runs everything that comes after. */
+static void one_leaves(void)
+{
+    static spy s;
+    static int many = 40;
+    int r[2] = {1, 1}, gone = -1;
+    pthread_t t[2];
+
+    begin(&s, 2);
+    for (int i = 0; i < 2; i++)
+        t[i] = thread_of(host, &r[i]);
+    CHECK_OK(weft_lane_spawn_in(rt, NULL, count, NULL, NULL));
+    CHECK_OK(weft_wait(rt, WEFT_NEVER));
+    CHECK_OK(weft_leave(rt));
+    while (gone < 0)
+        for (int i = 0; i < 2; i++)
+            if (pthread_tryjoin_np(t[i], NULL) == 0)
+                gone = i;
+    CHECK_EQ(r[gone], 0);
+    put(&counted, 0);
+    CHECK_OK(weft_lane_spawn_in(rt, NULL, makes_many, &many, NULL));
+    CHECK_OK(weft_wait(rt, WEFT_NEVER));
+    CHECK_EQ(get(&counted), many);
+    CHECK_OK(weft_stop(rt));
+    pthread_join(t[1 - gone], NULL);
+    CHECK_EQ(r[1 - gone], 0);
+    CHECK_OK(weft_free(rt));
+    spy_close(&s);
+}
+
+/* Lanes at home on a thread that is asked to leave end first. */
+static void leaving_waits_for_lanes(void)
+{
+    static spy s;
+    static int many = 30;
+    int r[2] = {1, 1};
+    pthread_t t[2];
+
+    begin(&s, 2);
+    for (int i = 0; i < 2; i++)
+        t[i] = thread_of(host, &r[i]);
+    CHECK_OK(weft_lane_spawn_in(rt, NULL, makes_many, &many, NULL));
+    CHECK_OK(weft_leave(rt));
+    CHECK_OK(weft_wait(rt, WEFT_NEVER));
+    CHECK_EQ(get(&counted), many);
+    CHECK_OK(weft_stop(rt));
+    for (int i = 0; i < 2; i++) {
+        pthread_join(t[i], NULL);
+        CHECK(r[i] == 0 || r[i] == -ESHUTDOWN);
+    }
+    CHECK_OK(weft_free(rt));
+    spy_close(&s);
+}
+
+static void bad_arguments(void)
+{
+    CHECK_EQ(weft_run(NULL), -EINVAL);
+    CHECK_EQ(weft_leave(NULL), -EINVAL);
+    CHECK_EQ(weft_stop(NULL), -EINVAL);
+    CHECK_EQ(weft_wait(NULL, WEFT_NOW), -EINVAL);
+    CHECK_EQ(weft_free(NULL), -EINVAL);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        void (*run)(void);
+    } parts[] = {
+        {"bad", bad_arguments},
+        {"free", free_without_hosts},
+        {"first", lanes_wait_for_the_first_host},
+        {"many", too_many_hosts},
+        {"leave", one_leaves},
+        {"leave_lanes", leaving_waits_for_lanes},
+    };
+
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (argc < 2 || strcmp(argv[1], parts[i].name) == 0)
+            parts[i].run();
+    return 0;
+}
