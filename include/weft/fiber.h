@@ -71,7 +71,7 @@ WEFT_API int weft_canceled(void);
  * storage is the caller's, on its stack. weft_scope_leave returns 0, -ETIMEDOUT if the scope's deadline had passed, -ECANCELED if it was
  * cancelled by weft_scope_cancel. */
 typedef struct weft_scope {
-    _Alignas(8) unsigned char opaque[96];
+    int64_t opaque[12];
 } weft_scope;
 WEFT_API int weft_scope_enter(weft_scope *scope, int64_t deadline);
 WEFT_API int weft_scope_leave(weft_scope *scope);
