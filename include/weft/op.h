@@ -1,6 +1,6 @@
-/* Operations: what a port is asked to do. An op is caller's memory, filled by one of the weft_op_* functions below and submitted to
- * a port; it belongs to the port until its terminal completion, and so do its buffer, its paths and its descriptor (DESIGN rule 3).
- * Fibers never see ops: the calls in net.h and file.h are ops plus a park. */
+/* Operations: what a port is asked to do. An op is caller's memory, filled by one of the weft_op_* functions below
+ * and submitted to a port; it belongs to the port until its terminal completion, and so do its buffer, its paths and
+ * its descriptor (DESIGN rule 3). Fibers never see ops: the calls in net.h and file.h are ops plus a park. */
 #ifndef WEFT_OP_H
 #define WEFT_OP_H
 
@@ -46,7 +46,7 @@ enum weft_opcode {
     WEFT_OP_STAT,     /* 0, *stat filled */
     WEFT_OP_READDIR,  /* bytes of weft_dirent records in buf, 0 at the end */
     WEFT_OP_SENDFILE, /* bytes moved from desc2 (a file) to desc (a socket) */
-    WEFT_OP_CLOSE,    /* 0 or the kernel's answer: gives up one handle of desc; after the last one ends when desc is gone */
+    WEFT_OP_CLOSE,    /* 0, or the kernel's answer: gives up a handle of desc; the last one's ends when desc is gone */
     WEFT_OP_CALL,     /* what the function returned, run on a thread of the blocking pool */
     WEFT_OP_POST,     /* a completion of the caller's own: result is as set */
     WEFT_OP_COUNT
@@ -54,7 +54,7 @@ enum weft_opcode {
 
 /* Flags of an op. */
 #define WEFT_OP_MULTI 0x01  /* ACCEPT, RECV: goes on until cancelled or ended; each result goes to `more` */
-#define WEFT_OP_LINK 0x02   /* the next op of the chain starts when this one has succeeded in full, else it ends with -ECANCELED */
+#define WEFT_OP_LINK 0x02   /* the chain's next op starts when this one succeeded in full, else ends with -ECANCELED */
 #define WEFT_OP_OFFLOAD 0x04 /* start on the blocking pool at once: it is known to wait */
 #define WEFT_OP_LINK_HARD 0x08 /* with WEFT_OP_LINK: the next op starts when this one has ended, however it ended */
 
@@ -68,7 +68,8 @@ enum weft_op_state { WEFT_OP_IDLE, WEFT_OP_QUEUED, WEFT_OP_FLYING, WEFT_OP_DONE 
 /* How an op is carried out; what `weft info` prints. */
 enum weft_path { WEFT_PATH_NONE, WEFT_PATH_RING, WEFT_PATH_READY, WEFT_PATH_POOL, WEFT_PATH_CALL, WEFT_PATH_SIM };
 
-/* A filled provided buffer: memory that a port lent out, holding what was received. Give it back with weft_port_release. */
+/* A filled provided buffer: memory that a port lent out, holding what was received. Give it back with
+ * weft_port_release. */
 typedef struct weft_buffer {
     void *data;
     uint32_t len;
@@ -94,7 +95,7 @@ typedef struct weft_dirent {
 } weft_dirent;
 
 struct weft_op {
-    weft_task task;  /* run() is called at the terminal completion, on the home port's thread or where the submitter lives */
+    weft_task task;  /* run() is called at the terminal completion, on the home port's thread or the submitter's */
     uint8_t code;    /* enum weft_opcode */
     uint8_t flags;   /* WEFT_OP_* */
     uint8_t state;   /* enum weft_op_state; written by the home port's thread */
@@ -105,27 +106,27 @@ struct weft_op {
     int64_t result;  /* valid once DONE */
     weft_desc *desc; /* what it works on, or NULL */
     weft_desc *desc2;
-    /* Intermediate result of a MULTI op, called on the home port's thread while it reaps: keep it short, submit nothing that waits.
-     * buffer is NULL for ACCEPT; for RECV it is the callee's from now on. */
+    /* Intermediate result of a MULTI op, called on the home port's thread while it reaps: keep it short, submit
+     * nothing that waits. buffer is NULL for ACCEPT; for RECV it is the callee's from now on. */
     void (*more)(weft_op *op, int64_t result, weft_buffer *buffer);
     union {
-        struct { void *buf; size_t len; int64_t offset; uint32_t flags; } io; /* RECV SEND PREAD PWRITE READDIR; offset -1: none */
+        struct { void *buf; size_t len; int64_t offset; uint32_t flags; } io; /* RECV SEND PREAD...; offset -1: none */
         struct { const struct iovec *iov; uint32_t count; } vec;
         struct { const weft_addr *addr; } connect;
         struct { weft_addr *peer; } accept; /* or NULL */
         struct { uint32_t events; } poll;
         struct { int how; } shutdown; /* SHUT_RD 0, SHUT_WR 1, SHUT_RDWR 2 */
         struct { const char *path; uint32_t flags; uint32_t mode; } open;  /* desc: directory to start from, or NULL */
-        struct { const char *path; weft_stat *out; uint32_t flags; } stat; /* desc alone with path NULL: of the open file */
+        struct { const char *path; weft_stat *out; uint32_t flags; } stat; /* path NULL: of the open file desc */
         struct { uint64_t offset; size_t len; } sendfile;
-        struct { int64_t (*fn)(void *arg); void *arg; const char *pool; } call; /* pool: name, or NULL for the default */
+        struct { int64_t (*fn)(void *arg); void *arg; const char *pool; } call; /* pool: name; NULL: the default */
         struct { int datasync; } fsync;
     };
     uint64_t key; /* the caller's; ports only carry it */
 
     /* Private to ports and to whoever submitted. */
     weft_port *port;                /* home, fixed at submission */
-    void *origin;                   /* where the completion is delivered: the submitter's worker, NULL for the home port */
+    void *origin;                   /* where its end is delivered: the submitter's worker, NULL for the home port */
     weft_op *link;                  /* next op of a chain: weft_op_then */
     const char *submitter;          /* a name for reports, or NULL */
 
@@ -136,7 +137,7 @@ struct weft_op {
     void (*after)(weft_task *task); /* task.run, while the task carries the op through an inbox */
     weft_task cancel_task;          /* a stand-alone port's cancel request */
     uint32_t cancel_state;          /* of it (atomic) */
-    uint64_t done_key;              /* what a stand-alone port's completion carries: the descriptor may be gone by then */
+    uint64_t done_key;              /* what a stand-alone port's completion carries: desc may be gone by then */
     int32_t early;                  /* an error found at acceptance, told when the op's turn comes */
     uint8_t accepted;               /* the home port has it */
     uint8_t pinned;                 /* 1: desc, 2: desc2 counts it */
@@ -157,17 +158,20 @@ struct weft_op {
 #define WEFT_OPEN_APPEND 0x20u
 #define WEFT_OPEN_DIRECTORY 0x40u
 #define WEFT_OPEN_NOFOLLOW 0x80u
-/* The path must stay below the starting directory, symbolic links included (openat2 RESOLVE_BENEATH); -EXDEV where it leaves. */
+/* The path must stay below the starting directory, symbolic links included (openat2 RESOLVE_BENEATH); -EXDEV where
+ * it leaves. */
 #define WEFT_OPEN_BENEATH 0x100u
 #define WEFT_STAT_NOFOLLOW 0x01u
 
 /* What an op is called in reports: "recv". Never NULL. */
 WEFT_API const char *weft_op_name(enum weft_opcode code);
-/* Whether a cancel can end it once it has begun: 0 for regular files and pool jobs (DESIGN rule 2), which a cancel only finds waiting. */
+/* Whether a cancel can end it once it has begun: 0 for regular files and pool jobs (DESIGN rule 2), which a cancel
+ * only finds waiting. */
 WEFT_API int weft_op_cancellable(enum weft_opcode code);
 
-/* Fill an op (all of it: stale memory is fine). Nothing is started. Set task.run, more, key, flags afterwards. Handles are non-blocking;
- * zero-length reads and writes answer 0 at once. A finished op may be submitted again as it is, but for its place in a chain. */
+/* Fill an op (all of it: stale memory is fine). Nothing is started. Set task.run, more, key, flags afterwards.
+ * Handles are non-blocking; zero-length reads and writes answer 0 at once. A finished op may be submitted again as
+ * it is, but for its place in a chain. */
 WEFT_API void weft_op_nop(weft_op *op);
 WEFT_API void weft_op_accept(weft_op *op, weft_desc *listener, weft_addr *peer);
 WEFT_API void weft_op_connect(weft_op *op, weft_desc *sock, const weft_addr *addr);
@@ -188,11 +192,12 @@ WEFT_API void weft_op_readdir(weft_op *op, weft_desc *dir, void *buf, size_t len
 WEFT_API void weft_op_sendfile(weft_op *op, weft_desc *sock, weft_desc *file, uint64_t offset, size_t len);
 WEFT_API void weft_op_call(weft_op *op, int64_t (*fn)(void *), void *arg, const char *pool);
 WEFT_API void weft_op_post(weft_op *op, int64_t result);
-/* Gives up one handle of a descriptor; the op ends at once, or with the kernel's close where this was the last handle. */
+/* Gives up one handle of a descriptor; the op ends at once, or with the kernel's close where this was the last
+ * handle. */
 WEFT_API void weft_op_close(weft_op *op, weft_desc *desc);
-/* Makes `next` the op after `op` in a chain; the first op of the chain is then submitted, and only that. Soft (hard = 0): next starts when
- * op has succeeded in full, and if it has not, next and all that follow end with -ECANCELED. Hard: next starts however op ended.
- * Cancelling an op that waits for its turn ends it and what follows it. */
+/* Makes `next` the op after `op` in a chain; the first op of the chain is then submitted, and only that. Soft (hard
+ * = 0): next starts when op has succeeded in full, and if it has not, next and all that follow end with -ECANCELED.
+ * Hard: next starts however op ended. Cancelling an op that waits for its turn ends it and what follows it. */
 WEFT_API void weft_op_then(weft_op *op, weft_op *next, int hard);
 
 #ifdef __cplusplus

@@ -1,7 +1,9 @@
-/* Ports: completion ports. A port takes ops, hands them to the kernel (or to a simulator) and yields completions. The runtime gives each
- * worker one; a port is also an object of its own, usable without runtime or fibers: submit from any thread, reap from any thread.
+/* Ports: completion ports. A port takes ops, hands them to the kernel (or to a simulator) and yields completions.
+ * The runtime gives each worker one; a port is also an object of its own, usable without runtime or fibers: submit
+ * from any thread, reap from any thread.
  *
- * Behind a port stands a driver, a table of functions; port/uring.c and port/epoll.c each fill one, an application may fill another. */
+ * Behind a port stands a driver, a table of functions; port/uring.c and port/epoll.c each fill one, an application
+ * may fill another. */
 #ifndef WEFT_PORT_H
 #define WEFT_PORT_H
 
@@ -12,12 +14,13 @@
 extern "C" {
 #endif
 
-/* ---- Descriptors -------------------------------------------------------------------------------------------------------------- */
+/* ---- Descriptors --------------------------------------------------------------------------------------------- */
 
 enum weft_desc_kind { WEFT_DESC_STREAM, WEFT_DESC_LISTENER, WEFT_DESC_FILE, WEFT_DESC_DIR, WEFT_DESC_OTHER };
 
-/* A system handle under a port's care. It is counted by its handles (weft ids, attachments) and by its ops; closing makes the kernel's
- * close come with the last handle and the last terminal completion (DESIGN rule 6). Only the home port's thread touches it. */
+/* A system handle under a port's care. It is counted by its handles (weft ids, attachments) and by its ops; closing
+ * makes the kernel's close come with the last handle and the last terminal completion (DESIGN rule 6). Only the home
+ * port's thread touches it. */
 struct weft_desc {
     weft_handle handle;
     uint64_t key;      /* the caller's; completions on stand-alone ports carry it */
@@ -32,18 +35,20 @@ struct weft_desc {
     weft_op *ops;      /* in flight, by desc_next/desc_prev; those asked to end are last */
     weft_op *ops2;     /* in flight with this as desc2 */
     weft_op *closers;  /* CLOSE ops that wait for the end of this, by wait_next */
-    /* A readiness driver's waiting ops, in order, one queue a direction, and POLL ops apart: they take nothing from anybody. */
+    /* A readiness driver's waiting ops, in order, one queue a direction, and POLL ops apart: they take nothing from
+     * anybody. */
     weft_op *read_head, *read_tail, *write_head, *write_tail, *poll_head, *poll_tail;
-    /* Called with the close's result once the descriptor is gone and this record may be reused; on the home port's thread. */
+    /* Called with the close's result once the descriptor is gone and this record may be reused; on the home port's
+     * thread. */
     void (*closed)(weft_desc *desc, int result);
     void *owner; /* for closed */
 };
 
-/* ---- The driver table --------------------------------------------------------------------------------------------------------- */
+/* ---- The driver table ---------------------------------------------------------------------------------------- */
 
 enum weft_sockopt {
-    WEFT_NODELAY, WEFT_KEEPALIVE, WEFT_RCVBUF, WEFT_SNDBUF, WEFT_REUSEADDR, WEFT_REUSEPORT, WEFT_V6ONLY, WEFT_LINGER_S, WEFT_SOCKERR,
-    WEFT_RCVLOWAT
+    WEFT_NODELAY, WEFT_KEEPALIVE, WEFT_RCVBUF, WEFT_SNDBUF, WEFT_REUSEADDR, WEFT_REUSEPORT, WEFT_V6ONLY, WEFT_LINGER_S,
+    WEFT_SOCKERR, WEFT_RCVLOWAT
 };
 
 typedef struct weft_listen_flags {
@@ -73,20 +78,23 @@ typedef struct weft_port_config {
 typedef struct weft_port_driver {
     const char *name;
 
-    /* Life, on the thread that becomes the home [all needed]. open: 0 or -errno, sets port->state. close: no op is in flight. */
+    /* Life, on the thread that becomes the home [all needed]. open: 0 or -errno, sets port->state. close: no op is
+     * in flight. */
     int (*open)(weft_port *port, const weft_port_config *config);
     void (*close)(weft_port *port);
 
-    /* Takes an op, home thread only [needed]. Never fails: an op that cannot be carried out completes with an error. It may complete
-     * before submit returns (readiness drivers try first). The kernel may not see it before the next enter. op->path is the path to take:
-     * what `path` answered, or, after weft_port_refuse of RING for an op on a descriptor, READY: wait for its direction, then
-     * weft__op_attempt. */
+    /* Takes an op, home thread only [needed]. Never fails: an op that cannot be carried out completes with an error.
+     * It may complete before submit returns (readiness drivers try first). The kernel may not see it before the next
+     * enter. op->path is the path to take: what `path` answered, or, after weft_port_refuse of RING for an op on a
+     * descriptor, READY: wait for its direction, then weft__op_attempt. */
     void (*submit)(weft_port *port, weft_op *op);
-    /* Asks for an op's end; its terminal completion still comes, with whatever really happened. Home thread [needed]. */
+    /* Asks for an op's end; its terminal completion still comes, with whatever really happened. Home thread
+     * [needed]. */
     void (*cancel)(weft_port *port, weft_op *op);
-    /* Hands over what was submitted and reaps what completed, in one kernel entry where it can [needed]. With nothing to reap it waits
-     * until a completion, a wake, a signal or deadline_ns (WEFT_NOW: does not wait). Completions go to weft_port_complete and
-     * weft_port_more; when weft_port_room answers 0 the rest stays where it is (pending then says so) and enter returns. */
+    /* Hands over what was submitted and reaps what completed, in one kernel entry where it can [needed]. With
+     * nothing to reap it waits until a completion, a wake, a signal or deadline_ns (WEFT_NOW: does not wait).
+     * Completions go to weft_port_complete and weft_port_more; when weft_port_room answers 0 the rest stays where it
+     * is (pending then says so) and enter returns. */
     void (*enter)(weft_port *port, int64_t deadline_ns);
     /* Whether enter would have anything to hand over or reap, without asking the kernel; NULL: unknown. Home thread. */
     int (*pending)(weft_port *port);
@@ -112,33 +120,37 @@ typedef struct weft_port_driver {
     int (*shutdown)(weft_port *port, weft_handle h, int how);
     int (*close_handle)(weft_port *port, weft_handle h);
 
-    /* 1: submit of the first op of a chain takes the whole chain, each op completing on its own; 0: the core runs chains. */
+    /* 1: submit of the first op of a chain takes the whole chain, each op completing on its own; 0: the core runs
+     * chains. */
     int chains;
 } weft_port_driver;
 
 WEFT_API const weft_port_driver *weft_driver_uring(void); /* NULL where it was not built */
 WEFT_API const weft_port_driver *weft_driver_epoll(void);
-/* By name ("uring", "epoll", "auto", NULL = auto: what WEFT_PORT says, else the first that opens); NULL: no such driver here. */
+/* By name ("uring", "epoll", "auto", NULL = auto: what WEFT_PORT says, else the first that opens); NULL: no such
+ * driver here. */
 WEFT_API const weft_port_driver *weft_driver_named(const char *name);
 /* The name of the first needed slot left empty, after the one named `after` (NULL: the first); NULL: none. */
 WEFT_API const char *weft_driver_missing(const weft_port_driver *driver, const char *after);
 
-/* For drivers: an op's terminal completion, an intermediate result, and an op this driver turned out unable to do (result says why: the
- * next path is tried, at the end the error stands). Home thread, inside submit, cancel or enter. */
+/* For drivers: an op's terminal completion, an intermediate result, and an op this driver turned out unable to do
+ * (result says why: the next path is tried, at the end the error stands). Home thread, inside submit, cancel or
+ * enter. */
 WEFT_API void weft_port_complete(weft_port *port, weft_op *op, int64_t result);
 WEFT_API void weft_port_more(weft_port *port, weft_op *op, int64_t result, weft_buffer *buffer);
 WEFT_API void weft_port_refuse(weft_port *port, weft_op *op, int64_t result);
-/* How many more results the port's owner takes in this enter; at 0 a driver calls weft_port_more for nobody and stops reaping. */
+/* How many more results the port's owner takes in this enter; at 0 a driver calls weft_port_more for nobody and
+ * stops reaping. */
 WEFT_API unsigned weft_port_room(const weft_port *port);
 
-/* ---- A port of one's own ------------------------------------------------------------------------------------------------------ */
+/* ---- A port of one's own ------------------------------------------------------------------------------------- */
 
 typedef struct weft_port_options {
     const weft_env *env;             /* NULL: weft_env_posix() */
     const weft_port_driver *driver;  /* NULL: weft_driver_named(NULL) */
     weft_port_config config;
     unsigned concurrency;            /* how many threads may be running between two reaps; 0: no limit */
-    unsigned completions;            /* results held for reapers, default 1024; a full queue stops the reaping, nothing is lost */
+    unsigned completions;            /* results held for reapers, default 1024; what is more waits in the kernel */
     unsigned pool_threads;           /* blocking pool, default 4 */
 } weft_port_options;
 
@@ -151,33 +163,35 @@ typedef struct weft_completion {
     weft_buffer buffer; /* data NULL: none; else the reaper's, to be given back */
 } weft_completion;
 
-/* The port's memory comes from env->map. 0; -EINVAL a table with empty needed slots (said in the log); -ENOMEM; -ENOSYS no driver works
- * here; else the driver's error. */
+/* The port's memory comes from env->map. 0; -EINVAL a table with empty needed slots (said in the log); -ENOMEM;
+ * -ENOSYS no driver works here; else the driver's error. */
 WEFT_API int weft_port_open(weft_port **out, const weft_port_options *opt);
-/* Ends the port; descriptors still attached are closed. -EBUSY while ops are in flight, results wait to be reaped, provided buffers are
- * lent out, or a thread is inside. */
+/* Ends the port; descriptors still attached are closed. -EBUSY while ops are in flight, results wait to be reaped,
+ * provided buffers are lent out, or a thread is inside. */
 WEFT_API int weft_port_close(weft_port *port);
-/* Puts a non-blocking handle under the port's care, with one handle count and a key that completions carry. One handle is attached once,
- * to one port. Any thread. -ENOMEM. */
+/* Puts a non-blocking handle under the port's care, with one handle count and a key that completions carry. One
+ * handle is attached once, to one port. Any thread. -ENOMEM. */
 WEFT_API int weft_port_attach(weft_port *port, weft_handle h, enum weft_desc_kind kind, uint64_t key, weft_desc **out);
-/* Gives up a handle count: ops submitted on it are cancelled, the kernel's close follows the last terminal completion. The descriptor is
- * not to be used after. Any thread. -EBADF: given up already. */
+/* Gives up a handle count: ops submitted on it are cancelled, the kernel's close follows the last terminal
+ * completion. The descriptor is not to be used after. Any thread. -EBADF: given up already. */
 WEFT_API int weft_port_detach(weft_port *port, weft_desc *desc);
-/* Starts an op (and the chain behind it); op->task.run is not called on a stand-alone port, a completion is queued instead. The system may
- * not see it before a thread reaps. Any thread. -EBUSY: op in flight. */
+/* Starts an op (and the chain behind it); op->task.run is not called on a stand-alone port, a completion is queued
+ * instead. The system may not see it before a thread reaps. Any thread. -EBUSY: op in flight. */
 WEFT_API int weft_port_submit(weft_port *port, weft_op *op);
-/* Asks for its end. Any thread, while the op has not been reaped. The terminal completion comes in any case, with what really happened.
- * -EALREADY: it has ended. */
+/* Asks for its end. Any thread, while the op has not been reaped. The terminal completion comes in any case, with
+ * what really happened. -EALREADY: it has ended. */
 WEFT_API int weft_port_cancel(weft_port *port, weft_op *op);
-/* Waits until at least `min` completions are there (or the deadline has passed), takes at most `max`. Returns how many, or -EINVAL.
- * Any number of threads; with a concurrency limit a thread may wait here although completions are queued. */
+/* Waits until at least `min` completions are there (or the deadline has passed), takes at most `max`. Returns how
+ * many, or -EINVAL. Any number of threads; with a concurrency limit a thread may wait here although completions are
+ * queued. */
 WEFT_API int weft_port_reap(weft_port *port, weft_completion *out, unsigned max, unsigned min, int64_t deadline_ns);
-/* With a concurrency limit a thread that took completions counts as running until it reaps again; one that will not, says so here. */
+/* With a concurrency limit a thread that took completions counts as running until it reaps again; one that will not,
+ * says so here. */
 WEFT_API void weft_port_leave(weft_port *port);
 /* Gives back a provided buffer. Any thread. */
 WEFT_API void weft_port_release(weft_buffer *buffer);
-/* A descriptor that polls readable when reap may have something to return, for one thread that waits elsewhere: it reaps with min 0 until
- * that returns 0, and only then polls. -ENOTSUP. */
+/* A descriptor that polls readable when reap may have something to return, for one thread that waits elsewhere: it
+ * reaps with min 0 until that returns 0, and only then polls. -ENOTSUP. */
 WEFT_API int weft_port_pollable(weft_port *port, weft_handle *out);
 WEFT_API const char *weft_port_name(const weft_port *port);
 /* How the port carries out an op, and a line why ("" if there is nothing to say). */

@@ -1,8 +1,8 @@
 /* Opening below a directory. Any thread; no state but one flag.
  *
- * The walk keeps a descriptor of every directory from the start down to where it is, so ".." is a step back on that list and never a
- * question to the file system: a directory that is moved away meanwhile leads nowhere new. Symbolic links are read, never followed by the
- * kernel; what a link says is put in front of what is left of the path. */
+ * The walk keeps a descriptor of every directory from the start down to where it is, so ".." is a step back on that
+ * list and never a question to the file system: a directory that is moved away meanwhile leads nowhere new. Symbolic
+ * links are read, never followed by the kernel; what a link says is put in front of what is left of the path. */
 #include "port/beneath.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
-/* What a thread of the blocking pool does for an op: the plain blocking calls. No state but the op's; any thread that owns the op. */
+/* What a thread of the blocking pool does for an op: the plain blocking calls. No state but the op's; any thread
+ * that owns the op. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -74,7 +75,8 @@ static int64_t run_stat(weft_op *op)
 }
 
 #ifdef __linux__
-/* As the kernel gives them. Our record is never longer than the kernel's for the same name, so they are rewritten where they lie. */
+/* As the kernel gives them. Our record is never longer than the kernel's for the same name, so they are rewritten
+ * where they lie. */
 struct kernel_dirent {
     uint64_t inode;
     int64_t offset;
@@ -84,7 +86,10 @@ struct kernel_dirent {
 };
 _Static_assert(offsetof(weft_dirent, name) < offsetof(struct kernel_dirent, name), "records shrink");
 
-static uint8_t type_of(uint8_t type) { return type == DT_REG ? 'f' : type == DT_DIR ? 'd' : type == DT_LNK ? 'l' : '?'; }
+static uint8_t type_of(uint8_t type)
+{
+    return type == DT_REG ? 'f' : type == DT_DIR ? 'd' : type == DT_LNK ? 'l' : '?';
+}
 
 static int is_dots(const char *name) { return name[0] == '.' && (name[1] == 0 || (name[1] == '.' && name[2] == 0)); }
 
@@ -112,7 +117,8 @@ static int64_t run_readdir(weft_op *op)
     if ((uintptr_t)op->io.buf & 7)
         return -EINVAL; /* records are aligned in memory, not only in the buffer */
     for (;;) {
-        long n = syscall(SYS_getdents64, (int)op->desc->handle, op->io.buf, op->io.len > INT32_MAX ? INT32_MAX : op->io.len);
+        size_t room = op->io.len > INT32_MAX ? INT32_MAX : op->io.len;
+        long n = syscall(SYS_getdents64, (int)op->desc->handle, op->io.buf, room);
         if (n <= 0)
             return told(n);
         size_t out = rewrite(op->io.buf, (size_t)n);
@@ -145,8 +151,8 @@ static int64_t run_pwrite(weft_op *op)
     return told(pwrite(fd, op->io.buf, op->io.len, (off_t)op->io.offset));
 }
 
-/* The last resort for ops of sockets and pipes whose readiness cannot be waited for: here a thread waits. It looks up now and then, as a
- * cancel has no other way to reach it. */
+/* The last resort for ops of sockets and pipes whose readiness cannot be waited for: here a thread waits. It looks
+ * up now and then, as a cancel has no other way to reach it. */
 static int64_t run_waiting(weft_op *op, short events)
 {
     op->drv[7] = 0;

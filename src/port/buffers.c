@@ -1,5 +1,6 @@
-/* Bookkeeping of provided buffers. Home thread only. The free list lies beside the buffers, not in them, so that what a peer sent is never
- * taken for a link; under AddressSanitizer a buffer that was given back is poisoned until it is lent again. */
+/* Bookkeeping of provided buffers. Home thread only. The free list lies beside the buffers, not in them, so that
+ * what a peer sent is never taken for a link; under AddressSanitizer a buffer that was given back is poisoned until
+ * it is lent again. */
 #include "port/buffers.h"
 
 #include <errno.h>
@@ -25,7 +26,8 @@ void weft__buffers_init(weft__buffers *b, const weft_env *env, uint32_t size, ui
 {
     memset(b, 0, sizeof *b);
     b->env = env;
-    /* A returned buffer carries its own request through the inbox (weft_port_release), so it is never tiny, and aligned. */
+    /* A returned buffer carries its own request through the inbox (weft_port_release), so it is never tiny, and
+     * aligned. */
     b->size = size ? (size + 63u) & ~63u : 4096;
     b->count = count ? count : 256;
 }

@@ -1,4 +1,5 @@
-/* Provided buffers for drivers whose kernel interface has none: equal pieces of one mapping, each with a number. Home thread. */
+/* Provided buffers for drivers whose kernel interface has none: equal pieces of one mapping, each with a number.
+ * Home thread. */
 #ifndef WEFT_PORT_BUFFERS_H
 #define WEFT_PORT_BUFFERS_H
 

@@ -1,5 +1,5 @@
-/* One non-blocking attempt at each socket operation, for drivers that learn of readiness, and for the ring where it falls back on it. Any
- * thread that is the op's home (or the pool, which then owns it). No state but the op's. */
+/* One non-blocking attempt at each socket operation, for drivers that learn of readiness, and for the ring where it
+ * falls back on it. Any thread that is the op's home (or the pool, which then owns it). No state but the op's. */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -11,8 +11,8 @@
 
 #include "port/port.h"
 
-/* Reading a file that is not in the page cache blocks in sendfile(2); this bounds what one attempt may ask the disk for, and how long one
- * connection keeps the others waiting. */
+/* Reading a file that is not in the page cache blocks in sendfile(2); this bounds what one attempt may ask the disk
+ * for, and how long one connection keeps the others waiting. */
 #define SENDFILE_CHUNK (256u * 1024)
 
 #define CONNECTING 1u /* in drv[7]: connect(2) was called and is under way */
@@ -20,8 +20,8 @@
 /* Result of a call that sets errno. */
 static int64_t told(int64_t r) { return r >= 0 ? r : errno == EWOULDBLOCK ? -EAGAIN : -errno; }
 
-/* Calls on anything but sockets know no MSG_NOSIGNAL, nor does sendfile: SIGPIPE is held back around them, and one that this thread caused
- * is taken away again. */
+/* Calls on anything but sockets know no MSG_NOSIGNAL, nor does sendfile: SIGPIPE is held back around them, and one
+ * that this thread caused is taken away again. */
 typedef struct quiet {
     sigset_t before;
     int pending;
@@ -76,7 +76,8 @@ int64_t weft__accept_once(weft_handle listener, weft_addr *peer)
     for (int tries = 0; tries < 64; tries++) {
         struct sockaddr_storage ss;
         socklen_t len = sizeof ss;
-        int fd = accept4((int)listener, peer ? (struct sockaddr *)&ss : NULL, peer ? &len : NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd = accept4((int)listener, peer ? (struct sockaddr *)&ss : NULL, peer ? &len : NULL,
+                         SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0 && peer)
             weft__addr_from_sockaddr(peer, &ss, len);
         if (fd >= 0 || !of_one_connection(errno))
@@ -85,8 +86,8 @@ int64_t weft__accept_once(weft_handle listener, weft_addr *peer)
     return -ECONNABORTED;
 }
 
-/* The first call starts the connect, later ones ask how it went: connect(2) itself knows exactly, where readiness of a socket that was
- * watched before it was connected would mislead. The error is the one SO_ERROR would give. */
+/* The first call starts the connect, later ones ask how it went: connect(2) itself knows exactly, where readiness of
+ * a socket that was watched before it was connected would mislead. The error is the one SO_ERROR would give. */
 static int64_t connect_attempt(weft_op *op)
 {
     struct sockaddr_storage ss;

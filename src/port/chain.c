@@ -1,7 +1,7 @@
 /* Chains of ops: the next one starts when the one before has ended. Home thread.
  *
- * Invariant: every op of a chain is in the port's books from the moment the first is submitted, so a cancel or a close finds those that
- * still wait for their turn. An op that waits has link_prev set. */
+ * Invariant: every op of a chain is in the port's books from the moment the first is submitted, so a cancel or a
+ * close finds those that still wait for their turn. An op that waits has link_prev set. */
 #include <errno.h>
 
 #include "base/check.h"

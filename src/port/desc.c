@@ -1,8 +1,8 @@
-/* Descriptors: who counts them, what their close cancels, and when the kernel's close comes (DESIGN rule 6): with the last handle and the
- * last terminal completion, whichever is later. Home thread.
+/* Descriptors: who counts them, what their close cancels, and when the kernel's close comes (DESIGN rule 6): with
+ * the last handle and the last terminal completion, whichever is later. Home thread.
  *
- * Invariants: `ops` holds the ops in flight, those asked to end behind those that were not; prev of the first is the last. `flying` counts
- * them, ops that use the descriptor second, and holds. */
+ * Invariants: `ops` holds the ops in flight, those asked to end behind those that were not; prev of the first is the
+ * last. `flying` counts them, ops that use the descriptor second, and holds. */
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
@@ -155,7 +155,8 @@ void weft__desc_unpin(weft_port *port, weft_desc *d, weft_desc *d2)
         weft__desc_drop(port, d2);
 }
 
-/* Each cancel may end any number of ops, so the lists are read anew each time; cancelled ones go to the back, so it ends. */
+/* Each cancel may end any number of ops, so the lists are read anew each time; cancelled ones go to the back, so it
+ * ends. */
 static void cancel_all(weft_port *port, weft_desc *d)
 {
     while (d->ops && !d->ops->cancelling)

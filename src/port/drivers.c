@@ -1,4 +1,5 @@
-/* Which driver a port gets: by name, by WEFT_PORT, or the best that works here. Also the check of a table for empty slots. Any thread. */
+/* Which driver a port gets: by name, by WEFT_PORT, or the best that works here. Also the check of a table for empty
+ * slots. Any thread. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,8 +16,9 @@ const char *weft_driver_missing(const weft_port_driver *d, const char *after)
         const char *name;
         int filled;
     } needed[] = {
-        {"name", d->name != NULL},     {"open", d->open != NULL},     {"close", d->close != NULL}, {"submit", d->submit != NULL},
-        {"cancel", d->cancel != NULL}, {"enter", d->enter != NULL},   {"wake", d->wake != NULL},   {"path", d->path != NULL},
+        {"name", d->name != NULL},     {"open", d->open != NULL},     {"close", d->close != NULL},
+        {"submit", d->submit != NULL}, {"cancel", d->cancel != NULL}, {"enter", d->enter != NULL},
+        {"wake", d->wake != NULL},     {"path", d->path != NULL},
     };
     int from = after == NULL;
     for (size_t i = 0; i < sizeof needed / sizeof *needed; i++) {
@@ -35,7 +37,8 @@ static int works(const weft_port_driver *driver)
     uint32_t k = weft__load_relaxed(&known, "driver_known");
     if (k)
         return k == 1;
-    weft_port *probe = &(weft_port){.driver = driver, .env = weft_env_posix(), .config = {.entries = 4, .buffer_count = 1}};
+    const weft_port_config smallest = {.entries = 4, .buffer_count = 1};
+    weft_port *probe = &(weft_port){.driver = driver, .env = weft_env_posix(), .config = smallest};
     k = driver->open(probe, &probe->config) == 0 ? 1 : 2;
     if (k == 1)
         driver->close(probe);

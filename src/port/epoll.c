@@ -1,8 +1,9 @@
 /* The epoll driver: its life, its one kernel entry, its wake. epoll_ops.c carries ops out.
  *
- * The set is edge-triggered, and a descriptor enters it once, for both directions, when one of its ops has to wait for the first time; no
- * request costs an epoll_ctl. The set keeps an edge until it is fetched, so one that comes between a failed attempt and the wait for it is
- * in the next batch. desc->latch remembers readiness that was seen and not used up. docs/design/ports.md has the reasoning. */
+ * The set is edge-triggered, and a descriptor enters it once, for both directions, when one of its ops has to wait
+ * for the first time; no request costs an epoll_ctl. The set keeps an edge until it is fetched, so one that comes
+ * between a failed attempt and the wait for it is in the next batch. desc->latch remembers readiness that was seen
+ * and not used up. docs/design/ports.md has the reasoning. */
 #include "port/epoll.h"
 
 #include <errno.h>
@@ -70,7 +71,8 @@ free_state:
 static void epoll_close(weft_port *port)
 {
     weft__epoll *s = port->state;
-    WEFT_ASSERT(s->waiting == 0 && weft__link_alone(&s->ready) && weft__link_alone(&s->starved) && weft__link_alone(&s->later));
+    WEFT_ASSERT(s->waiting == 0);
+    WEFT_ASSERT(weft__link_alone(&s->ready) && weft__link_alone(&s->starved) && weft__link_alone(&s->later));
     weft__buffers_fini(&s->buffers);
     close(s->wake_fd);
     close(s->epoll_fd);
@@ -79,7 +81,8 @@ static void epoll_close(weft_port *port)
     port->state = NULL;
 }
 
-/* Waits for at most `ns` (negative: for ever) and fetches a batch. Interrupted: nothing came, and our caller looks at its deadline. */
+/* Waits for at most `ns` (negative: for ever) and fetches a batch. Interrupted: nothing came, and our caller looks
+ * at its deadline. */
 static int fetch(weft__epoll *s, int64_t ns)
 {
     s->port->entered++;
@@ -191,7 +194,8 @@ static const char *epoll_why(weft_port *port, enum weft_opcode code)
 {
     switch (epoll_path(port, code)) {
     case WEFT_PATH_READY:
-        return code == WEFT_OP_SENDFILE ? "tried, then waited for; a cold file blocks for up to 256 KiB" : "tried, then waited for";
+        return code == WEFT_OP_SENDFILE ? "tried, then waited for; a cold file blocks for up to 256 KiB"
+                                        : "tried, then waited for";
     case WEFT_PATH_POOL:
         return "files are never ready, only done: a thread waits";
     default:
@@ -203,7 +207,8 @@ static void epoll_forget(weft_port *port, weft_desc *d)
 {
     weft__epoll *s = port->state;
     WEFT_ASSERT(!d->read_head && !d->write_head && !d->poll_head);
-    /* Closing would do it, unless somebody (a child between fork and exec, say) has a copy: then events for a dead record would come. */
+    /* Closing would do it, unless somebody (a child between fork and exec, say) has a copy: then events for a dead
+     * record would come. */
     epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL, (int)d->handle, NULL);
     port->calls++;
     for (int i = s->event_next; i < s->event_count; i++)
@@ -217,7 +222,7 @@ static void epoll_forget(weft_port *port, weft_desc *d)
 static void epoll_release(weft_port *port, uint32_t bid)
 {
     weft__epoll *s = port->state;
-    weft__buffers_give(&s->buffers, bid); /* who waits for it is looked for in the next enter, which pending announces */
+    weft__buffers_give(&s->buffers, bid); /* who waits for it is found in the next enter; pending says that it is due */
 }
 
 const weft_port_driver *weft_driver_epoll(void)

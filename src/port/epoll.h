@@ -1,4 +1,5 @@
-/* The inside of the epoll driver. Everything belongs to the port's home thread but `wake_fd`, which anybody may write to. */
+/* The inside of the epoll driver. Everything belongs to the port's home thread but `wake_fd`, which anybody may
+ * write to. */
 #ifndef WEFT_PORT_EPOLL_H
 #define WEFT_PORT_EPOLL_H
 
@@ -23,8 +24,8 @@ typedef struct weft__epoll {
     uint8_t no_pwait2;      /* the kernel has only milliseconds */
     uint8_t watched;        /* epoll_fd is polled by a foreign loop: edges must be fetched, or it would stay readable */
     uint32_t waiting;       /* ops in queues: with none, there is nothing to ask the kernel for */
-    /* Ops that could go on at once but gave way to others; ops that wait for a provided buffer; ops for which only time can tell (a Unix
-     * listener whose queue is full). All by weft__epoll_op.list. */
+    /* Ops that could go on at once but gave way to others; ops that wait for a provided buffer; ops for which only
+     * time can tell (a Unix listener whose queue is full). All by weft__epoll_op.list. */
     weft__link ready, starved, later;
     weft__link mark;        /* the end of this tick's part of `ready` */
     weft__buffers buffers;

@@ -1,8 +1,8 @@
 /* How the epoll driver carries ops out: try, wait in the descriptor's queue, try again on an edge. Home thread.
  *
- * Invariants: an op is in at most one queue; one that waits there was tried and got -EAGAIN, or stands behind one that did, or the latch
- * says that trying is of no use. A descriptor with an op in a queue is in the epoll set. `more` may cancel, close and submit: the op it is
- * called for is marked busy, its descriptor held. */
+ * Invariants: an op is in at most one queue; one that waits there was tried and got -EAGAIN, or stands behind one
+ * that did, or the latch says that trying is of no use. A descriptor with an op in a queue is in the epoll set.
+ * `more` may cancel, close and submit: the op it is called for is marked busy, its descriptor held. */
 #include "port/epoll.h"
 
 #include <errno.h>
@@ -20,7 +20,10 @@ static enum weft__epoll_queue queue_for(const weft_op *op)
     return weft__op_rows[op->code].direction == WEFT__READ ? WEFT__QUEUE_READ : WEFT__QUEUE_WRITE;
 }
 
-static uint8_t latch_of(enum weft__epoll_queue queue) { return queue == WEFT__QUEUE_READ ? WEFT_READABLE : WEFT_WRITABLE; }
+static uint8_t latch_of(enum weft__epoll_queue queue)
+{
+    return queue == WEFT__QUEUE_READ ? WEFT_READABLE : WEFT_WRITABLE;
+}
 
 static weft_op **head_of(weft_desc *d, enum weft__epoll_queue queue)
 {
@@ -92,8 +95,8 @@ static void end(weft__epoll *s, weft_op *op, int64_t result)
     weft_port_complete(s->port, op, result);
 }
 
-/* TCP tells by a short read or write that the next one would wait. Others do not: a Unix stream stops at a message that carries
- * descriptors, a pipe at a packet, a terminal at a line. */
+/* TCP tells by a short read or write that the next one would wait. Others do not: a Unix stream stops at a message
+ * that carries descriptors, a pipe at a packet, a terminal at a line. */
 static uint8_t drains(const weft_desc *d)
 {
     int protocol = 0;
@@ -103,7 +106,8 @@ static uint8_t drains(const weft_desc *d)
     return protocol == IPPROTO_TCP;
 }
 
-/* Puts a descriptor into the set. What is ready already comes as the first event, so nothing is lost between the failed attempt and now. */
+/* Puts a descriptor into the set. What is ready already comes as the first event, so nothing is lost between the
+ * failed attempt and now. */
 static int enroll(weft__epoll *s, weft_desc *d)
 {
     if (d->registered)
@@ -118,8 +122,9 @@ static int enroll(weft__epoll *s, weft_desc *d)
     return 0;
 }
 
-/* Whether trying is known to be of no use: the last attempt found nothing, and no edge has come since. A hang-up stays for good, and what
- * an event announced together with it may still be there after a short read; then every op is tried. */
+/* Whether trying is known to be of no use: the last attempt found nothing, and no edge has come since. A hang-up
+ * stays for good, and what an event announced together with it may still be there after a short read; then every op
+ * is tried. */
 static int would_wait(const weft_desc *d, enum weft__epoll_queue queue)
 {
     if (!d->registered || queue == WEFT__QUEUE_POLL || d->latch & WEFT_HANGUP)
@@ -245,7 +250,8 @@ static void run_queue(weft__epoll *s, weft_desc *d, enum weft__epoll_queue queue
     }
 }
 
-/* Each once. One that still waits goes to the back, so that it does not matter which others an end takes away meanwhile. */
+/* Each once. One that still waits goes to the back, so that it does not matter which others an end takes away
+ * meanwhile. */
 static void run_polls(weft__epoll *s, weft_desc *d)
 {
     unsigned n = 0;
@@ -353,7 +359,7 @@ void weft__epoll_submit(weft_port *port, weft_op *op)
         }
         enqueue(s, op);
         if (!known && op->code == WEFT_OP_RECV)
-            nothing_left(op->desc, queue); /* what there is comes as the first event: a new connection costs no vain attempt */
+            nothing_left(op->desc, queue); /* what there is comes as the first event: no vain attempt */
         else if (!behind && !would_wait(op->desc, queue))
             list(&s->ready, op);
         return;

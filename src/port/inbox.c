@@ -1,15 +1,19 @@
-/* The way into a port for other threads, and the port's sleep. One FIFO takes submissions, cancels, buffer returns and anything else, so
- * that none overtakes another.
+/* The way into a port for other threads, and the port's sleep. One FIFO takes submissions, cancels, buffer returns
+ * and anything else, so that none overtakes another.
  *
- * No wake-up is lost. `sleeping` is changed by read-modify-writes only, so all changes have one order. The home thread goes from AWAKE to
- * SLEEPING before it waits, and puts AWAKE back after; a waker puts WOKEN and calls driver->wake if it took SLEEPING out.
- *   - The waker's exchange comes before the home thread's change to SLEEPING: that change fails on WOKEN, and home does not wait.
- *   - It comes between that change and the return to AWAKE: the waker calls driver->wake, which ends the wait or the next one.
+ * No wake-up is lost. `sleeping` is changed by read-modify-writes only, so all changes have one order. The home
+ * thread goes from AWAKE to SLEEPING before it waits, and puts AWAKE back after; a waker puts WOKEN and calls
+ * driver->wake if it took SLEEPING out.
+ *   - The waker's exchange comes before the home thread's change to SLEEPING: that change fails on WOKEN, and home
+ *     does not wait.
+ *   - It comes between that change and the return to AWAKE: the waker calls driver->wake, which ends the wait or the
+ *     next one.
  *   - It comes after the return to AWAKE: WOKEN stays there, and the next wait does not wait.
- * In each case home reads the word after the waker wrote it and before it waits again, and acquires by that what the waker wrote before.
- * A sender that finds the inbox empty wakes; one that does not relies on the sender that did, whose exchange comes after both pushes or
- * whose push home has already drained. Home also looks at the inbox once more after SLEEPING is set: a sender that was stopped between
- * its push and its wake delays nobody. No system call is made for a port that is awake. */
+ * In each case home reads the word after the waker wrote it and before it waits again, and acquires by that what the
+ * waker wrote before. A sender that finds the inbox empty wakes; one that does not relies on the sender that did,
+ * whose exchange comes after both pushes or whose push home has already drained. Home also looks at the inbox once
+ * more after SLEEPING is set: a sender that was stopped between its push and its wake delays nobody. No system call
+ * is made for a port that is awake. */
 #include "base/list.h"
 #include "base/check.h"
 #include "port/port.h"
@@ -83,8 +87,9 @@ void weft__port_enter(weft_port *port, int64_t deadline_ns)
 {
     const void *tag = weft__thread_tag();
     if (weft__load_relaxed(&port->home, "port_home") != tag)
-        weft__store_relaxed(&port->home, tag, "port_home"); /* only ever equal to a thread's tag if that thread stored it */
-    /* Back from a doze; or woken before it could sleep: then this is the wait that does not wait, even if it was not to wait anyhow. */
+        weft__store_relaxed(&port->home, tag, "port_home"); /* no other thread ever stores this tag */
+    /* Back from a doze; or woken before it could sleep: then this is the wait that does not wait, even if it was not
+     * to wait anyhow. */
     if (weft__load_relaxed(&port->sleeping, "port_enter") != WEFT__PORT_AWAKE &&
         weft__exchange_seq(&port->sleeping, (uint32_t)WEFT__PORT_AWAKE, "port_undoze") == WEFT__PORT_WOKEN)
         deadline_ns = WEFT_NOW;
@@ -98,7 +103,9 @@ void weft__port_enter(weft_port *port, int64_t deadline_ns)
 
 int weft__port_pending(weft_port *port)
 {
-    if (weft__load_acquire(&port->inbox, "port_pending") || weft__load_relaxed(&port->sleeping, "port_pending") == WEFT__PORT_WOKEN)
+    if (weft__load_acquire(&port->inbox, "port_pending"))
+        return 1;
+    if (weft__load_relaxed(&port->sleeping, "port_pending") == WEFT__PORT_WOKEN)
         return 1;
     return port->driver->pending ? port->driver->pending(port) : 0;
 }

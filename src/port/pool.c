@@ -1,9 +1,10 @@
-/* The blocking pool: threads that make the calls which have no other way to wait. Shared by any number of ports; jobs are ops and bring
- * their own memory. Submit and revoke come from the home threads of the ops' ports.
+/* The blocking pool: threads that make the calls which have no other way to wait. Shared by any number of ports;
+ * jobs are ops and bring their own memory. Submit and revoke come from the home threads of the ops' ports.
  *
- * Invariants, all under the lock: a job is in a queue or a thread runs it, never both; idle threads are on the idle list; a thread leaves
- * the idle list only by a submitter's hand (a token follows) or its own at its time-out. Jobs of the caller's functions never occupy all
- * threads: one is kept for files, as a function may wait for anything, even for a file job. */
+ * Invariants, all under the lock: a job is in a queue or a thread runs it, never both; idle threads are on the idle
+ * list; a thread leaves the idle list only by a submitter's hand (a token follows) or its own at its time-out. Jobs
+ * of the caller's functions never occupy all threads: one is kept for files, as a function may wait for anything,
+ * even for a file job. */
 #include <errno.h>
 #include <string.h>
 
@@ -36,7 +37,7 @@ struct weft__pool {
     weft__tasks files, calls; /* jobs, by op->task */
     unsigned calls_running, alive;
     int stopping;
-    pool_thread *idle; /* the one that went idle last is first: its stack is warm, and the others reach their time-out */
+    pool_thread *idle; /* the last to go idle is first: its stack is warm, and the others reach their time-out */
     pool_thread threads[];
 };
 
@@ -67,7 +68,8 @@ static void run_done(weft_task *task)
     weft__port_pool_done(op->port, op);
 }
 
-/* Tells the op's port. After the push the op, and soon the port, may be gone: `guests` keeps the port until we have left it. */
+/* Tells the op's port. After the push the op, and soon the port, may be gone: `guests` keeps the port until we have
+ * left it. */
 static void tell(weft_op *op)
 {
     weft_port *port = op->port;
@@ -124,7 +126,8 @@ static void thread_main(void *arg)
         weft__spin_unlock(&pool->lock);
         int token = env->park(env->self, &self->parker, env->now(env->self) + pool->idle_ns);
         weft__spin_lock(&pool->lock);
-        /* Taken off by a submitter while the time ran out: there is a job, and the token stays for the next park, which does no harm. */
+        /* Taken off by a submitter while the time ran out: there is a job, and the token stays for the next park,
+         * which does no harm. */
         if (leave_idle(pool, self) && !token)
             break;
     }
@@ -187,7 +190,8 @@ static int start_thread(weft__pool *pool, pool_thread *t)
     if (t->handle)
         env->thread_join(env->self, t->handle); /* GONE: it has nothing left to do but to return */
     t->handle = NULL;
-    /* The parker is left as it is: a late unpark of its former thread may still come, and a spare token does no harm. */
+    /* The parker is left as it is: a late unpark of its former thread may still come, and a spare token does no
+     * harm. */
     return env->thread_start(env->self, &t->handle, &(weft_thread_options){.name = "weft-pool"}, thread_main, t);
 }
 
@@ -206,8 +210,8 @@ static int unqueue(weft__tasks *l, weft_task *t)
     return found;
 }
 
-/* A thread could not be started. The others do its job, if there are any; if not, every job ends with the error. Each goes the way of jobs
- * that were done, as it may belong to another port. */
+/* A thread could not be started. The others do its job, if there are any; if not, every job ends with the error.
+ * Each goes the way of jobs that were done, as it may belong to another port. */
 static void start_failed(weft__pool *pool, pool_thread *t, int r)
 {
     weft__tasks lost = {0};

@@ -1,11 +1,11 @@
 /* The core of a port: an op's life from submission to its one terminal completion.
  *
- * Owns: the books (flying, refused paths), the choice of path (driver, blocking pool, or none), fallback from one path to the next.
- * Everything here runs on the home thread. No call of an operating system is made here or in desc.c, chain.c, inbox.c: sim/ uses them as
- * they are.
+ * Owns: the books (flying, refused paths), the choice of path (driver, blocking pool, or none), fallback from one
+ * path to the next. Everything here runs on the home thread. No call of an operating system is made here or in
+ * desc.c, chain.c, inbox.c: sim/ uses them as they are.
  *
- * Invariants: an op is IDLE or DONE (its submitter's), or QUEUED or FLYING (the port's). An op taken in ends exactly once, through
- * weft__port_finish, and is not touched after it was delivered. */
+ * Invariants: an op is IDLE or DONE (its submitter's), or QUEUED or FLYING (the port's). An op taken in ends exactly
+ * once, through weft__port_finish, and is not touched after it was delivered. */
 #include "port/port.h"
 
 #include <errno.h>
@@ -18,8 +18,8 @@
 
 #define MAGIC 0x504f5254u /* "PORT" */
 
-int weft__port_init(weft_port *port, const weft_env *env, const weft_port_driver *driver, const weft_port_config *config,
-                    const weft__port_owner *owner, weft__pool *pool)
+int weft__port_init(weft_port *port, const weft_env *env, const weft_port_driver *driver,
+                    const weft_port_config *config, const weft__port_owner *owner, weft__pool *pool)
 {
     if (!env || !driver || weft_driver_missing(driver, NULL))
         return -EINVAL;
@@ -45,7 +45,8 @@ void weft__port_fini(weft_port *port)
     WEFT_ASSERT(port->magic == MAGIC);
     WEFT_ASSERT(port->flying == 0);
     WEFT_ASSERT(!weft__load_acquire(&port->inbox, "port_inbox"));
-    /* A pool thread whose job's end was already seen may still be on its way out of weft__port_wake. Pairs with the release there. */
+    /* A pool thread whose job's end was already seen may still be on its way out of weft__port_wake. Pairs with the
+     * release there. */
     while (weft__load_acquire(&port->guests, "port_guests"))
         if (port->env->relax)
             port->env->relax(port->env->self);
@@ -120,7 +121,8 @@ static enum weft_path first_path(weft_port *port, const weft_op *op)
     if (op->code == WEFT_OP_CALL || (op->flags & WEFT_OP_OFFLOAD && row->pooled && !(op->flags & WEFT_OP_MULTI)))
         return WEFT_PATH_POOL;
     enum weft_path path = port->driver->path(port, (enum weft_opcode)op->code);
-    /* Waiting for a file to become ready would be asking the wrong question: it always is, and the read then waits for the disk. */
+    /* Waiting for a file to become ready would be asking the wrong question: it always is, and the read then waits
+     * for the disk. */
     if (path == WEFT_PATH_READY && row->pooled && op->desc &&
         (op->desc->kind == WEFT_DESC_FILE || op->desc->kind == WEFT_DESC_DIR))
         return WEFT_PATH_POOL;
@@ -162,8 +164,8 @@ static int native_chain(weft_port *port, weft_op *op)
     if (!port->driver->chains || !(op->flags & WEFT_OP_LINK) || !op->link)
         return 0;
     for (weft_op *o = op; o; o = o->flags & WEFT_OP_LINK ? o->link : NULL)
-        if (o->early || o->cancelling || o->code == WEFT_OP_CLOSE || o->code == WEFT_OP_POST || port->refused[o->code] ||
-            first_path(port, o) != WEFT_PATH_RING)
+        if (o->early || o->cancelling || o->code == WEFT_OP_CLOSE || o->code == WEFT_OP_POST ||
+            port->refused[o->code] || first_path(port, o) != WEFT_PATH_RING)
             return 0;
     for (weft_op *o = op; o; o = o->flags & WEFT_OP_LINK ? o->link : NULL) {
         o->native = 1;
@@ -205,7 +207,10 @@ void weft__port_launch(weft_port *port, weft_op *op)
 }
 
 /* Whether a result may mean "not by this path" rather than "not at all". */
-static int is_refusal(int64_t result) { return result == -EINVAL || result == -EOPNOTSUPP || result == -EPERM || result == -ENOSYS; }
+static int is_refusal(int64_t result)
+{
+    return result == -EINVAL || result == -EOPNOTSUPP || result == -EPERM || result == -ENOSYS;
+}
 
 void weft_port_refuse(weft_port *port, weft_op *op, int64_t result)
 {
@@ -226,8 +231,8 @@ void weft_port_refuse(weft_port *port, weft_op *op, int64_t result)
 
 void weft_port_complete(weft_port *port, weft_op *op, int64_t result)
 {
-    /* -EINVAL may be the op's own fault, so a path counts as unusable only once another one did the same op. READY is refused by a
-     * descriptor, not by the system, and is never held against the op. */
+    /* -EINVAL may be the op's own fault, so a path counts as unusable only once another one did the same op. READY
+     * is refused by a descriptor, not by the system, and is never held against the op. */
     if (op->attempts & 1u << WEFT_PATH_RING && !is_refusal(result) && result != -ECANCELED)
         port->refused[op->code] = (uint8_t)(port->refused[op->code] | 1u << WEFT_PATH_RING);
     weft__port_finish(port, op, result);
@@ -268,7 +273,8 @@ void weft__port_finish(weft_port *port, weft_op *op, int64_t result)
     port->completed++;
     if (port->room && port->room != UINT32_MAX)
         port->room--;
-    /* A descriptor whose last op this was goes before the end is told: its record may be memory of whoever hears of it. */
+    /* A descriptor whose last op this was goes before the end is told: its record may be memory of whoever hears of
+     * it. */
     weft__desc_unpin(port, d, d2);
     if (port->starting == op)
         port->starting = NULL; /* its submitter looks at it when start returns */
@@ -285,7 +291,7 @@ void weft__port_cancel(weft_port *port, weft_op *op)
 {
     if (op->state == WEFT_OP_DONE || op->state == WEFT_OP_IDLE || op->cancelling)
         return;
-    weft__store_relaxed(&op->cancelling, (uint8_t)1, "op_cancelling"); /* a pool thread may look at it; no order needed */
+    weft__store_relaxed(&op->cancelling, (uint8_t)1, "op_cancelling"); /* a pool thread may look at it */
     if (!op->accepted)
         return; /* still in the inbox: it ends when it is taken in */
     weft__desc_cancelled(op);

@@ -1,7 +1,8 @@
-/* The port's inside, shared by its core (port.c, desc.c, chain.c, inbox.c), its drivers, the stand-alone form and the scheduler above.
+/* The port's inside, shared by its core (port.c, desc.c, chain.c, inbox.c), its drivers, the stand-alone form and
+ * the scheduler above.
  *
- * The core owns an op's life: routing to driver or blocking pool, the in-flight lists, descriptors and their close, the inbox by which
- * other threads reach the port. Everything not marked "any thread" runs on the home thread. */
+ * The core owns an op's life: routing to driver or blocking pool, the in-flight lists, descriptors and their close,
+ * the inbox by which other threads reach the port. Everything not marked "any thread" runs on the home thread. */
 #ifndef WEFT_PORT_PORT_H
 #define WEFT_PORT_PORT_H
 
@@ -18,7 +19,8 @@ typedef struct weft__port_owner {
     void (*more)(void *ctx, weft_op *op, int64_t result, weft_buffer *buffer);
 } weft__port_owner;
 
-/* Whether the home thread waits: the word `sleeping`. A wake that finds nobody asleep leaves WOKEN, and the next wait does not wait. */
+/* Whether the home thread waits: the word `sleeping`. A wake that finds nobody asleep leaves WOKEN, and the next
+ * wait does not wait. */
 enum { WEFT__PORT_AWAKE = 0, WEFT__PORT_SLEEPING = 1, WEFT__PORT_WOKEN = 2 };
 
 struct weft_port {
@@ -52,17 +54,19 @@ struct weft_port {
 };
 
 /* Opens into caller's memory; the calling thread becomes home. 0 or -errno (the driver's). */
-int weft__port_init(weft_port *port, const weft_env *env, const weft_port_driver *driver, const weft_port_config *config,
-                    const weft__port_owner *owner, weft__pool *pool);
+int weft__port_init(weft_port *port, const weft_env *env, const weft_port_driver *driver,
+                    const weft_port_config *config, const weft__port_owner *owner, weft__pool *pool);
 /* Ends it: nothing may be in flight (asserted). */
 void weft__port_fini(weft_port *port);
 
-/* Submit on the home thread: op->state is FLYING or QUEUED after, or DONE already (deliver is then NOT called: the caller looks). */
+/* Submit on the home thread: op->state is FLYING or QUEUED after, or DONE already (deliver is then NOT called: the
+ * caller looks). */
 void weft__port_start(weft_port *port, weft_op *op);
 /* Cancel on the home thread. */
 void weft__port_cancel(weft_port *port, weft_op *op);
-/* The same from any other thread, through the inbox, in order: a cancel never overtakes its op. `req` is the request's memory, the
- * caller's until its run has been called at the home port. deliver is always called for ops started this way. */
+/* The same from any other thread, through the inbox, in order: a cancel never overtakes its op. `req` is the
+ * request's memory, the caller's until its run has been called at the home port. deliver is always called for ops
+ * started this way. */
 void weft__port_send(weft_port *port, weft_task *req);
 /* Remote start needs no extra request: the op's own task carries it. Remote cancel: */
 typedef struct weft__cancel_request {
@@ -73,12 +77,13 @@ typedef struct weft__cancel_request {
 void weft__port_start_remote(weft_port *port, weft_op *op);
 void weft__port_cancel_remote(weft_port *port, weft__cancel_request *req);
 
-/* One tick of the port: runs the inbox, enters the driver (waiting up to deadline_ns if it may), delivers. Home thread. */
+/* One tick of the port: runs the inbox, enters the driver (waiting up to deadline_ns if it may), delivers. Home
+ * thread. */
 void weft__port_enter(weft_port *port, int64_t deadline_ns);
 /* Anything to do without waiting? (inbox, completions visible in memory, submissions to flush) */
 int weft__port_pending(weft_port *port);
-/* The home thread is about to wait elsewhere, on driver->pollable: senders will wake it there. 0: it may wait; 1: there is something to do.
- * The next enter ends this. */
+/* The home thread is about to wait elsewhere, on driver->pollable: senders will wake it there. 0: it may wait; 1:
+ * there is something to do. The next enter ends this. */
 int weft__port_doze(weft_port *port);
 /* Ends the home thread's wait, without a system call unless it sleeps. Any thread. */
 void weft__port_wake(weft_port *port);
@@ -86,8 +91,8 @@ void weft__port_wake(weft_port *port);
 /* Descriptors. init: one handle count, no home. adopt: sets the home if there is none (-EXDEV if it has another). */
 void weft__desc_init(weft_desc *d, weft_handle h, enum weft_desc_kind kind);
 int weft__desc_adopt(weft_desc *d, weft_port *port);
-/* One handle less, on the home thread (or, before it has a home, on the owner's thread with `port` the one to close through): cancels
- * its ops when it was the last, closes when the last op is terminal, then calls d->closed. */
+/* One handle less, on the home thread (or, before it has a home, on the owner's thread with `port` the one to close
+ * through): cancels its ops when it was the last, closes when the last op is terminal, then calls d->closed. */
 void weft__desc_close(weft_port *port, weft_desc *d);
 /* Keeps a descriptor from going away while a driver goes through its queues; drop may close it. Home thread. */
 void weft__desc_hold(weft_desc *d);
@@ -113,8 +118,8 @@ int weft__chain_goes_on(const weft_op *op, int64_t result);
 void weft__chain_drop(weft_port *port, weft_op *op);
 /* Starts an op of a chain, after the ones that are due already: chains of any length, no recursion. */
 void weft__chain_turn(weft_port *port, weft_op *op);
-/* Adds an op to what its descriptors count and cancel; an error if one is closed or lives elsewhere. And the reverse, in two steps: the
- * descriptors may be gone after the second. */
+/* Adds an op to what its descriptors count and cancel; an error if one is closed or lives elsewhere. And the
+ * reverse, in two steps: the descriptors may be gone after the second. */
 int weft__desc_pin(weft_port *port, weft_op *op);
 void weft__desc_unlist(weft_op *op);
 void weft__desc_unpin(weft_port *port, weft_desc *d, weft_desc *d2);
@@ -133,7 +138,8 @@ typedef struct weft__pool_options {
 int weft__pool_open(weft__pool **out, const weft_env *env, const weft__pool_options *opt);
 /* Waits for running jobs and joins the threads. */
 void weft__pool_close(weft__pool *pool);
-/* Takes an op whose path is the pool; it ends by weft__port_pool_done through op->port's inbox. Home thread of op->port. */
+/* Takes an op whose path is the pool; it ends by weft__port_pool_done through op->port's inbox. Home thread of
+ * op->port. */
 void weft__pool_submit(weft__pool *pool, weft_op *op);
 /* Takes back one not yet started: 1 taken back, 0 it runs or is over. */
 int weft__pool_revoke(weft__pool *pool, weft_op *op);
@@ -143,8 +149,8 @@ void weft__port_pool_done(weft_port *port, weft_op *op);
 int64_t weft__op_run_blocking(weft_op *op);
 
 /* ---- POSIX calls shared by the readiness and ring drivers (calls_posix.c) ---- */
-/* One non-blocking attempt at a socket op: a result, or -EAGAIN when it has to wait. Keeps its progress (a connect under way) in drv[7]: the
- * driver zeroes that before the first attempt. Not for MULTI ops. */
+/* One non-blocking attempt at a socket op: a result, or -EAGAIN when it has to wait. Keeps its progress (a connect
+ * under way) in drv[7]: the driver zeroes that before the first attempt. Not for MULTI ops. */
 int64_t weft__op_attempt(weft_op *op);
 /* In drv[7] after -EAGAIN: no readiness will tell when to try again (a Unix listener's queue is full), time has to. */
 #define WEFT__ATTEMPT_LATER 2u
@@ -160,7 +166,8 @@ int weft__posix_setopt(weft_port *port, weft_handle h, enum weft_sockopt opt, in
 int weft__posix_getopt(weft_port *port, weft_handle h, enum weft_sockopt opt, int *value);
 int weft__posix_shutdown(weft_port *port, weft_handle h, int how);
 int weft__posix_close_handle(weft_port *port, weft_handle h);
-/* Addresses as the system has them; `ss` holds at least sizeof (struct sockaddr_storage). to_sockaddr: 0 or -EINVAL, -EAFNOSUPPORT. */
+/* Addresses as the system has them; `ss` holds at least sizeof (struct sockaddr_storage). to_sockaddr: 0 or -EINVAL,
+ * -EAFNOSUPPORT. */
 int weft__addr_to_sockaddr(const weft_addr *addr, void *ss, unsigned *len);
 void weft__addr_from_sockaddr(weft_addr *addr, const void *ss, unsigned len);
 /* Flags of OPEN as the system has them. */

@@ -1,5 +1,5 @@
-/* Making, naming and tuning of POSIX stream sockets: the driver table's calls that never wait. Any thread, no state. Every handle made
- * here is non-blocking and close-on-exec. */
+/* Making, naming and tuning of POSIX stream sockets: the driver table's calls that never wait. Any thread, no state.
+ * Every handle made here is non-blocking and close-on-exec. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -165,7 +165,8 @@ int weft__posix_listen(weft_port *port, weft_handle *out, const weft_addr *addr,
         if (r == 0 && bind(fd, (const struct sockaddr *)&ss, len) < 0)
             r = -errno;
     }
-    if (r == 0 && listen(fd, flags->backlog > 0 ? flags->backlog : INT32_MAX) < 0) /* the system caps it: net.core.somaxconn */
+    int backlog = flags->backlog > 0 ? flags->backlog : INT32_MAX; /* the system caps it: net.core.somaxconn */
+    if (r == 0 && listen(fd, backlog) < 0)
         r = -errno;
     if (r < 0) {
         close(fd);
@@ -180,7 +181,8 @@ int weft__posix_address(weft_port *port, weft_handle h, int peer, weft_addr *out
     (void)port;
     struct sockaddr_storage ss;
     socklen_t len = sizeof ss;
-    int r = peer ? getpeername((int)h, (struct sockaddr *)&ss, &len) : getsockname((int)h, (struct sockaddr *)&ss, &len);
+    struct sockaddr *sa = (struct sockaddr *)&ss;
+    int r = peer ? getpeername((int)h, sa, &len) : getsockname((int)h, sa, &len);
     if (r < 0)
         return -errno;
     weft__addr_from_sockaddr(out, &ss, len);
@@ -235,7 +237,8 @@ int weft__posix_setopt(weft_port *port, weft_handle h, enum weft_sockopt opt, in
         return r;
     if (opt != WEFT_LINGER_S)
         return option((int)h, level, name, value);
-    struct linger l = {.l_onoff = value >= 0, .l_linger = value >= 0 ? value : 0}; /* negative: off, 0: reset on close */
+    /* negative: off, 0: reset on close */
+    struct linger l = {.l_onoff = value >= 0, .l_linger = value >= 0 ? value : 0};
     return setsockopt((int)h, level, name, &l, sizeof l) < 0 ? -errno : 0;
 }
 

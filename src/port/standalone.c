@@ -1,5 +1,6 @@
-/* A port of one's own: opening and closing, attached descriptors, submission and cancel from any thread. standalone_queue.c has the results
- * and who waits for them. Every public call counts itself in `inside` for as long as it may touch the port. */
+/* A port of one's own: opening and closing, attached descriptors, submission and cancel from any thread.
+ * standalone_queue.c has the results and who waits for them. Every public call counts itself in `inside` for as long
+ * as it may touch the port. */
 #include "port/standalone.h"
 
 #include <errno.h>
@@ -197,8 +198,9 @@ int weft_port_close(weft_port *port)
     int r = -EBUSY;
     weft__spin_lock(&sa->lock);
     if (!sa->driving)
-        weft__standalone_drive(sa, WEFT_NOW); /* what was sent and not yet taken in: detached descriptors, returned buffers */
-    int idle = !sa->driving && !port->flying && !sa->queued && !port->lent && !weft__load_acquire(&port->inbox, "port_inbox");
+        weft__standalone_drive(sa, WEFT_NOW); /* takes in what was sent: detached descriptors, returned buffers */
+    int idle = !sa->driving && !port->flying && !sa->queued && !port->lent &&
+               !weft__load_acquire(&port->inbox, "port_inbox");
     if (idle)
         r = weft__registry_remove(sa);
     if (r == 0)
@@ -337,7 +339,9 @@ enum weft_path weft_port_path(weft_port *port, enum weft_opcode code, const char
     const char *text = "";
     enum weft_path path = WEFT_PATH_NONE;
     if ((unsigned)code < WEFT_OP_COUNT) {
-        path = code == WEFT_OP_CALL ? WEFT_PATH_POOL : code == WEFT_OP_POST ? WEFT_PATH_CALL : port->driver->path(port, code);
+        path = code == WEFT_OP_CALL   ? WEFT_PATH_POOL
+               : code == WEFT_OP_POST ? WEFT_PATH_CALL
+                                      : port->driver->path(port, code);
         if (path == WEFT_PATH_RING && port->refused[code] & 1u << WEFT_PATH_RING) {
             path = weft__fallback_path(code);
             text = "the kernel refused it when asked";

@@ -1,8 +1,9 @@
 /* The inside of a port of one's own. Any thread; what `lock` guards is said per field.
  *
- * One thread at a time drives the port (is its home thread for the length of one enter); the others park. Results go through one queue:
- * terminal completions lie in their ops, so they always have room; intermediate ones take a record each, of which there are as many as the
- * queue is long. A full queue keeps drivers from being entered (weft_port_room), so what comes next stays in the kernel. */
+ * One thread at a time drives the port (is its home thread for the length of one enter); the others park. Results go
+ * through one queue: terminal completions lie in their ops, so they always have room; intermediate ones take a
+ * record each, of which there are as many as the queue is long. A full queue keeps drivers from being entered
+ * (weft_port_room), so what comes next stays in the kernel. */
 #ifndef WEFT_PORT_STANDALONE_H
 #define WEFT_PORT_STANDALONE_H
 
@@ -75,11 +76,12 @@ void weft__standalone_run_cancel(weft_task *task);
 /* One turn as the driving thread, under the lock, which is let go meanwhile. The caller has seen that nobody drives. */
 void weft__standalone_drive(weft__standalone *sa, int64_t deadline_ns);
 
-/* op->cancel_state. The terminal completion is held back while a cancel request is on its way, as that lies in the op. */
+/* op->cancel_state. The terminal completion is held back while a cancel request is on its way, as that lies in the
+ * op. */
 enum { WEFT__CANCEL_NONE, WEFT__CANCEL_ASKED, WEFT__CANCEL_HANDLED, WEFT__CANCEL_ENDED };
 
-/* Ports by serial number, for threads that ran on one and now reap on another. find counts the caller as inside: leave it by
- * weft__standalone_outside. */
+/* Ports by serial number, for threads that ran on one and now reap on another. find counts the caller as inside:
+ * leave it by weft__standalone_outside. */
 void weft__registry_add(weft__standalone *sa);
 /* Takes it off if nobody but the caller is inside; 0 or -EBUSY. */
 int weft__registry_remove(weft__standalone *sa);

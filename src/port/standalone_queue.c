@@ -1,8 +1,8 @@
 /* Results of a port of one's own, and the threads that wait for them. Any thread.
  *
- * Who waits either drives or parks. No result is left lying while somebody could take it: whoever leaves reap, frees a place under the
- * concurrency limit, or has driven, calls look_after, which wakes as many waiters as there are results and places, one of them to drive if
- * nobody does, and the driving thread itself if it is the only one left. */
+ * Who waits either drives or parks. No result is left lying while somebody could take it: whoever leaves reap, frees
+ * a place under the concurrency limit, or has driven, calls look_after, which wakes as many waiters as there are
+ * results and places, one of them to drive if nobody does, and the driving thread itself if it is the only one left. */
 #include <errno.h>
 #include <string.h>
 
@@ -30,7 +30,8 @@ static void enqueue_terminal(weft__standalone *sa, weft_op *op)
 
 void weft__standalone_deliver(void *ctx, weft_op *op)
 {
-    /* A cancel request on its way lies in the op: then the request queues the completion. Pairs with the swap in weft_port_cancel. */
+    /* A cancel request on its way lies in the op: then the request queues the completion. Pairs with the swap in
+     * weft_port_cancel. */
     if (weft__exchange_acq_rel(&op->cancel_state, (uint32_t)WEFT__CANCEL_ENDED, "standalone_end") != WEFT__CANCEL_ASKED)
         enqueue_terminal(ctx, op);
 }
@@ -175,7 +176,7 @@ static int wait_turn(weft__standalone *sa, int64_t deadline_ns)
         return -ENOMEM;
     waiter_list(sa, w);
     weft__spin_unlock(&sa->lock);
-    sa->env->park(sa->env->self, &w->parker, deadline_ns); /* a token left by a late unpark only makes us look once more */
+    sa->env->park(sa->env->self, &w->parker, deadline_ns); /* a late unpark's token only makes us look once more */
     weft__spin_lock(&sa->lock);
     waiter_unlist(sa, w);
     waiter_put(sa, w);
@@ -222,7 +223,8 @@ static int passed(weft__standalone *sa, int64_t deadline_ns)
     return deadline_ns <= WEFT_NOW || (deadline_ns != WEFT_NEVER && sa->env->now(sa->env->self) >= deadline_ns);
 }
 
-/* Somebody polls our descriptor and we found nothing: from now on wake-ups have to reach it. 1: there is something after all. */
+/* Somebody polls our descriptor and we found nothing: from now on wake-ups have to reach it. 1: there is something
+ * after all. */
 static int doze(weft__standalone *sa)
 {
     sa->driving = 1;
@@ -265,7 +267,7 @@ int weft_port_reap(weft_port *port, weft_completion *out, unsigned max, unsigned
     if (*counted_on() != sa->serial)
         stop_running();
     weft__spin_lock(&sa->lock);
-    if (*counted_on() == sa->serial) { /* our own place is free again, for us as for others: look_after is called below */
+    if (*counted_on() == sa->serial) { /* our place is free again, for us as for others: look_after comes below */
         *counted_on() = 0;
         sa->running--;
     }

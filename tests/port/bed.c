@@ -138,7 +138,8 @@ void bed_listener(bed *b, weft_desc *l, weft_addr *addr, int family)
         want = (weft_addr){.family = WEFT_ADDR_IP6, .ip6 = {[15] = 1}};
     if (family == AF_UNIX) {
         want = (weft_addr){.family = WEFT_ADDR_UNIX};
-        want.path_len = (uint16_t)(1 + snprintf(want.path + 1, sizeof want.path - 1, "weft-%d-%u", (int)getpid(), ++serial));
+        int n = snprintf(want.path + 1, sizeof want.path - 1, "weft-%d-%u", (int)getpid(), ++serial);
+        want.path_len = (uint16_t)(1 + n);
     }
     weft_handle h;
     CHECK_OK(b->port.driver->listen(&b->port, &h, &want, NULL));

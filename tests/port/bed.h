@@ -1,5 +1,6 @@
-/* What the conformance suite stands on: a port of the driver that WEFT_PORT names, nothing above it. Every case is a function that gets a
- * fresh bed; when it returns, every op it started must have ended exactly once and every descriptor must be closed. */
+/* What the conformance suite stands on: a port of the driver that WEFT_PORT names, nothing above it. Every case is a
+ * function that gets a fresh bed; when it returns, every op it started must have ended exactly once and every
+ * descriptor must be closed. */
 #ifndef WEFT_TESTS_PORT_BED_H
 #define WEFT_TESTS_PORT_BED_H
 
@@ -53,7 +54,7 @@ void bed_cancel(bed *b, job *j);
 /* Sockets and files. The weft_desc is a descriptor under the bed's port; raw ends are plain ones of the test's own. */
 void bed_pair(weft_desc *a, int *raw, int family);      /* connected; AF_UNIX or AF_INET */
 void bed_pair2(weft_desc *a, weft_desc *b, int family);
-void bed_listener(bed *b, weft_desc *l, weft_addr *addr, int family); /* 127.0.0.1:0, [::1]:0, or an abstract Unix name */
+void bed_listener(bed *b, weft_desc *l, weft_addr *addr, int family); /* 127.0.0.1:0, [::1]:0, an abstract Unix name */
 int bed_raw_connect(const weft_addr *addr);             /* blocking */
 void bed_shut(bed *b, weft_desc *d);                    /* weft__desc_close, and the kernel's close has come */
 unsigned bed_open_fds(void);
@@ -70,7 +71,7 @@ typedef struct bed_case {
 #define CASE_WITH(f, c) {#f, f, c}
 /* Runs all cases, or the one named by the first argument. */
 int bed_main(int argc, char **argv, const bed_case *cases, size_t n);
-#define BED_MAIN(cases)                                                                                                            \
+#define BED_MAIN(cases)                                                                                                \
     int main(int argc, char **argv) { return bed_main(argc, argv, cases, sizeof cases / sizeof *cases); }
 
 /* Numbers that a seed decides. */

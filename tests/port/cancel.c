@@ -1,5 +1,5 @@
-/* Conformance: cancel and close, in every state an op can be in. A cancel only asks: what really happened is what the op reports, and it
- * reports once (bed.c checks that for every op). */
+/* Conformance: cancel and close, in every state an op can be in. A cancel only asks: what really happened is what
+ * the op reports, and it reports once (bed.c checks that for every op). */
 #include "bed.h"
 
 static void waiting_op(bed *b)

@@ -1,4 +1,5 @@
-/* Checked builds abort, with the op's name, when memory in flight is given back. Broken on purpose here, in a child each time. */
+/* Checked builds abort, with the op's name, when memory in flight is given back. Broken on purpose here, in a child
+ * each time. */
 #include "bed.h"
 
 #include <fcntl.h>

@@ -1,5 +1,6 @@
-/* Fallback is per operation: what a driver turns out unable to do goes the next way, is remembered where that proves the point, and only
- * there. The driver here is the readiness driver pretending to have a ring that refuses what the test says. */
+/* Fallback is per operation: what a driver turns out unable to do goes the next way, is remembered where that proves
+ * the point, and only there. The driver here is the readiness driver pretending to have a ring that refuses what the
+ * test says. */
 #include "bed.h"
 
 #include <fcntl.h>

@@ -178,7 +178,8 @@ static void receives_from_many(bed *b)
     }
 }
 
-/* With all buffers out a connection waits, and so does nobody else's; it is no error, and each returned buffer lets one go on. */
+/* With all buffers out a connection waits, and so does nobody else's; it is no error, and each returned buffer lets
+ * one go on. */
 static void out_of_buffers_is_flow_control(bed *b)
 {
     weft_desc x, y;

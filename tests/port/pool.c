@@ -121,7 +121,7 @@ static void idle_threads_end(bed *b)
     for (int i = 0; i < 300; i++) {
         weft_op_call(&j.op, pass, &g, NULL);
         bed_run(b, &j);
-        if (i % 3 == 0) { /* about as long as the time-out: the race between ending and being called is what is tested */
+        if (i % 3 == 0) { /* about as long as the time-out: a thread ends just as it is called */
             int64_t until = bed_after(100 * WEFT_MICROSECOND);
             while (bed_now() < until)
                 ;

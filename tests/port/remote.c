@@ -1,5 +1,5 @@
-/* Conformance: other threads and signal handlers reach a port through its inbox and its wake. No sleep here has a cap that would hide a
- * lost wake-up: one shows as a hang, which the bed's limit turns into a failure. */
+/* Conformance: other threads and signal handlers reach a port through its inbox and its wake. No sleep here has a
+ * cap that would hide a lost wake-up: one shows as a hang, which the bed's limit turns into a failure. */
 #include "bed.h"
 
 #include <pthread.h>
@@ -57,7 +57,8 @@ static void requests(bed *b, int paced, uint32_t n)
 static void requests_run_in_order(bed *b) { requests(b, 0, 20000); }
 static void every_request_wakes_a_sleeper(bed *b) { requests(b, 1, 3000); }
 
-/* Starts and cancels from another thread: a cancel never overtakes its op, and every op is delivered, also those that end at once. */
+/* Starts and cancels from another thread: a cancel never overtakes its op, and every op is delivered, also those
+ * that end at once. */
 typedef struct remote {
     bed *b;
     weft_desc *d;
@@ -211,7 +212,8 @@ static void *wake_again_and_again(void *arg)
     return NULL;
 }
 
-/* Work that is announced by a wake alone, not through the inbox: the scheduler's case. Home looks, then waits without a limit. */
+/* Work that is announced by a wake alone, not through the inbox: the scheduler's case. Home looks, then waits
+ * without a limit. */
 static void wake_announces_work(bed *b)
 {
     waker w = {.b = b, .rounds = 5000};

@@ -1,5 +1,6 @@
-/* In a sandbox that refuses the newer system calls: `auto` finds a driver that works, waits are as exact as milliseconds allow, and opening
- * below a directory still lets nothing escape. Each case runs in a child that cannot undo the filter. */
+/* In a sandbox that refuses the newer system calls: `auto` finds a driver that works, waits are as exact as
+ * milliseconds allow, and opening below a directory still lets nothing escape. Each case runs in a child that cannot
+ * undo the filter. */
 #include "bed.h"
 
 #include <fcntl.h>
@@ -20,7 +21,9 @@ static int refuse(long call, int error)
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
     struct sock_fprog program = {.len = sizeof code / sizeof *code, .filter = code};
-    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0 ? 0 : -errno;
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
+        return -errno;
+    return 0;
 }
 
 static void ring_refused(void)
@@ -80,7 +83,8 @@ static void openat2_refused(int error)
     static const struct {
         const char *path;
         int result;
-    } paths[] = {{"status", 0}, {"../self/status", -EXDEV}, {"root/etc", -EXDEV}, {"/etc/passwd", -EXDEV}, {"task/../status", 0}};
+    } paths[] = {{"status", 0}, {"../self/status", -EXDEV}, {"root/etc", -EXDEV}, {"/etc/passwd", -EXDEV},
+                 {"task/../status", 0}};
     for (int i = 0; i < 5; i++) {
         weft_op_open(&j.op, &dir, paths[i].path, WEFT_OPEN_READ | WEFT_OPEN_BENEATH, 0);
         int64_t h = bed_run(&b, &j);
@@ -100,7 +104,12 @@ int main(void)
     static const struct {
         const char *name;
         void (*run)(void);
-    } cases[] = {{"ring_refused", ring_refused}, {"fine_waits_refused", fine_waits_refused}, {"openat2_unknown", openat2_unknown}, {"openat2_forbidden", openat2_forbidden}};
+    } cases[] = {
+        {"ring_refused", ring_refused},
+        {"fine_waits_refused", fine_waits_refused},
+        {"openat2_unknown", openat2_unknown},
+        {"openat2_forbidden", openat2_forbidden},
+    };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         int status;
         printf("%s\n", cases[i].name);

@@ -92,7 +92,7 @@ static void data_behind_passed_descriptors(bed *b)
     int passed = 0;
     memcpy(CMSG_DATA(&control.head), &passed, sizeof passed);
     struct iovec v = {(char *)(uintptr_t)"ab", 2};
-    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control.room, .msg_controllen = sizeof control.room};
+    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control.room};
     CHECK_EQ(sendmsg(raw, &m, 0), 2);
     CHECK_EQ(send(raw, "cdef", 4, 0), 4);
     int64_t got = bed_await(b, &r);
@@ -466,7 +466,8 @@ static void sendfile_to_socket(bed *b)
     bed_shut(b, &file);
 }
 
-/* What a request costs: a receive, a send and a share of one kernel entry; no epoll_ctl, no attempt that is known to be in vain. */
+/* What a request costs: a receive, a send and a share of one kernel entry; no epoll_ctl, no attempt that is known to
+ * be in vain. */
 static void calls_per_request(bed *b)
 {
     enum { ROUNDS = 100 };

@@ -139,7 +139,8 @@ static void detach_ends_ops(void)
     close_port(p);
 }
 
-/* Cancelled before it began, while it waits, and twice; the request lies in the op, so the op is told of only after it was seen. */
+/* Cancelled before it began, while it waits, and twice; the request lies in the op, so the op is told of only after
+ * it was seen. */
 static void cancels(void)
 {
     enum { N = 500 };
@@ -240,7 +241,8 @@ static void blocking_work(void)
     close_port(p);
 }
 
-/* The queue holds 4 results, 100 connections are there before anybody reaps: the rest waits in the kernel, none is lost. */
+/* The queue holds 4 results, 100 connections are there before anybody reaps: the rest waits in the kernel, none is
+ * lost. */
 static void full_queue_stops_the_reaping(void)
 {
     enum { N = 100 };
@@ -436,7 +438,8 @@ static void many_threads_no_limit(void) { many_threads(0, 0); }
 static void many_threads_one_at_a_time(void) { many_threads(1, 64); }
 static void many_threads_two_at_a_time(void) { many_threads(2, 2); }
 
-/* With a limit of one, a second thread gets nothing while the first works, and something as soon as it is back or leaves. */
+/* With a limit of one, a second thread gets nothing while the first works, and something as soon as it is back or
+ * leaves. */
 typedef struct turn {
     weft_port *port;
     uint32_t got; /* atomic */

@@ -1,5 +1,5 @@
-/* Seeded random operations with random cancels, closes, resets and dead peers: every op ends exactly once, no descriptor stays, nothing
- * hangs. `--seed N` replays a run, `--rounds N` and `--seconds N` make it longer. */
+/* Seeded random operations with random cancels, closes, resets and dead peers: every op ends exactly once, no
+ * descriptor stays, nothing hangs. `--seed N` replays a run, `--rounds N` and `--seconds N` make it longer. */
 #include "bed.h"
 
 #include <fcntl.h>
