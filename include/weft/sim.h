@@ -25,7 +25,7 @@ typedef struct weft_sim_options {
     unsigned switch_every;  /* builds with named points: a thread change at one in so many of them, default 16 */
     unsigned max_handles;   /* open at once, beyond it -EMFILE; default 65536 */
     size_t socket_buffer;   /* bytes on their way or unread in one direction; default: drawn for each, 512 to 65536 */
-    const char *log;        /* file that gets the event log as text, one event a line, or NULL */
+    const char *log;        /* file that gets the event log as text, one event a line; NULL: what WEFT_SIM_LOG says, else none */
     int quiet;              /* do not say on the standard error why a run failed */
 } weft_sim_options;
 

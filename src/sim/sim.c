@@ -107,6 +107,8 @@ static weft_sim_options complete(const weft_sim_options *given)
 
     if (seed && seed[0])
         o.seed = strtoull(seed, NULL, 0);
+    if (!o.log)
+        o.log = getenv("WEFT_SIM_LOG");
     if (o.max_time_ns <= 0)
         o.max_time_ns = 86400 * WEFT_SECOND;
     if (o.max_steps == 0)
