@@ -19,7 +19,7 @@ def compile(root, switch, compiler, flags, out):
     tests, arch = os.path.join(root, "tests", "arch"), os.path.join(root, "src", "arch")
     sources = [os.path.join(tests, "watched.c"), os.path.join(arch, "annotate.c"), os.path.join(arch, switch)]
     includes = ["-I" + os.path.join(root, d) for d in ("src", "include", "tests", "tests/arch")]
-    done = subprocess.run([compiler, "-std=gnu11", "-D_GNU_SOURCE", "-g", "-O1", "-fno-omit-frame-pointer", *includes, *flags,
+    done = subprocess.run([compiler, "-std=gnu11", "-D_GNU_SOURCE", "-gdwarf-4", "-O1", "-fno-omit-frame-pointer", *includes, *flags,
                            *sources, "-o", out, "-lm", "-pthread"], capture_output=True, text=True)
     if done.returncode != 0:
         print(f"{compiler} {' '.join(flags)} does not work here: {done.stderr.strip().splitlines()[-1:]}")
