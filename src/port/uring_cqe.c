@@ -138,12 +138,14 @@ static int instead(weft__uring *u, weft_op *op, int64_t res)
         weft__uring_start(u, op);
         return 1;
     }
-    if (res == -EINTR && op->code == WEFT_OP_CONNECT && !x->cancel) {
+    /* A thread that ends takes what it submitted with it: on a shared ring a cancel that nobody asked for is that. */
+    const int interrupted = !x->cancel && (res == -EINTR || (res == -ECANCELED && u->port->config.shared));
+    if (interrupted && op->code == WEFT_OP_CONNECT) {
         op->drv[7] = 1; /* it goes on in the kernel: the attempt asks how */
         weft__uring_wait(u, op, WEFT__STAGE_POLL);
         return 1;
     }
-    if ((res == -EINTR || (op->code == WEFT_OP_ACCEPT && of_one_connection(res))) && !x->cancel) {
+    if (interrupted || (!x->cancel && op->code == WEFT_OP_ACCEPT && of_one_connection(res))) {
         weft__uring_start(u, op);
         return 1;
     }
@@ -244,7 +246,9 @@ static void on_op(weft__uring *u, weft_op *op, const struct done *d)
             weft__uring_unlink(&u->cancelling, op);
         }
     }
-    if (x->stage == WEFT__STAGE_POLL || x->stage == WEFT__STAGE_LATER) {
+    if (x->stage != WEFT__STAGE_DIRECT && d->res == -ECANCELED && !x->cancel && u->port->config.shared) {
+        weft__uring_wait(u, op, (enum weft__uring_stage)x->stage); /* see instead() */
+    } else if (x->stage == WEFT__STAGE_POLL || x->stage == WEFT__STAGE_LATER) {
         if (d->res < 0 && d->res != -ETIME)
             weft__uring_end(u, op, d->res);
         else
