@@ -18,6 +18,12 @@ static void together(void (*fn)(void *), void **args)
         e->thread_join(e->self, t[i]);
 }
 
+static void explore(int (*program)(void *), void *arg, uint64_t seeds)
+{
+    for (uint64_t seed = 0; seed < seeds; seed++)
+        CHECK_EQ(weft_sim_run(&(weft_sim_options){.seed = seed, .switch_every = 1 + (unsigned)(seed % 8)}, program, arg, NULL), 0);
+}
+
 /* ---- a test of the test: a race is found ---- */
 
 static uint32_t torn, whole;
@@ -96,6 +102,65 @@ static int mailbox(void *arg)
     return 0;
 }
 
+/* ---- the same with the look and the sleep the wrong way round: a wake-up is lost, and the run says so ---- */
+
+static uint32_t letters, asleep;
+
+static void post_unsafely(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < EACH; i++) {
+        weft__add_seq(&letters, 1u, "test.letter");
+        if (weft__load_seq(&asleep, "test.asleep"))
+            e->unpark(e->self, &owner);
+    }
+}
+
+static int unsafe_mailbox(void *arg)
+{
+    const int recheck = *(int *)arg;
+    void *none[THREADS] = {0};
+    weft_thread *t[THREADS];
+    uint32_t got = 0;
+
+    e = weft_sim_env();
+    letters = asleep = 0;
+    owner = (weft_parker){0};
+    for (int i = 0; i < THREADS; i++)
+        CHECK_OK(e->thread_start(e->self, &t[i], NULL, post_unsafely, none[i]));
+    while (got < THREADS * EACH) {
+        const uint32_t there = weft__load_seq(&letters, "test.look");
+
+        if (there == got) {
+            weft__store_seq(&asleep, 1u, "test.sleep");
+            if (!recheck || weft__load_seq(&letters, "test.recheck") == got)
+                e->park(e->self, &owner, WEFT_NEVER);
+            weft__store_seq(&asleep, 0u, "test.awake");
+        }
+        got = there;
+    }
+    for (int i = 0; i < THREADS; i++)
+        e->thread_join(e->self, t[i]);
+    return 0;
+}
+
+static void lost_wakeups(uint64_t seeds)
+{
+    int recheck = 0;
+    unsigned lost = 0;
+
+    for (uint64_t seed = 0; seed < seeds; seed++) {
+        const weft_sim_options o = {.seed = seed, .switch_every = 3, .quiet = 1};
+        const int r = weft_sim_run(&o, unsafe_mailbox, &recheck, NULL);
+
+        CHECK(r == 0 || r == -EDEADLK);
+        lost += r == -EDEADLK;
+    }
+    CHECK(lost > 0);
+    recheck = 1;
+    explore(unsafe_mailbox, &recheck, seeds);
+}
+
 /* ---- a port, reached from other threads while it goes to sleep ---- */
 
 struct nudge {
@@ -146,12 +211,6 @@ static int port_sleep(void *arg)
     return 0;
 }
 
-static void explore(int (*program)(void *), void *arg, uint64_t seeds)
-{
-    for (uint64_t seed = 0; seed < seeds; seed++)
-        CHECK_EQ(weft_sim_run(&(weft_sim_options){.seed = seed, .switch_every = 1 + (unsigned)(seed % 8)}, program, arg, NULL), 0);
-}
-
 int main(int argc, char **argv)
 {
     const uint64_t seeds = argc > 1 ? strtoull(argv[1], NULL, 0) : 1000;
@@ -160,6 +219,7 @@ int main(int argc, char **argv)
     explore(counters, &lost, seeds);
     CHECK(lost > seeds / 10);
     explore(mailbox, NULL, seeds);
+    lost_wakeups(seeds);
     explore(port_sleep, NULL, seeds);
     return 0;
 }
