@@ -108,6 +108,7 @@ void weft__context_note_made(weft__context *ctx, void *lo, size_t size)
 {
     ctx->lo = lo;
     ctx->size = size;
+    ctx->adopted = 0;
 #if WEFT__ASAN
     /* The last user may have been left in the middle of its frames, whose red zones are still poisoned. */
     ctx->fake_stack = NULL;
@@ -122,6 +123,7 @@ void weft__context_note_adopted(weft__context *ctx)
 {
     ctx->lo = NULL;
     ctx->size = 0;
+    ctx->adopted = 1;
 #if WEFT__ASAN
     ctx->fake_stack = NULL;
 #endif
@@ -132,6 +134,8 @@ void weft__context_note_adopted(weft__context *ctx)
 
 void weft__context_note_gone(weft__context *ctx)
 {
+    if (ctx->adopted)
+        return; /* a thread's own: the thread ends it */
 #if WEFT__ASAN
     __asan_unpoison_memory_region(ctx->lo, ctx->size);
 #endif

@@ -25,6 +25,7 @@ typedef struct weft__context {
 #if WEFT__SWITCH_ANNOTATED
     void *lo; /* the stack; both 0 for an adopted thread until it first switches away */
     size_t size;
+    int adopted;
 #endif
 #if WEFT__ASAN
     void *fake_stack;

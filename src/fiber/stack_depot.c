@@ -133,7 +133,7 @@ static int add_slab(weft__stack_depot *depot, unsigned class)
     size_t stride = stride_of(WEFT__STACK_SIZE_MIN << class, guard, page);
     size_t header = round_up(sizeof(weft__stack_slab), page);
     size_t least = header + stride + guard;
-    size_t most = header + SLOTS_MAX * stride + guard;
+    size_t most = stride < SLAB_BYTES_MAX / SLOTS_MAX ? header + SLOTS_MAX * stride + guard : SLAB_BYTES_MAX;
     size_t bytes;
 
     weft__spin_lock(&depot->lock);

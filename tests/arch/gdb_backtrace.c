@@ -2,12 +2,12 @@
  * is parked. */
 #include "stacks.h"
 
-weft__context home;
-weft__context parked;
-weft__context running;
-volatile int landmarks;
+static weft__context home;
+static weft__context parked;
+static weft__context running;
+static volatile int landmarks;
 
-__attribute__((noinline)) void innermost(void)
+__attribute__((noinline)) static void innermost(void)
 {
     landmarks++;
 }
