@@ -138,7 +138,8 @@ static int instead(weft__uring *u, weft_op *op, int64_t res)
         weft__uring_start(u, op);
         return 1;
     }
-    /* A thread that ends takes what it submitted with it: on a shared ring a cancel that nobody asked for is that. */
+    /* What a thread submitted that has ended since is cancelled by the kernel when it should move on: on a shared ring a cancel that
+     * nobody asked for is that. */
     const int interrupted = !x->cancel && (res == -EINTR || (res == -ECANCELED && u->port->config.shared));
     if (interrupted && op->code == WEFT_OP_CONNECT) {
         op->drv[7] = 1; /* it goes on in the kernel: the attempt asks how */
