@@ -136,7 +136,7 @@ void weft__fibers_close(weft_runtime *rt);
 int weft__fibers_enter(weft__worker *w);
 void weft__fibers_leave(weft__worker *w);
 size_t weft__fibers_describe(weft__worker *w, const void *machine, char *buf, size_t size);
-/* Where an interrupted fiber is: only frame pointers are followed, and only within its stack. */
+/* Where an interrupted fiber (or, with NULL, its worker) is: only frame pointers are followed, and only within its stack. */
 void weft__trace_interrupted(weft__fiber *f, const void *machine, weft_trace *out);
 
 /* ---- fiber.c: birth, running, end ---- */

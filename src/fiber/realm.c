@@ -100,8 +100,6 @@ void weft__fibers_leave(weft__worker *w)
 size_t weft__fibers_describe(weft__worker *w, const void *machine, char *buf, size_t size)
 {
     weft__fiber *f = w->running;
-    if (!f)
-        return weft__format(buf, size, "a task without a fiber");
     weft_trace trace;
     weft__trace_interrupted(f, machine, &trace);
     return weft_trace_format(&trace, buf, size);

@@ -35,13 +35,14 @@ int weft_trace_here(weft_trace *out)
 void weft__trace_interrupted(weft__fiber *f, const void *machine, weft_trace *out)
 {
     memset(out, 0, sizeof *out);
-    name(out, f);
+    if (f)
+        name(out, f);
     uintptr_t pc, frame, sp;
     if (weft__interrupted(machine, &pc, &frame, &sp) < 0)
         return;
     /* A thread's own stack has no bounds here: what lies a little above the stack pointer is certainly its. */
-    const void *lo = f->stack ? f->stack->lo : (const void *)sp;
-    size_t size = f->stack ? f->stack->size : OWN_STACK_WINDOW;
+    const void *lo = f && f->stack ? f->stack->lo : (const void *)sp;
+    size_t size = f && f->stack ? f->stack->size : OWN_STACK_WINDOW;
     out->depth = (unsigned)weft__backtrace_from(pc, frame, lo, size, out->pc, WEFT_TRACE_MAX);
 }
 
@@ -73,7 +74,10 @@ int weft_trace_of(weft_id id, weft_trace *out)
 size_t weft_trace_format(const weft_trace *t, char *buf, size_t size)
 {
     size_t n = 0;
-    ADD("fiber \"%s\" (spawned at %s) of lane \"%s\" (spawned at %s)", t->name, t->site, t->lane_name, t->lane_site);
+    if (t->fiber.gen == 0)
+        ADD("no fiber, the worker itself");
+    else
+        ADD("fiber \"%s\" (spawned at %s) of lane \"%s\" (spawned at %s)", t->name, t->site, t->lane_name, t->lane_site);
     weft__worker *w = weft__worker_self();
     const weft_env *env = w ? w->rt->env : NULL;
     for (unsigned i = 0; i < t->depth; i++) {

@@ -198,6 +198,7 @@ static int64_t sooner(int64_t a, int64_t b) { return a < b ? a : b; }
 
 void weft__worker_tick(weft__worker *w, int64_t deadline)
 {
+    weft__store_relaxed(&w->turn, w->turn + 2, "monitor.tick");
     if (w->searching && weft__worker_busy(w)) /* woken as the searcher, and its own work came first: others shall look */
         weft__search_over(w);
     run_tasks(w);
