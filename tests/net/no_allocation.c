@@ -1,0 +1,361 @@
+/* After warm-up nothing on a hot path allocates (DESIGN rule 8): round trips in both forms of reading, accepting and connecting, spawning and
+ * ending fibers and lanes. The whole process is watched: this program's own definitions of malloc, mmap and friends stand before libc's. */
+#include "cases.h"
+
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define WATCHED 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define WATCHED 0
+#endif
+#endif
+#if !defined(WATCHED) && defined(__GLIBC__)
+#define WATCHED 1
+#endif
+
+#if WATCHED
+
+static int watching, allocations;
+static const char *first_culprit;
+
+static void seen(const char *what)
+{
+    if (!__atomic_load_n(&watching, __ATOMIC_SEQ_CST))
+        return;
+    __atomic_add_fetch(&allocations, 1, __ATOMIC_SEQ_CST);
+    const char *none = NULL;
+    __atomic_compare_exchange_n(&first_culprit, &none, what, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
+#pragma GCC visibility push(default) /* shared libraries are to find them, too */
+void *__libc_malloc(size_t n);
+void *__libc_calloc(size_t n, size_t size);
+void *__libc_realloc(void *p, size_t n);
+void *__libc_memalign(size_t align, size_t n);
+void __libc_free(void *p);
+
+void *malloc(size_t n)
+{
+    seen("malloc");
+    return __libc_malloc(n);
+}
+
+void *calloc(size_t n, size_t size)
+{
+    seen("calloc");
+    return __libc_calloc(n, size);
+}
+
+void *realloc(void *p, size_t n)
+{
+    seen("realloc");
+    return __libc_realloc(p, n);
+}
+
+void *memalign(size_t align, size_t n);
+void *memalign(size_t align, size_t n)
+{
+    seen("memalign");
+    return __libc_memalign(align, n);
+}
+
+void *aligned_alloc(size_t align, size_t n)
+{
+    seen("aligned_alloc");
+    return __libc_memalign(align, n);
+}
+
+int posix_memalign(void **out, size_t align, size_t n)
+{
+    seen("posix_memalign");
+    *out = __libc_memalign(align, n);
+    return *out ? 0 : ENOMEM;
+}
+
+void free(void *p)
+{
+    seen("free");
+    __libc_free(p);
+}
+
+/* Under both names that programs are linked with; off_t is 64 bits wide on all systems where this runs. */
+void *watched_mmap(void *at, size_t n, int prot, int flags, int fd, off_t offset) __asm__("mmap");
+void *watched_mmap64(void *at, size_t n, int prot, int flags, int fd, off_t offset) __asm__("mmap64");
+
+void *watched_mmap(void *at, size_t n, int prot, int flags, int fd, off_t offset)
+{
+    seen("mmap");
+    return (void *)syscall(SYS_mmap, at, n, prot, flags, fd, offset);
+}
+
+void *watched_mmap64(void *at, size_t n, int prot, int flags, int fd, off_t offset)
+{
+    return watched_mmap(at, n, prot, flags, fd, offset);
+}
+
+int munmap(void *p, size_t n)
+{
+    seen("munmap");
+    return (int)syscall(SYS_munmap, p, n);
+}
+
+int mprotect(void *p, size_t n, int prot)
+{
+    seen("mprotect");
+    return (int)syscall(SYS_mprotect, p, n, prot);
+}
+
+#pragma GCC visibility pop
+
+static void watch(void)
+{
+    allocations = 0;
+    first_culprit = NULL;
+    __atomic_store_n(&watching, 1, __ATOMIC_SEQ_CST);
+}
+
+static void unwatch(const char *during)
+{
+    __atomic_store_n(&watching, 0, __ATOMIC_SEQ_CST);
+    if (allocations)
+        TEST_FAIL("%d allocations while %s, the first by %s", allocations, during, first_culprit);
+}
+
+/* That the watch works at all. */
+static int a_malloc_is_seen(void *arg)
+{
+    (void)arg;
+    watch();
+    free(malloc(10));
+    __atomic_store_n(&watching, 0, __ATOMIC_SEQ_CST);
+    CHECK_EQ(allocations, 2);
+    return 0;
+}
+
+/* ---- round trips ---- */
+
+enum { TALKERS = 16, WARM = 500, TRIPS = 100000 / TALKERS };
+
+static int echo(void *arg)
+{
+    weft_conn *conn = arg;
+    char buf[4096];
+    weft_buffer buffer;
+    int streaming = conn->arg != NULL;
+    for (;;) {
+        ssize_t n = streaming ? weft_read_buffer(conn->id, &buffer, weft_after(30 * WEFT_SECOND))
+                              : weft_read(conn->id, buf, sizeof buf, weft_after(30 * WEFT_SECOND));
+        if (n <= 0)
+            return (int)n;
+        int r = weft_write_all(conn->id, streaming ? buffer.data : buf, (size_t)n, NULL, WEFT_NEVER);
+        if (streaming)
+            weft_port_release(&buffer);
+        if (r < 0)
+            return r;
+    }
+}
+
+static struct {
+    int warm, done, go;
+    char address[WEFT_ADDR_TEXT];
+    weft_id listener;
+    void *streaming;
+} talk;
+
+static int get(int *p) { return __atomic_load_n(p, __ATOMIC_SEQ_CST); }
+
+static void add(int *p) { __atomic_add_fetch(p, 1, __ATOMIC_SEQ_CST); }
+
+static void wait_until(int *p, int value)
+{
+    while (get(p) < value)
+        CHECK_OK(weft_sleep(weft_after(WEFT_MILLISECOND)));
+}
+
+static void round_trips(weft_id sock, int n)
+{
+    char out[64] = "ping", in[64];
+    for (int i = 0; i < n; i++) {
+        CHECK_OK(weft_write_all(sock, out, sizeof out, NULL, SOON));
+        CHECK_OK(weft_read_all(sock, in, sizeof in, NULL, SOON));
+    }
+}
+
+static int talker(void *arg)
+{
+    (void)arg;
+    weft_id sock;
+    CHECK_OK(weft_connect(&sock, talk.address, SOON));
+    round_trips(sock, WARM);
+    add(&talk.warm);
+    wait_until(&talk.go, 1);
+    round_trips(sock, TRIPS);
+    add(&talk.done);
+    wait_until(&talk.go, 2);
+    return 0;
+}
+
+static int accepting(void *arg)
+{
+    (void)arg;
+    weft_accept_options opt = {.arg = talk.streaming};
+    return weft_accept_each(talk.listener, echo, &opt);
+}
+
+static weft_id serve(void *streaming)
+{
+    weft_id fiber;
+    memset(&talk, 0, sizeof talk);
+    talk.listener = listen_here(talk.address);
+    talk.streaming = streaming;
+    CHECK_OK(weft_spawn(&fiber, accepting, NULL));
+    return fiber;
+}
+
+static void stop(weft_id fiber)
+{
+    CHECK_OK(weft_cancel(fiber));
+    CHECK_OK(weft_join(fiber, NULL, WEFT_NEVER));
+}
+
+static int trips(void *streaming, const char *what)
+{
+    weft_id fiber = serve(streaming), lane[TALKERS];
+    for (int i = 0; i < TALKERS; i++)
+        CHECK_OK(weft_lane_spawn(&lane[i], talker, NULL));
+    wait_until(&talk.warm, TALKERS);
+    watch();
+    add(&talk.go);
+    wait_until(&talk.done, TALKERS);
+    unwatch(what);
+    add(&talk.go);
+    for (int i = 0; i < TALKERS; i++)
+        CHECK_OK(weft_lane_join(lane[i], NULL, WEFT_NEVER));
+    stop(fiber);
+    return 0;
+}
+
+static int a_hundred_thousand_round_trips(void *arg)
+{
+    (void)arg;
+    return trips(NULL, "reading into the caller's buffer");
+}
+
+static int and_as_many_in_the_streaming_form(void *arg)
+{
+    (void)arg;
+    return trips(&talk, "reading into the port's buffers");
+}
+
+/* ---- connections ---- */
+
+static void connections(int n)
+{
+    for (int i = 0; i < n; i++) {
+        weft_id sock;
+        CHECK_OK(weft_connect(&sock, talk.address, SOON));
+        round_trips(sock, 1);
+        CHECK_OK(weft_sock_set(sock, WEFT_LINGER_S, 0)); /* leaves no port in TIME_WAIT */
+        CHECK_OK(weft_close(sock));
+    }
+}
+
+static int two_thousand_connections(void *arg)
+{
+    (void)arg;
+    weft_id fiber = serve(NULL);
+    connections(500);
+    watch();
+    connections(2000);
+    unwatch("connecting and accepting");
+    stop(fiber);
+    return 0;
+}
+
+/* ---- births and deaths ---- */
+
+enum { AT_ONCE = 100, BIRTHS = 100000 };
+
+static int nothing(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
+static void fibers(int n)
+{
+    weft_id fiber[AT_ONCE];
+    for (int i = 0; i < n; i += AT_ONCE) {
+        for (int k = 0; k < AT_ONCE; k++)
+            CHECK_OK(weft_spawn(&fiber[k], nothing, NULL));
+        for (int k = 0; k < AT_ONCE; k++)
+            CHECK_OK(weft_join(fiber[k], NULL, WEFT_NEVER));
+    }
+}
+
+static int a_hundred_thousand_fibers(void *arg)
+{
+    (void)arg;
+    fibers(BIRTHS / 10);
+    watch();
+    fibers(BIRTHS);
+    unwatch("spawning fibers");
+    return 0;
+}
+
+/* Some give way before they end, so that others are stolen meanwhile. */
+static int give_way(void *arg)
+{
+    return (uintptr_t)arg % 4 ? 0 : weft_yield();
+}
+
+static void lanes(int n)
+{
+    weft_id lane[AT_ONCE];
+    for (int i = 0; i < n; i += AT_ONCE) {
+        for (uintptr_t k = 0; k < AT_ONCE; k++)
+            CHECK_OK(weft_lane_spawn(&lane[k], give_way, (void *)k));
+        for (int k = 0; k < AT_ONCE; k++)
+            CHECK_OK(weft_lane_join(lane[k], NULL, WEFT_NEVER));
+    }
+}
+
+static int a_hundred_thousand_lanes(void *arg)
+{
+    (void)arg;
+    weft_stats before, after;
+    lanes(BIRTHS / 5);
+    CHECK_OK(weft_runtime_stats(weft_current(), &before));
+    watch();
+    lanes(BIRTHS);
+    unwatch("spawning lanes");
+    CHECK_OK(weft_runtime_stats(weft_current(), &after));
+    weft_info info;
+    CHECK_OK(weft_runtime_info(weft_current(), &info));
+    if (info.mode != WEFT_PER_CORE && info.workers > 1)
+        CHECK(after.steals > before.steals); /* so some ended elsewhere */
+    return 0;
+}
+
+static const test_case cases[] = {CASE(a_malloc_is_seen), CASE(a_hundred_thousand_round_trips), CASE(and_as_many_in_the_streaming_form),
+                                  CASE(two_thousand_connections), CASE(a_hundred_thousand_fibers), CASE(a_hundred_thousand_lanes)};
+
+int main(int argc, char **argv)
+{
+    /* A busy machine makes workers look blocked, and the report of that may allocate. */
+    weft_options opt = {.blocked_ns = -1};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        if (argc < 2 || strcmp(argv[1], cases[i].name) == 0)
+            run_case(&cases[i], &opt);
+    return 0;
+}
+
+#else
+
+int main(void) { SKIP("allocations are watched in plain builds with glibc only"); }
+
+#endif
