@@ -1,4 +1,4 @@
-/* Owns memory by pages: mappings, guards, giving back, committing. Any thread. The only state is how guards are made, which is found
+/* Owns memory by pages: mappings, guards, giving back, committing. Any thread. The only state is which advice works, which is found
  * out once by trying, because emulators and old kernels answer 0 to advice they do not know. */
 #include <errno.h>
 #include <fcntl.h>
@@ -171,19 +171,38 @@ static void touch(char *p, size_t bytes)
         __atomic_fetch_or(p + at, 0, __ATOMIC_RELAXED);
 }
 
+#if defined(__linux__)
+/* Whether the advice commits: emulators answer 0 and do nothing. Found out once, as with guards. */
+static int advice_commits(void)
+{
+    static int known; /* 0 not tried, 1 it does, 2 it does not */
+    int k = __atomic_load_n(&known, __ATOMIC_RELAXED);
+
+    if (k == 0) {
+        const size_t page = weft__posix_page_size();
+        unsigned char there = 0;
+        char *p = weft__posix_map(NULL, page, 0);
+
+        if (!p)
+            return 0;
+        k = madvise(p, page, ADVICE_POPULATE_WRITE) == 0 && mincore(p, page, (void *)&there) == 0 && (there & 1) ? 1 : 2;
+        weft__posix_unmap(NULL, p, page);
+        __atomic_store_n(&known, k, __ATOMIC_RELAXED);
+    }
+    return k == 1;
+}
+#endif
+
 int weft__posix_populate(void *self, void *p, size_t bytes)
 {
     (void)self;
 #if defined(__linux__)
-    int r;
-
-    do
-        r = madvise(p, bytes, ADVICE_POPULATE_WRITE) == 0 ? 0 : -errno;
-    while (r == -EINTR || r == -EAGAIN);
-    if (r == 0)
-        return 0;
-    if (r != -EINVAL && r != -ENOSYS)
-        return -ENOMEM;
+    while (advice_commits()) {
+        if (madvise(p, bytes, ADVICE_POPULATE_WRITE) == 0)
+            return 0;
+        if (errno != EINTR && errno != EAGAIN)
+            return -ENOMEM;
+    }
 #endif
     touch(p, bytes);
     return 0;
