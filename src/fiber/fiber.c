@@ -168,10 +168,12 @@ void weft__fiber_free(weft__fiber *f)
 {
     weft__worker *w = f->home;
     weft__link_remove(&f->siblings);
-    if (weft__slab_end(&realm_of(w)->slab, f, f->seen) & WEFT__SIG_PENDING)
+    if (weft__slab_end(&realm_of(w)->slab, f, f->seen) & WEFT__SIG_PENDING) {
         f->detached = WEFT__ORPHAN; /* a message under way still carries this record: its arrival frees it */
-    else
+        weft__add_relaxed(&w->load, 1, "fiber.orphan"); /* and this worker must be there to take it */
+    } else {
         weft__slab_put(&weft__fibers_of(w)->cache, f);
+    }
 }
 
 static void put_stack(void *arg)

@@ -155,6 +155,7 @@ void weft__fiber_message(weft_task *t)
     uint32_t keep = ~(uint32_t)0 << WEFT__GEN_SHIFT;
     uint32_t flags = weft__and_seq(&f->head.word, keep, "fiber.message") & ~keep; /* pairs with the CAS in weft__fiber_signal */
     if (f->detached == WEFT__ORPHAN) {
+        weft__sub_acq_rel(&f->home->load, 1, "fiber.orphan");
         weft__slab_put(&weft__fibers_of(f->home)->cache, f);
         return;
     }

@@ -32,16 +32,14 @@ static void finish(weft__lane *lane);
 /* Enters a child into its parent's books. Any thread. */
 static int join_family(weft__lane *parent, weft__lane *child)
 {
-    int r = 0;
     weft__spin_lock(&parent->lock);
-    if (parent->barren)
-        r = -ESHUTDOWN;
-    else {
-        weft__add_relaxed(&parent->refs, 1, "lane.child");
+    uint32_t refs = parent->barren ? 0 : weft__load_relaxed(&parent->refs, "lane.child");
+    while (refs && !weft__cas_acq_rel(&parent->refs, &refs, refs + 1, "lane.child"))
+        ; /* a root whose last reference went is ending: who comes from outside then comes too late */
+    if (refs)
         weft__link_before(&parent->children, &child->siblings);
-    }
     weft__spin_unlock(&parent->lock);
-    return r;
+    return refs ? 0 : -ESHUTDOWN;
 }
 
 static void *take_record(weft_runtime *rt)
@@ -56,6 +54,8 @@ static void free_record(weft__lane *lane)
 {
     weft_runtime *rt = lane->rt;
     weft__worker *w = weft__worker_self();
+    if (lane->crew.home) /* not before: a message to the record goes to its home, which may leave once its load is 0 */
+        weft__sub_acq_rel(&lane->crew.home->load, 1, "lane.load");
     weft__sub_acq_rel(&weft__lanes_of(rt)->alive, 1, "lane.gone");
     if (w && w->rt == rt && w->fibers)
         weft__slab_put(&weft__lane_pools_of(w)->lanes, lane);
@@ -291,7 +291,6 @@ static void finish(weft__lane *lane)
 {
     weft__worker *w = lane->crew.home;
     lane->phase = WEFT__LANE_ENDED;
-    weft__sub_acq_rel(&w->load, 1, "lane.load");
     if (lane == realm_of(lane)->root) {
         weft__realm_root_ended(lane->rt);
         return;
