@@ -132,8 +132,8 @@ struct weft_op {
 
     /* Private to the port's core. */
     weft_op *link_prev;             /* the op before this one in its chain, while that has not ended */
-    weft_op *desc_next, *desc_prev; /* desc's ops in flight; prev of the first is the last */
-    weft_op *desc2_next, *desc2_prev; /* the same for desc2 */
+    weft_op *desc_next, **desc_prev;   /* desc's ops in flight: the next, and who points here */
+    weft_op *desc2_next, **desc2_prev; /* the same for desc2 */
     void (*after)(weft_task *task); /* task.run, while the task carries the op through an inbox */
     weft_task cancel_task;          /* a stand-alone port's cancel request */
     uint32_t cancel_state;          /* of it (atomic) */
@@ -142,6 +142,7 @@ struct weft_op {
     uint8_t accepted;               /* the home port has it */
     uint8_t pinned;                 /* 1: desc, 2: desc2 counts it */
     uint8_t native;                 /* the driver runs its chain */
+    uint8_t spare;
     weft_op *check_next, *check_prev; /* all ops in flight, in checked builds */
 
     /* Private to drivers. */

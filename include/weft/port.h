@@ -32,8 +32,9 @@ struct weft_desc {
     uint8_t registered; /* the driver knows it (epoll set, fixed file) */
     uint8_t latch;     /* readiness seen and not used up: WEFT_READABLE... */
     uint8_t drains;    /* the driver's: a short read or write proves that the next one would wait */
-    weft_op *ops;      /* in flight, by desc_next/desc_prev; those asked to end are last */
-    weft_op *ops2;     /* in flight with this as desc2 */
+    weft_op *ops;      /* in flight, by desc_next/desc_prev, and not asked to end */
+    weft_op *ops2;     /* the same, of those that have this as desc2 */
+    weft_op *ending, *ending2; /* those that were asked to end and have not yet */
     weft_op *closers;  /* CLOSE ops that wait for the end of this, by wait_next */
     /* A readiness driver's waiting ops, in order, one queue a direction, and POLL ops apart: they take nothing from
      * anybody. */

@@ -1,14 +1,13 @@
 /* Descriptors: who counts them, what their close cancels, and when the kernel's close comes (DESIGN rule 6): with
  * the last handle and the last terminal completion, whichever is later. Home thread.
  *
- * Invariants: `ops` holds the ops in flight, those asked to end behind those that were not; prev of the first is the
- * last. `flying` counts them, ops that use the descriptor second, and holds. */
+ * Invariants: `ops` and `ops2` hold the ops in flight that nobody asked to end, `ending` and `ending2` the others.
+ * `flying` counts them all, and holds. */
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
 
-#include "base/check.h"
-#include "port/port.h"
+#include "port/desc.h"
 
 void weft__desc_init(weft_desc *d, weft_handle h, enum weft_desc_kind kind)
 {
@@ -25,48 +24,21 @@ int weft__desc_adopt(weft_desc *d, weft_port *port)
     return d->port == port ? 0 : -EXDEV;
 }
 
-/* The two lists differ only in the links they use. */
-static weft_op **next_of(weft_op *op, int second) { return second ? &op->desc2_next : &op->desc_next; }
-static weft_op **prev_of(weft_op *op, int second) { return second ? &op->desc2_prev : &op->desc_prev; }
-
-static void append(weft_op **head, weft_op *op, int second)
+/* As weft__ops_add and remove, by the other links. */
+static void add2(weft_op **head, weft_op *op)
 {
-    *next_of(op, second) = NULL;
-    if (*head) {
-        weft_op *last = *prev_of(*head, second);
-        *next_of(last, second) = op;
-        *prev_of(op, second) = last;
-        *prev_of(*head, second) = op;
-    } else {
-        *head = op;
-        *prev_of(op, second) = op;
-    }
-}
-
-static void prepend(weft_op **head, weft_op *op, int second)
-{
-    weft_op *first = *head;
-    if (!first) {
-        append(head, op, second);
-        return;
-    }
-    *prev_of(op, second) = *prev_of(first, second);
-    *next_of(op, second) = first;
-    *prev_of(first, second) = op;
+    op->desc2_next = *head;
+    op->desc2_prev = head;
+    if (op->desc2_next)
+        op->desc2_next->desc2_prev = &op->desc2_next;
     *head = op;
 }
 
-static void take_out(weft_op **head, weft_op *op, int second)
+static void remove2(weft_op *op)
 {
-    weft_op *next = *next_of(op, second), *prev = *prev_of(op, second);
-    if (*head == op)
-        *head = next;
-    else
-        *next_of(prev, second) = next;
-    if (next)
-        *prev_of(next, second) = prev;
-    else if (*head)
-        *prev_of(*head, second) = prev;
+    *op->desc2_prev = op->desc2_next;
+    if (op->desc2_next)
+        op->desc2_next->desc2_prev = op->desc2_prev;
 }
 
 static int usable(weft_desc *d, weft_port *port)
@@ -85,12 +57,12 @@ int weft__desc_pin(weft_port *port, weft_op *op)
         return r;
     if (op->desc) {
         op->desc->flying++;
-        prepend(&op->desc->ops, op, 0);
+        weft__ops_add(&op->desc->ops, op);
         op->pinned |= 1;
     }
     if (op->desc2) {
         op->desc2->flying++;
-        prepend(&op->desc2->ops2, op, 1);
+        add2(&op->desc2->ops2, op);
         op->pinned |= 2;
     }
     return 0;
@@ -99,26 +71,26 @@ int weft__desc_pin(weft_port *port, weft_op *op)
 void weft__desc_unlist(weft_op *op)
 {
     if (op->pinned & 1)
-        take_out(&op->desc->ops, op, 0);
+        weft__ops_remove(op);
     if (op->pinned & 2)
-        take_out(&op->desc2->ops2, op, 1);
+        remove2(op);
     op->pinned = 0;
 }
 
 void weft__desc_cancelled(weft_op *op)
 {
     if (op->pinned & 1) {
-        take_out(&op->desc->ops, op, 0);
-        append(&op->desc->ops, op, 0);
+        weft__ops_remove(op);
+        weft__ops_add(&op->desc->ending, op);
     }
     if (op->pinned & 2) {
-        take_out(&op->desc2->ops2, op, 1);
-        append(&op->desc2->ops2, op, 1);
+        remove2(op);
+        add2(&op->desc2->ending2, op);
     }
 }
 
 /* The end of a descriptor: the kernel's close, then whoever waits for it. The record may be reused by `closed`. */
-static void end(weft_port *port, weft_desc *d)
+void weft__desc_end(weft_port *port, weft_desc *d)
 {
     if (d->registered && port->driver->forget)
         port->driver->forget(port, d);
@@ -140,28 +112,23 @@ static void end(weft_port *port, weft_desc *d)
 
 void weft__desc_hold(weft_desc *d) { d->flying++; }
 
-void weft__desc_drop(weft_port *port, weft_desc *d)
-{
-    WEFT_ASSERT(d->flying > 0);
-    if (--d->flying == 0 && d->closing)
-        end(port, d);
-}
+void weft__desc_drop(weft_port *port, weft_desc *d) { weft__desc_let_go(port, d); }
 
 void weft__desc_unpin(weft_port *port, weft_desc *d, weft_desc *d2)
 {
     if (d)
-        weft__desc_drop(port, d);
+        weft__desc_let_go(port, d);
     if (d2)
-        weft__desc_drop(port, d2);
+        weft__desc_let_go(port, d2);
 }
 
-/* Each cancel may end any number of ops, so the lists are read anew each time; cancelled ones go to the back, so it
+/* Each cancel may end any number of ops, so the lists are read anew each time; a cancelled op leaves them, so it
  * ends. */
 static void cancel_all(weft_port *port, weft_desc *d)
 {
-    while (d->ops && !d->ops->cancelling)
+    while (d->ops)
         weft__port_cancel(port, d->ops);
-    while (d->ops2 && !d->ops2->cancelling)
+    while (d->ops2)
         weft__port_cancel(port, d->ops2);
 }
 

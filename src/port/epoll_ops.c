@@ -7,18 +7,19 @@
 
 #include <errno.h>
 #include <netinet/in.h>
-#include <string.h>
 #include <sys/socket.h>
 
 #include "base/check.h"
 #include "port/op.h"
 
-static enum weft__epoll_queue queue_for(const weft_op *op)
-{
-    if (op->code == WEFT_OP_POLL)
-        return WEFT__QUEUE_POLL;
-    return weft__op_rows[op->code].direction == WEFT__READ ? WEFT__QUEUE_READ : WEFT__QUEUE_WRITE;
-}
+/* By opcode: the queue of its descriptor that an op waits in. */
+static const uint8_t queues[WEFT_OP_COUNT] = {
+    [WEFT_OP_ACCEPT] = WEFT__QUEUE_READ,    [WEFT_OP_RECV] = WEFT__QUEUE_READ,   [WEFT_OP_READV] = WEFT__QUEUE_READ,
+    [WEFT_OP_CONNECT] = WEFT__QUEUE_WRITE,  [WEFT_OP_SEND] = WEFT__QUEUE_WRITE,  [WEFT_OP_WRITEV] = WEFT__QUEUE_WRITE,
+    [WEFT_OP_SENDFILE] = WEFT__QUEUE_WRITE, [WEFT_OP_POLL] = WEFT__QUEUE_POLL,
+};
+
+static enum weft__epoll_queue queue_for(const weft_op *op) { return (enum weft__epoll_queue)queues[op->code]; }
 
 static uint8_t latch_of(enum weft__epoll_queue queue)
 {
@@ -138,22 +139,21 @@ static void nothing_left(weft_desc *d, enum weft__epoll_queue queue)
         d->latch = (uint8_t)(d->latch & ~latch_of(queue));
 }
 
-/* After a result: a short one empties the latch where that is proof. */
-static void account(weft_desc *d, enum weft__epoll_queue queue, int64_t wanted, int64_t result)
-{
-    if (d->drains && !(d->latch & WEFT_HANGUP) && result > 0 && result < wanted)
-        nothing_left(d, queue);
-}
+/* Whether a result that is shorter than asked proves anything on this descriptor. */
+static int shortness_tells(const weft_desc *d) { return d->drains && !(d->latch & WEFT_HANGUP); }
 
 /* Tries an op that is not MULTI. -EAGAIN: it waits (or will, where the caller puts it into its queue). */
 static int64_t try_once(weft__epoll *s, weft_op *op)
 {
+    weft_desc *d = op->desc;
     s->port->calls++;
     int64_t r = weft__op_attempt(op);
-    if (r != -EAGAIN && op->code != WEFT_OP_SENDFILE) /* which may be short because the file is */
-        account(op->desc, queue_for(op), weft__op_wanted(op), r);
-    else if (r == -EAGAIN && op->drv[7] != WEFT__ATTEMPT_LATER)
-        nothing_left(op->desc, queue_for(op));
+    if (r == -EAGAIN) {
+        if (op->drv[7] != WEFT__ATTEMPT_LATER)
+            nothing_left(d, queue_for(op));
+    } else if (r > 0 && shortness_tells(d) && op->code != WEFT_OP_SENDFILE && r < weft__op_wanted(op)) {
+        nothing_left(d, queue_for(op)); /* a short sendfile tells nothing: the file may be short */
+    }
     return r;
 }
 
@@ -211,7 +211,8 @@ static int recv_step(weft__epoll *s, weft_op *op)
         end(s, op, n);
         return ENDED;
     }
-    account(d, WEFT__QUEUE_READ, s->buffers.size, n);
+    if (n < s->buffers.size && shortness_tells(d))
+        nothing_left(d, WEFT__QUEUE_READ);
     b.len = (uint32_t)n;
     int now = tell(s, op, n, &b);
     return now == GOES_ON && would_wait(d, WEFT__QUEUE_READ) ? WAITS : now;
@@ -335,33 +336,38 @@ static void wait_for(weft__epoll *s, weft_op *op)
         list(&s->later, op);
 }
 
+/* Its results may not come before its submitter has even heard that it was taken, so it begins in enter. */
+static void submit_multi(weft__epoll *s, weft_op *op, int behind)
+{
+    enum weft__epoll_queue queue = queue_for(op);
+    int known = op->desc->registered, r = enroll(s, op->desc);
+    if (r < 0) {
+        weft_port_complete(s->port, op, r);
+        return;
+    }
+    enqueue(s, op);
+    if (!known && op->code == WEFT_OP_RECV)
+        nothing_left(op->desc, queue); /* what there is comes as the first event: no vain attempt */
+    else if (!behind && !would_wait(op->desc, queue))
+        list(&s->ready, op);
+}
+
 void weft__epoll_submit(weft_port *port, weft_op *op)
 {
     weft__epoll *s = port->state;
-    memset(op->drv, 0, sizeof op->drv);
-    if (op->code == WEFT_OP_NOP) {
-        weft_port_complete(port, op, 0);
-        return;
-    }
-    if (op->code == WEFT_OP_SHUTDOWN) {
-        port->calls++;
-        weft_port_complete(port, op, weft__op_attempt(op));
-        return;
-    }
+    weft__epoll_op *e = weft__epoll_of(op);
     enum weft__epoll_queue queue = queue_for(op);
+    e->queue = WEFT__QUEUE_NONE;
+    e->listed = 0;
+    e->busy = 0;
+    op->drv[7] = 0;
+    if (queue == WEFT__QUEUE_NONE) { /* NOP, SHUTDOWN */
+        weft_port_complete(port, op, op->code == WEFT_OP_NOP ? 0 : weft__op_attempt(op));
+        return;
+    }
     int behind = queue != WEFT__QUEUE_POLL && *head_of(op->desc, queue);
     if (op->flags & WEFT_OP_MULTI) {
-        /* Its results may not come before its submitter has even heard that it was taken, so it begins in enter. */
-        int known = op->desc->registered, r = enroll(s, op->desc);
-        if (r < 0) {
-            weft_port_complete(port, op, r);
-            return;
-        }
-        enqueue(s, op);
-        if (!known && op->code == WEFT_OP_RECV)
-            nothing_left(op->desc, queue); /* what there is comes as the first event: no vain attempt */
-        else if (!behind && !would_wait(op->desc, queue))
-            list(&s->ready, op);
+        submit_multi(s, op, behind);
         return;
     }
     if (!behind && (op->code == WEFT_OP_CONNECT || !would_wait(op->desc, queue))) {

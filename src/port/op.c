@@ -1,8 +1,6 @@
 /* The op table and the functions that fill ops. No state; any thread. */
 #include "port/op.h"
 
-#include <string.h>
-
 const weft__op_row weft__op_rows[WEFT_OP_COUNT] = {
     /* code                 name        direction     cancellable pooled desc */
     [WEFT_OP_NOP] =        {"nop",      WEFT__NONE,   1,          0,     0},
@@ -58,12 +56,29 @@ int64_t weft__op_wanted(const weft_op *op)
     }
 }
 
-/* The driver's scratch is left as it is: drivers set what they use of it, and this runs once a request. */
+/* This runs once a request, so it writes what is read before it is written and nothing else: not the union, which the
+ * caller fills, not what weft__op_prepare resets, not the drivers' part. */
 static void fill(weft_op *op, enum weft_opcode code, weft_desc *desc)
 {
-    memset(op, 0, offsetof(weft_op, drv));
+    op->task.next = NULL;
+    op->task.run = NULL;
     op->code = (uint8_t)code;
+    op->flags = 0;
+    op->state = WEFT_OP_IDLE;
+    op->path = WEFT_PATH_NONE;
+    op->cancelling = 0;
+    op->attempts = 0;
+    op->tag = 0;
+    op->result = 0;
     op->desc = desc;
+    op->desc2 = NULL;
+    op->more = NULL;
+    op->key = 0;
+    op->port = NULL;
+    op->origin = NULL;
+    op->link = NULL;
+    op->submitter = NULL;
+    op->cancel_state = 0;
 }
 
 static void fill_io(weft_op *op, enum weft_opcode code, weft_desc *desc, void *buf, size_t len, int64_t offset)
@@ -72,6 +87,7 @@ static void fill_io(weft_op *op, enum weft_opcode code, weft_desc *desc, void *b
     op->io.buf = buf;
     op->io.len = len;
     op->io.offset = offset;
+    op->io.flags = 0;
 }
 
 void weft_op_nop(weft_op *op) { fill(op, WEFT_OP_NOP, NULL); }
@@ -85,6 +101,7 @@ void weft_op_accept(weft_op *op, weft_desc *listener, weft_addr *peer)
 void weft_op_accept_multi(weft_op *op, weft_desc *listener, void (*more)(weft_op *, int64_t, weft_buffer *))
 {
     fill(op, WEFT_OP_ACCEPT, listener);
+    op->accept.peer = NULL;
     op->flags = WEFT_OP_MULTI;
     op->more = more;
 }

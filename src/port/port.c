@@ -13,6 +13,7 @@
 
 #include "base/atomic.h"
 #include "base/check.h"
+#include "port/desc.h"
 #include "port/inflight.h"
 #include "port/op.h"
 
@@ -37,6 +38,12 @@ int weft__port_init(weft_port *port, const weft_env *env, const weft_port_driver
     if (r < 0)
         return r;
     port->magic = MAGIC;
+    for (unsigned code = 0; code < WEFT_OP_COUNT; code++) {
+        enum weft_path path = driver->path(port, (enum weft_opcode)code);
+        int one_desc = weft__op_rows[code].desc == 1 && code != WEFT_OP_SENDFILE && code != WEFT_OP_CLOSE;
+        if (one_desc && (path == WEFT_PATH_RING || path == WEFT_PATH_READY))
+            port->plain[code] = (uint8_t)path;
+    }
     return 0;
 }
 
@@ -54,23 +61,28 @@ void weft__port_fini(weft_port *port)
     port->driver->close(port);
 }
 
+static void prepare(weft_port *port, weft_op *op, weft_op *before)
+{
+    WEFT_ASSERT(op->state == WEFT_OP_IDLE || op->state == WEFT_OP_DONE);
+    op->state = WEFT_OP_QUEUED;
+    op->cancelling = 0;
+    op->attempts = 0;
+    op->path = WEFT_PATH_NONE;
+    op->early = 0;
+    op->accepted = 0;
+    op->pinned = 0;
+    op->native = 0;
+    op->spare = 0;
+    op->port = port;
+    op->link_prev = before;
+    weft__inflight_add(op);
+}
+
 void weft__op_prepare(weft_port *port, weft_op *op)
 {
     weft_op *before = NULL;
-    for (; op; before = op, op = op->flags & WEFT_OP_LINK ? op->link : NULL) {
-        WEFT_ASSERT(op->state == WEFT_OP_IDLE || op->state == WEFT_OP_DONE);
-        op->state = WEFT_OP_QUEUED;
-        op->cancelling = 0;
-        op->attempts = 0;
-        op->path = WEFT_PATH_NONE;
-        op->early = 0;
-        op->accepted = 0;
-        op->pinned = 0;
-        op->native = 0;
-        op->port = port;
-        op->link_prev = before;
-        weft__inflight_add(op);
-    }
+    for (; op; before = op, op = op->flags & WEFT_OP_LINK ? op->link : NULL)
+        prepare(port, op, before);
 }
 
 /* What is wrong with an op whatever the path, or 0. */
@@ -104,13 +116,42 @@ void weft__port_accept(weft_port *port, weft_op *op)
     weft__port_launch(port, op);
 }
 
+/* Most ops by far: one descriptor of this port, no flags, and a driver that takes them. What weft__port_accept and
+ * launch would find out step by step is known at a glance; a request's cost is this. */
+static int is_plain(const weft_port *port, const weft_op *op)
+{
+    const weft_desc *d = op->desc;
+    if (op->flags | (op->desc2 != NULL) | (d == NULL) || op->code >= WEFT_OP_COUNT)
+        return 0;
+    if (!port->plain[op->code] || !weft__desc_usable_here(d, port))
+        return 0;
+    return port->plain[op->code] == WEFT_PATH_RING || (d->kind != WEFT_DESC_FILE && d->kind != WEFT_DESC_DIR);
+}
+
+static void start_plain(weft_port *port, weft_op *op)
+{
+    prepare(port, op, NULL);
+    op->accepted = 1;
+    op->pinned = 1;
+    op->path = port->plain[op->code];
+    op->state = WEFT_OP_FLYING;
+    port->flying++;
+    op->desc->flying++;
+    weft__ops_add(&op->desc->ops, op);
+    port->driver->submit(port, op);
+}
+
 void weft__port_start(weft_port *port, weft_op *op)
 {
     WEFT_ASSERT(port->magic == MAGIC);
     weft_op *outer = port->starting;
     port->starting = op->origin ? NULL : op;
-    weft__op_prepare(port, op);
-    weft__port_accept(port, op);
+    if (is_plain(port, op)) {
+        start_plain(port, op);
+    } else {
+        weft__op_prepare(port, op);
+        weft__port_accept(port, op);
+    }
     port->starting = outer;
 }
 
@@ -233,8 +274,10 @@ void weft_port_complete(weft_port *port, weft_op *op, int64_t result)
 {
     /* -EINVAL may be the op's own fault, so a path counts as unusable only once another one did the same op. READY
      * is refused by a descriptor, not by the system, and is never held against the op. */
-    if (op->attempts & 1u << WEFT_PATH_RING && !is_refusal(result) && result != -ECANCELED)
+    if (op->attempts & 1u << WEFT_PATH_RING && !is_refusal(result) && result != -ECANCELED) {
         port->refused[op->code] = (uint8_t)(port->refused[op->code] | 1u << WEFT_PATH_RING);
+        port->plain[op->code] = 0;
+    }
     weft__port_finish(port, op, result);
 }
 
@@ -254,16 +297,9 @@ void weft_port_more(weft_port *port, weft_op *op, int64_t result, weft_buffer *b
 
 unsigned weft_port_room(const weft_port *port) { return port->room; }
 
-void weft__port_finish(weft_port *port, weft_op *op, int64_t result)
+/* Takes an op out of the books: from here on it is its submitter's. */
+static void close_books(weft_port *port, weft_op *op, int64_t result)
 {
-    WEFT_ASSERT(op->accepted && op->port == port && op->state != WEFT_OP_DONE);
-    weft_op *next = op->flags & WEFT_OP_LINK && !op->native ? op->link : NULL;
-    int go_on = next ? weft__chain_goes_on(op, result) : 0;
-    if (next)
-        next->link_prev = NULL;
-    weft_desc *d = op->pinned & 1 ? op->desc : NULL, *d2 = op->pinned & 2 ? op->desc2 : NULL;
-
-    weft__desc_unlist(op);
     weft__inflight_remove(op);
     op->link = NULL;
     op->accepted = 0;
@@ -273,18 +309,49 @@ void weft__port_finish(weft_port *port, weft_op *op, int64_t result)
     port->completed++;
     if (port->room && port->room != UINT32_MAX)
         port->room--;
-    /* A descriptor whose last op this was goes before the end is told: its record may be memory of whoever hears of
-     * it. */
-    weft__desc_unpin(port, d, d2);
+}
+
+static void tell_end(weft_port *port, weft_op *op)
+{
     if (port->starting == op)
         port->starting = NULL; /* its submitter looks at it when start returns */
     else
         port->owner.deliver(port->owner.ctx, op);
-    /* op belongs to its submitter again */
+}
+
+/* With a chain, a second descriptor, or none. */
+static __attribute__((noinline)) void finish_other(weft_port *port, weft_op *op, int64_t result)
+{
+    weft_op *next = op->flags & WEFT_OP_LINK && !op->native ? op->link : NULL;
+    int go_on = next ? weft__chain_goes_on(op, result) : 0;
+    if (next)
+        next->link_prev = NULL;
+    weft_desc *d = op->pinned & 1 ? op->desc : NULL, *d2 = op->pinned & 2 ? op->desc2 : NULL;
+    weft__desc_unlist(op);
+    close_books(port, op, result);
+    weft__desc_unpin(port, d, d2);
+    tell_end(port, op);
     if (next && go_on)
         weft__chain_turn(port, next);
     else if (next)
         weft__chain_drop(port, next);
+}
+
+void weft__port_finish(weft_port *port, weft_op *op, int64_t result)
+{
+    WEFT_ASSERT(op->accepted && op->port == port);
+    if (op->flags & WEFT_OP_LINK || op->pinned != 1) {
+        finish_other(port, op, result);
+        return;
+    }
+    weft_desc *d = op->desc;
+    weft__ops_remove(op);
+    op->pinned = 0;
+    close_books(port, op, result);
+    /* A descriptor whose last op this was goes before the end is told: its record may be memory of whoever hears of
+     * it. */
+    weft__desc_let_go(port, d);
+    tell_end(port, op);
 }
 
 void weft__port_cancel(weft_port *port, weft_op *op)

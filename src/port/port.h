@@ -38,6 +38,7 @@ struct weft_port {
     uint64_t calls;       /* other system calls that the driver made for ops; the driver's */
     uint64_t completed;
     uint8_t refused[WEFT_OP_COUNT]; /* paths found unusable at run time, by opcode (bit = enum weft_path) */
+    uint8_t plain[WEFT_OP_COUNT];   /* the driver's path for ops on one descriptor; 0: not so simple */
     uint32_t room;        /* results the owner still takes in this enter */
     uint32_t lent;        /* provided buffers that have not come back */
     weft_op *starting;    /* the op weft__port_start is busy with: if it ends now, deliver is not called */

@@ -333,6 +333,8 @@ static void bad_descriptors(bed *b)
     CHECK_EQ(bed_run(b, &j), -EBADF);
     weft_op_connect(&j.op, NULL, &a);
     CHECK_EQ(bed_run(b, &j), -EBADF);
+    weft_op_sendfile(&j.op, &none, NULL, 0, 1);
+    CHECK_EQ(bed_run(b, &j), -EBADF);
     weft__desc_init(&fd, 1 << 20, WEFT_DESC_STREAM); /* a number that the kernel does not know */
     weft_op_recv(&j.op, &fd, &c, 1);
     CHECK_EQ(bed_run(b, &j), -EBADF);
@@ -341,6 +343,10 @@ static void bad_descriptors(bed *b)
     int raw;
     weft_desc s;
     bed_pair(&s, &raw, AF_INET);
+    weft_op_sendfile(&j.op, &s, NULL, 0, 1);
+    CHECK_EQ(bed_run(b, &j), -EBADF);
+    weft_op_sendfile(&j.op, &s, &none, 0, 1);
+    CHECK_EQ(bed_run(b, &j), -EBADF);
     weft_op_accept(&j.op, &s, NULL);
     CHECK_EQ(bed_run(b, &j), -EINVAL); /* not listening */
     weft_desc after = s;
