@@ -22,7 +22,7 @@ void weft__posix_discard(void *self, void *p, size_t bytes);
 int weft__posix_populate(void *self, void *p, size_t bytes);
 size_t weft__posix_resident(void *self, void *p, size_t bytes);
 
-/* How guards are made: found out at the first guard by trying, or set by a test. */
+/* How guards are made: found out at the first guard by trying (UNKNOWN before), or set by a test. */
 enum weft__guard_kind { WEFT__GUARD_UNKNOWN, WEFT__GUARD_MADVISE, WEFT__GUARD_MPROTECT };
 enum weft__guard_kind weft__posix_guard_kind(void);
 void weft__posix_guard_force(enum weft__guard_kind kind);

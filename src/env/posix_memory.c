@@ -77,45 +77,34 @@ static int inaccessible(int pipe_out, const void *p)
     return write(pipe_out, p, 1) < 0 && errno == EFAULT;
 }
 
-static int try_advice(int pipe_out, char *p, size_t page)
+#if defined(__linux__)
+static int advice_guards(int pipe_out, char *p, size_t page)
 {
-    *(volatile char *)p = 1;
     if (madvise(p, page, ADVICE_GUARD_INSTALL) != 0 || !inaccessible(pipe_out, p))
         return 0;
     return madvise(p, page, ADVICE_GUARD_REMOVE) == 0 && write(pipe_out, p, 1) == 1;
 }
 
-static enum weft__guard_kind find_guard_kind(void)
+/* Tried on a page that is about to be guarded, whose content does not matter any more: so nothing is mapped for it, and strict mode
+ * may have it, too. Threads that find out at the same time find the same. */
+static void find_guard_kind(char *p)
 {
     enum weft__guard_kind kind = WEFT__GUARD_MPROTECT;
-#if defined(__linux__)
-    const size_t page = weft__posix_page_size();
-    char *p = weft__posix_map(NULL, page, 0);
     int ends[2];
 
-    if (!p)
-        return kind;
-    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0) {
-        if (try_advice(ends[1], p, page))
-            kind = WEFT__GUARD_MADVISE;
-        close(ends[0]);
-        close(ends[1]);
-    }
-    weft__posix_unmap(NULL, p, page);
-#endif
-    return kind;
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)
+        return; /* no descriptor left: mprotect this time, and tried again at the next guard */
+    if (advice_guards(ends[1], p, weft__posix_page_size()))
+        kind = WEFT__GUARD_MADVISE;
+    close(ends[0]);
+    close(ends[1]);
+    __atomic_store_n(&guard_kind, (int)kind, __ATOMIC_RELAXED);
 }
+#endif
 
-/* Threads that find out at the same time find the same. */
 enum weft__guard_kind weft__posix_guard_kind(void)
 {
-    int kind = __atomic_load_n(&guard_kind, __ATOMIC_RELAXED);
-
-    if (kind == WEFT__GUARD_UNKNOWN) {
-        kind = (int)find_guard_kind();
-        __atomic_store_n(&guard_kind, kind, __ATOMIC_RELAXED);
-    }
-    return (enum weft__guard_kind)kind;
+    return (enum weft__guard_kind)__atomic_load_n(&guard_kind, __ATOMIC_RELAXED);
 }
 
 void weft__posix_guard_force(enum weft__guard_kind kind)
@@ -127,11 +116,16 @@ void weft__posix_guard_force(enum weft__guard_kind kind)
 int weft__posix_guard(void *self, void *p, size_t bytes)
 {
     (void)self;
+#if defined(__linux__)
+    if (weft__posix_guard_kind() == WEFT__GUARD_UNKNOWN)
+        find_guard_kind(p);
+#endif
     if (weft__posix_guard_kind() == WEFT__GUARD_MADVISE) {
         if (madvise(p, bytes, ADVICE_GUARD_INSTALL) == 0)
             return 0;
-        __atomic_store_n(&guards_mixed, 1, __ATOMIC_RELAXED);
     }
+    if (weft__posix_guard_kind() != WEFT__GUARD_MPROTECT)
+        __atomic_store_n(&guards_mixed, 1, __ATOMIC_RELAXED);
     return mprotect(p, bytes, PROT_NONE) == 0 ? 0 : -errno;
 }
 
@@ -171,38 +165,23 @@ static void touch(char *p, size_t bytes)
         __atomic_fetch_or(p + at, 0, __ATOMIC_RELAXED);
 }
 
-#if defined(__linux__)
-/* Whether the advice commits: emulators answer 0 and do nothing. Found out once, as with guards. */
-static int advice_commits(void)
-{
-    static int known; /* 0 not tried, 1 it does, 2 it does not */
-    int k = __atomic_load_n(&known, __ATOMIC_RELAXED);
-
-    if (k == 0) {
-        const size_t page = weft__posix_page_size();
-        unsigned char there = 0;
-        char *p = weft__posix_map(NULL, page, 0);
-
-        if (!p)
-            return 0;
-        k = madvise(p, page, ADVICE_POPULATE_WRITE) == 0 && mincore(p, page, (void *)&there) == 0 && (there & 1) ? 1 : 2;
-        weft__posix_unmap(NULL, p, page);
-        __atomic_store_n(&known, k, __ATOMIC_RELAXED);
-    }
-    return k == 1;
-}
-#endif
-
 int weft__posix_populate(void *self, void *p, size_t bytes)
 {
     (void)self;
 #if defined(__linux__)
-    while (advice_commits()) {
-        if (madvise(p, bytes, ADVICE_POPULATE_WRITE) == 0)
-            return 0;
-        if (errno != EINTR && errno != EAGAIN)
-            return -ENOMEM;
-    }
+    static int believed; /* 1 once the advice was seen to commit a page: emulators answer 0 and do nothing */
+    unsigned char there = 0;
+    int r;
+
+    do
+        r = madvise(p, bytes, ADVICE_POPULATE_WRITE) == 0 ? 0 : -errno;
+    while (r == -EINTR || r == -EAGAIN);
+    if (r == 0 && __atomic_load_n(&believed, __ATOMIC_RELAXED))
+        return 0;
+    if (r < 0 && r != -EINVAL && r != -ENOSYS)
+        return -ENOMEM;
+    if (r == 0 && mincore(p, weft__posix_page_size(), (void *)&there) == 0 && (there & 1))
+        __atomic_store_n(&believed, 1, __ATOMIC_RELAXED);
 #endif
     touch(p, bytes);
     return 0;

@@ -124,8 +124,9 @@ int main(void)
     CHECK_EQ(pipe(ends), 0);
     mapping(e);
     alignment(e);
-    CHECK(weft__posix_guard_kind() != WEFT__GUARD_UNKNOWN);
+    CHECK_EQ(weft__posix_guard_kind(), WEFT__GUARD_UNKNOWN);
     guards(e);
+    CHECK(weft__posix_guard_kind() != WEFT__GUARD_UNKNOWN);
     commitment(e);
     weft__posix_guard_force(WEFT__GUARD_MPROTECT);
     guards(e);
