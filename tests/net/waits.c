@@ -44,10 +44,12 @@ static int64_t do_read_buffer(bench *t, int64_t deadline)
     return weft_read_buffer(t->a, &buffer, deadline);
 }
 
-/* Fills what the kernel takes without anybody reading. */
+/* Fills what the kernel takes without anybody reading; buffers of fixed size, so that it does not make room later. */
 static void fill(bench *t)
 {
-    while (weft_write(t->a, t->big, BIG, WEFT_NOW) > 0)
+    CHECK_OK(weft_sock_set(t->a, WEFT_SNDBUF, 65536));
+    CHECK_OK(weft_sock_set(t->b, WEFT_RCVBUF, 65536));
+    while (weft_write(t->a, t->big, BIG, weft_after(5 * WEFT_MILLISECOND)) > 0)
         ;
 }
 
