@@ -186,8 +186,8 @@ WEFT_API int weft_port_cancel(weft_port *port, weft_op *op);
  * many, or -EINVAL. Any number of threads; with a concurrency limit a thread may wait here although completions are
  * queued. */
 WEFT_API int weft_port_reap(weft_port *port, weft_completion *out, unsigned max, unsigned min, int64_t deadline_ns);
-/* With a concurrency limit a thread that took completions counts as running until it reaps again; one that will not,
- * says so here. */
+/* With a concurrency limit a thread that took completions counts as running until it reaps again. One that will not
+ * (that ends, say) gives its place back by this, or it stays taken. */
 WEFT_API void weft_port_leave(weft_port *port);
 /* Gives back a provided buffer. Any thread. */
 WEFT_API void weft_port_release(weft_buffer *buffer);
