@@ -164,11 +164,7 @@ void weft__realm_root_ended(weft_runtime *rt)
     weft__timer_cancel(realm->root->crew.home, &realm->grace);
     realm->root_result = realm->root->result;
     weft__store_seq(&realm->ended, 1, "realm.ended");
-    for (unsigned i = 0; i < rt->workers; i++) { /* host threads leave their loops by themselves */
-        weft__worker *w = weft__load_acquire(&rt->worker[i], "realm.ended");
-        if (w)
-            weft__worker_wake(w);
-    }
+    weft__workers_rouse(rt, 0); /* host threads leave their loops by themselves */
     weft__realm_announce(rt);
 }
 

@@ -290,11 +290,7 @@ int weft_leave(weft_runtime *rt)
     if (!valid(rt))
         return -EINVAL;
     weft__add_seq(&rt->leaving, 1, "leave");
-    for (unsigned i = 0; i < rt->workers; i++) {
-        weft__worker *w = weft__load_acquire(&rt->worker[i], "leave");
-        if (w && w->host)
-            weft__worker_wake(w);
-    }
+    weft__workers_rouse(rt, 1);
     return 0;
 }
 

@@ -45,15 +45,18 @@ void weft__notify(weft_runtime *rt)
         uint32_t none = 0;
         if (!weft__cas_seq(&rt->searching, &none, 1, "idle.notify"))
             return;
+        weft__add_seq(&rt->guests, 1, "idle.claim"); /* a host's thread that leaves meanwhile waits for us before it closes its port */
         while (idle) {
             unsigned i = (unsigned)__builtin_ctzll(idle);
             uint64_t bit = (uint64_t)1 << i;
             if (weft__and_seq(&rt->idle, ~bit, "idle.claim") & bit) {
                 weft__worker_wake(weft__load_acquire(&rt->worker[i], "idle.claim")); /* wakes as the searcher we counted */
+                weft__sub_seq(&rt->guests, 1, "idle.claimed");
                 return;
             }
             idle &= ~bit;
         }
+        weft__sub_seq(&rt->guests, 1, "idle.unclaim");
         /* All of them woke by themselves. Who relied on our count meanwhile is looked after by the next turn. */
         weft__sub_seq(&rt->searching, 1, "idle.unclaim");
         if (!any_work(rt))

@@ -44,7 +44,7 @@ struct weft__worker {
     weft_runtime *rt;
     weft_port *port;           /* its own, or in single-io mode the I/O worker's */
     int owns_port;
-    int retiring;              /* a host's thread that was asked to leave (atomic) */
+    int retiring;              /* it leaves, or closes: nothing is to be sent to it any more (atomic) */
     int io_only;               /* single-io mode: the worker that runs nothing but the port */
     int host;                  /* a thread of the host's, not of ours */
     weft_thread *thread;
@@ -148,6 +148,8 @@ void weft__worker_send(weft__worker *w, weft_task *t);
 int weft__worker_place(weft__worker *w, weft_task *t);
 /* Any thread: makes it look around, if it sleeps. */
 void weft__worker_wake(weft__worker *w);
+/* Any thread: the same for all workers that do not leave, or those that are the host's threads. */
+void weft__workers_rouse(weft_runtime *rt, int hosts_only);
 /* Home: may be stolen from now on. */
 void weft__worker_offer(weft__worker *w, weft_task *t);
 /* Any thread: runs on whichever worker comes to it first. */

@@ -55,6 +55,17 @@ int weft__worker_place(weft__worker *w, weft_task *t)
     return stays;
 }
 
+void weft__workers_rouse(weft_runtime *rt, int hosts_only)
+{
+    weft__add_seq(&rt->guests, 1, "worker.rouse");
+    for (unsigned i = 0; i < rt->workers; i++) {
+        weft__worker *w = weft__load_acquire(&rt->worker[i], "worker.rouse");
+        if (w && (w->host || !hosts_only) && !weft__load_seq(&w->retiring, "worker.rouse"))
+            weft__worker_wake(w);
+    }
+    weft__sub_seq(&rt->guests, 1, "worker.rouse");
+}
+
 /* Nobody searches in per-core mode: whose turn it is looks at the shared queue. Where no worker has come yet, the first will look. */
 static void wake_in_turn(weft_runtime *rt)
 {
@@ -305,6 +316,8 @@ void weft__worker_retire(weft__worker *w)
 {
     weft_runtime *rt = w->rt;
     weft_task *t;
+    if (w->searching)
+        weft__search_over(w);
     while (weft__load_seq(&rt->guests, "worker.retire"))
         if (rt->env->relax)
             rt->env->relax(rt->env->self);
@@ -321,6 +334,7 @@ void weft__worker_retire(weft__worker *w)
 void weft__worker_close(weft__worker *w)
 {
     weft_runtime *rt = w->rt;
+    weft__store_seq(&w->retiring, 1, "worker.close"); /* nobody wakes it from here on; pairs with the loads in weft__worker_place and _rouse */
     drain_inbox(w);
     if (w->owns_port)
         while (weft__load_acquire(&w->port->inbox, "worker.close")) /* late messages, before the pools they are freed to go */

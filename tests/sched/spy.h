@@ -154,7 +154,6 @@ static inline void spy_close(spy *s)
     CHECK_EQ(spy_get(&s->maps), spy_get(&s->unmaps));
     CHECK_EQ(spy_get(&s->bytes), 0);
     CHECK_EQ(spy_get(&s->threads), spy_get(&s->joins));
-    pthread_mutex_destroy(&s->lock);
 }
 
 #endif

@@ -1,0 +1,226 @@
+/* Placement on machines that are made up (DESIGN rule 7 and section 4): how many workers, who is near whom, who is bound where, and what a lane
+ * placed by load or by turn gets. */
+#include "lane/world.h"
+#include "sched/sched.h"
+
+static weft_topology machine;
+static uint64_t bound;
+
+static int given_topology(void *self, weft_topology *out)
+{
+    (void)self;
+    *out = machine;
+    return 0;
+}
+
+static int noted_bind(void *self, const uint16_t *cpu, unsigned count)
+{
+    (void)self;
+    CHECK_EQ(count, 1);
+    for (unsigned i = 0; i < machine.count; i++)
+        if (machine.cpu[i] == *cpu)
+            __atomic_or_fetch(&bound, (uint64_t)1 << i, __ATOMIC_SEQ_CST);
+    return 0;
+}
+
+/* Packages of two caches of two processors each; numbers as odd as systems make them. */
+static void make_machine(unsigned cpus)
+{
+    memset(&machine, 0, sizeof machine);
+    machine.cpus = machine.count = cpus;
+    machine.source = "synthetic";
+    for (unsigned i = 0; i < cpus; i++) {
+        machine.cpu[i] = (uint16_t)(3 * i + 1);
+        machine.cache[i] = (uint16_t)(i / 2);
+        machine.package[i] = (uint16_t)(i / 4);
+        machine.numa[i] = machine.package[i];
+    }
+}
+
+static weft_runtime *start(spy *s, enum weft_mode mode, unsigned workers)
+{
+    weft_options opt = {.mode = mode, .workers = workers, .blocked_ns = -1, .env = spy_open(s), .port = "epoll"};
+    weft_runtime *rt;
+
+    s->env.topology = given_topology;
+    s->env.bind = noted_bind;
+    bound = 0;
+    CHECK_OK(weft_start(&rt, &opt));
+    return rt;
+}
+
+static int distance(unsigned a, unsigned b)
+{
+    a %= machine.count; /* more workers than processors share seats */
+    b %= machine.count;
+    return machine.cache[a] == machine.cache[b] ? 0 : machine.package[a] == machine.package[b] ? 1 : 2;
+}
+
+/* Every other worker once, nearest first, with the groups' ends where the distance changes. */
+static void near_order(const weft_runtime *rt)
+{
+    const unsigned first = rt->first_cpu_worker;
+
+    for (unsigned i = first; i < rt->workers; i++) {
+        const weft__worker *w = rt->worker[i];
+        uint64_t seen = 0;
+        unsigned n = 0;
+
+        for (unsigned group = 0; group < 3; group++)
+            for (; n < w->near_ends[group]; n++) {
+                CHECK(w->near[n] != i && w->near[n] >= first && w->near[n] < rt->workers);
+                CHECK_EQ(distance(i - first, w->near[n] - first), (int)group);
+                CHECK(!(seen >> w->near[n] & 1));
+                seen |= (uint64_t)1 << w->near[n];
+            }
+        CHECK_EQ(n, rt->workers - first - 1);
+        CHECK_EQ(w->near_ends[2], n);
+    }
+}
+
+static void counts(void)
+{
+    static spy s;
+    weft_info info;
+
+    for (unsigned cpus = 1; cpus <= 8; cpus++) {
+        make_machine(cpus);
+        weft_runtime *rt = start(&s, WEFT_SHARED, 0);
+        CHECK_OK(weft_runtime_info(rt, &info));
+        CHECK_EQ(info.workers, cpus); /* as many as may be used */
+        CHECK_EQ(info.cpus, cpus);
+        CHECK(strcmp(info.topology, "synthetic") == 0);
+        near_order(rt);
+        CHECK_EQ(bound, 0); /* only per-core mode binds */
+        CHECK_OK(weft_free(rt));
+        spy_close(&s);
+    }
+}
+
+static void binding(void)
+{
+    static spy s;
+
+    make_machine(8);
+    weft_runtime *rt = start(&s, WEFT_PER_CORE, 6);
+    CHECK_EQ(bound, 0x3f);
+    near_order(rt);
+    CHECK_OK(weft_free(rt));
+    spy_close(&s);
+    rt = start(&s, WEFT_PER_CORE, 12); /* more than there are: binding would only put them on top of each other */
+    CHECK_EQ(bound, 0);
+    CHECK_EQ(rt->workers, 12);
+    near_order(rt);
+    CHECK_OK(weft_free(rt));
+    spy_close(&s);
+    make_machine(4);
+    rt = start(&s, WEFT_SINGLE_IO, 4);
+    CHECK_EQ(rt->workers, 5);
+    CHECK_EQ(rt->first_cpu_worker, 1);
+    near_order(rt);
+    CHECK_OK(weft_free(rt));
+    spy_close(&s);
+}
+
+static void bad_numbers(void)
+{
+    static spy s;
+    weft_options opt = {.workers = WEFT__WORKERS_MAX, .env = spy_open(&s)};
+    weft_runtime *rt = NULL;
+
+    CHECK_EQ(weft_start(&rt, &opt), -EINVAL);
+    CHECK(rt == NULL);
+    SPY_SAYS(&s, "64");
+    CHECK_EQ(weft_start(NULL, &opt), -EINVAL);
+    spy_close(&s);
+}
+
+/* ---- where lanes go ---- */
+
+static int homes[WEFT__WORKERS_MAX], homed;
+
+static int note_home(void *arg)
+{
+    (void)arg;
+    bump(&homes[weft__worker_self()->index]);
+    bump(&homed);
+    return 0;
+}
+
+static int children_here(void *arg)
+{
+    const unsigned me = weft__worker_self()->index;
+    weft_id id;
+
+    (void)arg;
+    put(&homed, 0);
+    memset(homes, 0, sizeof homes);
+    for (int i = 0; i < 40; i++) {
+        CHECK_OK(weft_lane_spawn(&id, note_home, NULL));
+        CHECK_OK(weft_lane_join(id, NULL, WEFT_NEVER));
+    }
+    CHECK_EQ(homes[me], 40);
+    return 0;
+}
+
+static void per_core_never_moves(void)
+{
+    static spy s;
+
+    make_machine(4);
+    weft_runtime *rt = start(&s, WEFT_PER_CORE, 4);
+    put(&homed, 0);
+    memset(homes, 0, sizeof homes);
+    for (int i = 0; i < 40; i++)
+        CHECK_OK(weft_lane_spawn_in(rt, NULL, note_home, NULL, NULL));
+    until(&homed, 40);
+    for (int i = 0; i < 4; i++)
+        CHECK_EQ(homes[i], 10); /* by turns */
+    CHECK_OK(weft_wait(rt, WEFT_NEVER));
+    CHECK_OK(weft_lane_spawn_in(rt, NULL, children_here, NULL, NULL));
+    CHECK_OK(weft_wait(rt, WEFT_NEVER));
+    CHECK_OK(weft_free(rt));
+    spy_close(&s);
+}
+
+static int pinned_children(void *arg)
+{
+    const unsigned me = weft__worker_self()->index;
+    weft_id id[40];
+
+    (void)arg;
+    put(&homed, 0);
+    memset(homes, 0, sizeof homes);
+    for (int i = 0; i < 40; i++)
+        CHECK_OK(weft_lane_spawn_with(&id[i], note_home, NULL, .pinned = 1));
+    while (get(&homed) < 40) /* without a pause that would let others steal, had they a chance */
+        CHECK_OK(weft_yield());
+    for (int i = 0; i < 40; i++)
+        CHECK_OK(weft_lane_join(id[i], NULL, WEFT_NEVER));
+    CHECK_EQ(homes[me], 40);
+    return 0;
+}
+
+static void pinned_stay(void)
+{
+    static spy s;
+
+    make_machine(4);
+    for (int m = WEFT_SHARED; m <= WEFT_PER_CORE; m++) {
+        weft_runtime *rt = start(&s, (enum weft_mode)m, 4);
+        CHECK_OK(weft_lane_spawn_in(rt, NULL, pinned_children, NULL, NULL));
+        CHECK_OK(weft_wait(rt, WEFT_NEVER));
+        CHECK_OK(weft_free(rt));
+        spy_close(&s);
+    }
+}
+
+int main(void)
+{
+    counts();
+    binding();
+    bad_numbers();
+    per_core_never_moves();
+    pinned_stay();
+    return 0;
+}

@@ -1,0 +1,113 @@
+/* A blocked worker is told (DESIGN rule 13): a fiber that does not come back is reported with its name, its lane's, its site and where it
+ * is; once; and while nothing runs the monitor sleeps without a limit. */
+#include "lane/world.h"
+#include "sched/sched.h"
+
+static int keep_spinning;
+static weft_runtime *rt;
+
+__attribute__((noinline)) static void spins_here(void)
+{
+    while (get(&keep_spinning))
+        __asm__ volatile("" ::: "memory");
+}
+
+static int spinner(void *arg)
+{
+    (void)arg;
+    CHECK_OK(weft_set_name("the spinner"));
+    spins_here();
+    return 0;
+}
+
+static int child_spins(void *arg)
+{
+    weft_id f;
+
+    CHECK_OK(weft_spawn(&f, spinner, arg));
+    CHECK_OK(weft_join(f, NULL, WEFT_NEVER));
+    return 0;
+}
+
+static void until_said(spy *s, const char *text)
+{
+    while (!spy_says(s, text))
+        sched_yield();
+}
+
+static uint64_t reports(void)
+{
+    weft_stats stats;
+
+    CHECK_OK(weft_runtime_stats(rt, &stats));
+    return stats.blocked_reports;
+}
+
+/* Somewhere nothing runs, and the monitor knows. */
+static void until_dormant(void)
+{
+    while (!__atomic_load_n(&rt->monitor.dormant, __ATOMIC_SEQ_CST))
+        sched_yield();
+}
+
+static int sleeps(void *arg)
+{
+    return weft_sleep(weft_after(*(const int64_t *)arg));
+}
+
+int main(void)
+{
+    static spy s;
+    weft_options opt = {.workers = 2, .env = spy_open(&s), .blocked_ns = 5 * WEFT_MILLISECOND};
+
+    CHECK_OK(weft_start(&rt, &opt));
+    until_dormant();
+    __atomic_store_n(&s.watched_parker, (void *)&rt->monitor.parker, __ATOMIC_SEQ_CST);
+
+    put(&keep_spinning, 1);
+    CHECK_OK(weft_lane_spawn_in(rt, NULL, child_spins, NULL, &(weft_lane_options){.name = "the lane"}));
+    until_said(&s, "the spinner");
+    SPY_SAYS(&s, "the lane");
+    SPY_SAYS(&s, __FILE__);
+#ifndef WEFT_SWITCH_PORTABLE
+    SPY_SAYS(&s, "spins_here");
+#endif
+    const uint64_t told = reports();
+    CHECK(told >= 1);
+    /* Still the same turn: not told again, however often the monitor looks. */
+    const long looks = spy_get(&s.watched_parks);
+    while (spy_get(&s.watched_parks) < looks + 6)
+        sched_yield();
+    CHECK_EQ(reports(), told);
+    put(&keep_spinning, 0);
+    CHECK_OK(weft_wait(rt, WEFT_NEVER));
+
+    /* A worker that sleeps for long is no blocked one, and wakes nobody. */
+    until_dormant();
+    const size_t said = s.log_size;
+    int64_t nap = 60 * WEFT_MILLISECOND;
+    CHECK_OK(weft_lane_spawn_in(rt, NULL, sleeps, &nap, &(weft_lane_options){.copy = sizeof nap}));
+    CHECK_OK(weft_wait(rt, WEFT_NEVER));
+    CHECK_EQ(s.log_size, said);
+
+    until_dormant();
+    const long parks = spy_get(&s.watched_parks), all = spy_get(&s.parks);
+    CHECK_EQ(weft_wait(rt, WEFT_NOW), 0);
+    const int64_t until_ns = weft_after(50 * WEFT_MILLISECOND); /* ten periods */
+    while (weft_now() < until_ns)
+        sched_yield();
+    CHECK_EQ(spy_get(&s.watched_parks), parks);
+    CHECK_EQ(spy_get(&s.parks), all);
+    CHECK_OK(weft_free(rt));
+    spy_close(&s);
+
+    /* Off: no thread for it. */
+    opt.env = spy_open(&s);
+    opt.blocked_ns = -1;
+    opt.mode = WEFT_SHARED;
+    CHECK_OK(weft_start(&rt, &opt));
+    CHECK_EQ(s.threads, 2);
+    CHECK_OK(weft_free(rt));
+    spy_close(&s);
+    return 0;
+}
