@@ -7,6 +7,7 @@ import argparse
 import os
 import re
 import select
+import shutil
 import signal
 import socket
 import struct
@@ -120,13 +121,24 @@ class Server:
     def signal(self, number=signal.SIGTERM):
         self.process.send_signal(number)
 
+    def where(self):
+        """What a hung server's threads are doing, where gdb is there to tell."""
+        if shutil.which("gdb") is None:
+            return "(no gdb to look with)"
+        command = ["gdb", "-p", str(self.pid), "-batch", "-ex", "thread apply all bt 16"]
+        try:
+            return subprocess.run(command, capture_output=True, text=True, timeout=30).stdout[-8000:]
+        except subprocess.TimeoutExpired:
+            return "(gdb could not look)"
+
     def wait(self, seconds=LIMIT):
         try:
             out, err = self.process.communicate(timeout=limit(seconds))
         except subprocess.TimeoutExpired:
+            threads = self.where()
             self.process.kill()
             out, err = self.process.communicate()
-            raise AssertionError(f"did not end; said {out!r} {err!r}")
+            raise AssertionError(f"did not end; said {out!r} {err!r}\n{threads}") from None
         return self.process.returncode, out.decode(errors="replace"), err.decode(errors="replace")
 
     def stop(self, expect=0):

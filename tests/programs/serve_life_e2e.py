@@ -104,9 +104,19 @@ class Load(Case):
     def test_nc(self):
         if shutil.which("nc") is None:
             self.skipTest("nc is not installed")
-        r = subprocess.run(["nc", "-q", "5", "127.0.0.1", str(self.server.port)], capture_output=True,
-                           input=b"GET /hello.txt HTTP/1.0\r\n\r\n", timeout=limit())
-        self.assertTrue(r.stdout.startswith(b"HTTP/1.1 200 OK\r\n") and r.stdout.endswith(b"hello, world\n"), r.stdout)
+        nc = subprocess.Popen(["nc", "127.0.0.1", str(self.server.port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.addCleanup(nc.stdout.close)
+        self.addCleanup(nc.wait)
+        self.addCleanup(nc.stdin.close)
+        self.addCleanup(nc.kill)
+        nc.stdin.write(b"GET /hello.txt HTTP/1.0\r\n\r\n")
+        nc.stdin.flush()
+        said = b""
+        while not said.endswith(b"hello, world\n"):
+            line = nc.stdout.readline()
+            self.assertTrue(line, said)
+            said += line
+        self.assertTrue(said.startswith(b"HTTP/1.1 200 OK\r\n"), said)
 
 
 class Descriptors(unittest.TestCase):

@@ -257,6 +257,9 @@ class Timeouts(Case):
 class Limits(Case):
     arguments = ("--max-connections", "20")
 
+    def setUp(self):
+        wait_until(lambda: self.server.connections() == 0, "earlier connections to end")
+
     def test_too_many_connections(self):
         held = []
         for _ in range(20):
