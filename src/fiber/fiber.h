@@ -110,6 +110,7 @@ typedef struct weft__fibers {
     weft__link newborns;       /* newest first */
     weft_task births;          /* queued while there are newborns */
     uint8_t births_queued;
+    unsigned idles;            /* since stacks were last looked at */
     unsigned turns;            /* newborns started since the oldest had its turn */
     void *lanes;               /* the lane layer's part */
 } weft__fibers;
@@ -135,6 +136,7 @@ int weft__fibers_open(weft_runtime *rt, const weft__crew_hooks *hooks);
 void weft__fibers_close(weft_runtime *rt);
 int weft__fibers_enter(weft__worker *w);
 void weft__fibers_leave(weft__worker *w);
+void weft__fibers_idle(weft__worker *w);
 size_t weft__fibers_describe(weft__worker *w, const void *machine, char *buf, size_t size);
 /* Where an interrupted fiber (or, with NULL, its worker) is: only frame pointers are followed, and only within its stack. */
 void weft__trace_interrupted(weft__fiber *f, const void *machine, weft_trace *out);

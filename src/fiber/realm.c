@@ -97,6 +97,18 @@ void weft__fibers_leave(weft__worker *w)
     env->unmap(env->self, fs, (sizeof *fs + env->page_size - 1) / env->page_size * env->page_size);
 }
 
+/* Stacks that came back since the last look may be deep: their pages go. A look costs a system call or two, so it waits until there are
+ * several, or until the worker has gone to sleep often enough to be called idle. */
+void weft__fibers_idle(weft__worker *w)
+{
+    enum { SEVERAL = 8, OFTEN = 64, BUDGET = 4 };
+    weft__fibers *fs = w->fibers;
+    if (!fs->stacks.unchecked || (fs->stacks.unchecked < SEVERAL && ++fs->idles < OFTEN))
+        return;
+    fs->idles = 0;
+    weft__stack_pool_tend(&fs->stacks, BUDGET);
+}
+
 size_t weft__fibers_describe(weft__worker *w, const void *machine, char *buf, size_t size)
 {
     weft__fiber *f = w->running;

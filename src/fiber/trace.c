@@ -27,7 +27,7 @@ int weft_trace_here(weft_trace *out)
     if (!f)
         return 0;
     name(out, f);
-    out->depth = (unsigned)(f->stack ? weft__backtrace_quick(f->stack->lo, f->stack->size, out->pc, WEFT_TRACE_MAX)
+    out->depth = (unsigned)(f->stack ? weft__backtrace_in(f->stack->lo, f->stack->size, out->pc, WEFT_TRACE_MAX)
                                      : weft__backtrace(out->pc, WEFT_TRACE_MAX));
     return 0;
 }
@@ -63,7 +63,7 @@ int weft_trace_of(weft_id id, weft_trace *out)
     memset(out, 0, sizeof *out);
     name(out, f);
     if (f->state == WEFT__WAITING || f->state == WEFT__READY)
-        out->depth = (unsigned)(f->stack ? weft__backtrace_parked_quick(&f->context, f->stack->lo, f->stack->size, out->pc, WEFT_TRACE_MAX)
+        out->depth = (unsigned)(f->stack ? weft__backtrace_parked(&f->context, f->stack->lo, f->stack->size, out->pc, WEFT_TRACE_MAX)
                                          : 0);
     return 0;
 }

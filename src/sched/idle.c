@@ -182,6 +182,8 @@ static void sleep_now(weft__worker *w, int64_t deadline)
         return;
     }
     w->stats.parks++;
+    if (rt->hooks.idle)
+        rt->hooks.idle(w);
     weft__store_release(&w->turn, w->turn + 1, "monitor.sleep"); /* even: nothing runs here */
     if (w->owns_port) {
         weft__port_enter(w->port, deadline);

@@ -28,6 +28,8 @@ typedef struct weft__sched_hooks {
     /* On the worker's thread as it starts and ends. */
     int (*worker_enter)(weft__worker *w);
     void (*worker_leave)(weft__worker *w);
+    /* The worker is about to sleep: time for what can wait. NULL: nothing. */
+    void (*idle)(weft__worker *w);
     /* What the worker runs now, for the monitor; in a signal handler on that worker, whose registers `machine` holds. */
     size_t (*describe)(weft__worker *w, const void *machine, char *buf, size_t size);
 } weft__sched_hooks;
