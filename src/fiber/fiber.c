@@ -293,11 +293,13 @@ weft__context *weft__fiber_next(weft__worker *w)
     } else if (t->run == weft__births) {
         weft__tasks_pop(&w->ready);
         f = deliver(weft__fibers_of(w));
-        if (!f || f->killed || dress(w, f) < 0) {
-            if (f)
-                weft__fiber_queue(f); /* for the worker's own context to find out why */
-            return &w->context;
+        int r = !f ? 0 : f->killed ? -ECANCELED : dress(w, f);
+        if (r < 0) {
+            f->result = r;
+            finish(f); /* its books only: this is another fiber's stack */
         }
+        if (!f || r < 0)
+            return &w->context;
     } else {
         return &w->context;
     }
