@@ -83,10 +83,11 @@ int main(void)
     CHECK_OK(weft_wait(rt, WEFT_NEVER));
 
     weft_stats stats;
-    CHECK_OK(weft_runtime_stats(rt, &stats));
+    do /* counted at the end of a tick */
+        CHECK_OK(weft_runtime_stats(rt, &stats));
+    while (stats.tasks_run < (uint64_t)all);
     CHECK_EQ(weft_runtime_stats(NULL, &stats), -EINVAL);
     CHECK_EQ(weft_runtime_stats(rt, NULL), -EINVAL);
-    CHECK(stats.tasks_run >= (uint64_t)all);
     CHECK_OK(weft_free(rt));
     for (int i = 0; i < THREADS; i++)
         free(jobs[i]);
