@@ -17,6 +17,7 @@ void weft__wheel_init(weft__wheel *w, int64_t now_ns)
 {
     memset(w, 0, sizeof *w);
     w->now = (uint64_t)now_ns >> WEFT__WHEEL_GRAIN_BITS;
+    w->first = UINT64_MAX;
     for (unsigned l = 0; l < WEFT__WHEEL_LEVELS; l++)
         for (unsigned i = 0; i < WEFT__WHEEL_SLOTS; i++)
             weft__link_init(&w->slots[l][i]);
@@ -32,6 +33,9 @@ static void insert(weft__wheel *w, weft__timer *t)
         due = ((uint64_t)1 << (6 * WEFT__WHEEL_LEVELS)) - 1; /* beyond 146 years: looked at again then */
     unsigned level = (63 - (unsigned)__builtin_clzll(due ^ w->now)) / 6;
     unsigned i = (unsigned)(due >> (6 * level)) & 63;
+    uint64_t begin = due >> (6 * level) << (6 * level);
+    if (begin < w->first)
+        w->first = begin;
     t->slot = (uint16_t)(level * WEFT__WHEEL_SLOTS + i);
     weft__link_before(&w->slots[level][i], &t->link);
     w->filled[level] |= (uint64_t)1 << i;
@@ -73,12 +77,12 @@ static uint64_t first_filled(const weft__wheel *w, unsigned *level)
     return UINT64_MAX;
 }
 
-int64_t weft__wheel_next(const weft__wheel *w)
+int64_t weft__wheel_next(weft__wheel *w)
 {
     if (!w->armed)
         return WEFT_NEVER;
     unsigned level;
-    uint64_t grain = first_filled(w, &level);
+    uint64_t grain = w->first = first_filled(w, &level);
     if (grain >= (uint64_t)INT64_MAX >> WEFT__WHEEL_GRAIN_BITS)
         return WEFT_NEVER;
     return (int64_t)(grain << WEFT__WHEEL_GRAIN_BITS);
@@ -116,15 +120,17 @@ static unsigned settle(weft__wheel *w)
     return fired;
 }
 
-unsigned weft__wheel_advance(weft__wheel *w, int64_t now_ns)
+unsigned weft__wheel_turn(weft__wheel *w, uint64_t target)
 {
-    uint64_t target = (uint64_t)now_ns >> WEFT__WHEEL_GRAIN_BITS;
     unsigned fired = 0;
+    w->first = UINT64_MAX;
     while (w->armed) {
         unsigned level;
         uint64_t grain = first_filled(w, &level);
-        if (grain > target)
+        if (grain > target) {
+            w->first = grain;
             break;
+        }
         w->now = grain;
         take_slot(w, level, (unsigned)(grain >> (6 * level)) & 63);
         fired += settle(w);

@@ -215,8 +215,7 @@ void weft__worker_tick(weft__worker *w, int64_t deadline)
     run_tasks(w);
     if (!w->owns_port)
         drain_inbox(w);
-    if (w->wheel.armed)
-        w->stats.timers_fired += weft__wheel_advance(&w->wheel, w->now_ns);
+    w->stats.timers_fired += weft__wheel_advance(&w->wheel, w->now_ns);
     if (weft__worker_busy(w) || (weft__search(w) && weft__worker_busy(w))) {
         if (w->owns_port)
             weft__port_enter(w->port, WEFT_NOW);
@@ -224,8 +223,7 @@ void weft__worker_tick(weft__worker *w, int64_t deadline)
     }
     weft__idle(w, sooner(deadline, weft__wheel_next(&w->wheel)));
     w->now_ns = weft__clock(w->rt);
-    if (w->wheel.armed)
-        w->stats.timers_fired += weft__wheel_advance(&w->wheel, w->now_ns);
+    w->stats.timers_fired += weft__wheel_advance(&w->wheel, w->now_ns);
 }
 
 void weft__worker_loop(weft__worker *w)
