@@ -66,8 +66,11 @@ static int64_t await(weft__fiber *f, weft_op *op, int64_t deadline)
         if (op->state == WEFT_OP_DONE) { /* nothing to wait for, but not for ever at the others' cost */
             if (w->budget > 0)
                 w->budget--;
-            else
+            else {
+                f->await = &a; /* for weft__await_drop: it may be killed here */
                 weft_yield();
+                f->await = NULL;
+            }
             return op->result;
         }
     } else {
@@ -84,6 +87,15 @@ static int64_t await(weft__fiber *f, weft_op *op, int64_t deadline)
     weft__suspend(w, f);
     f->await = NULL;
     return op->result == -ECANCELED && f->timed_out && !weft__canceled(f) ? -ETIMEDOUT : op->result;
+}
+
+void weft__await_drop(weft__fiber *f)
+{
+    const weft_op *op = f->await ? f->await->op : NULL;
+    weft_port *port = f->home->port;
+    f->await = NULL;
+    if (op && (op->code == WEFT_OP_ACCEPT || op->code == WEFT_OP_OPEN) && op->result >= 0 && port->driver->close_handle)
+        port->driver->close_handle(port, (weft_handle)op->result);
 }
 
 int64_t weft__await_op(weft_op *op, int64_t deadline)

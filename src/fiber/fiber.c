@@ -345,6 +345,7 @@ void weft__fiber_reap(weft__fiber *f)
     weft__link_remove(&f->births);
     weft__stack *stack = f->stack;
     if (f->state == WEFT__WAITING) {
+        weft__await_drop(f);
         weft__scopes_drop(f);
         weft__context_discard(&f->context);
     }

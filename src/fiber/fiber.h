@@ -28,6 +28,7 @@ typedef struct weft__crew {
     weft__link fibers;       /* all of them, newborn ones and ended unjoined ones included */
     uint32_t alive;          /* fibers that have not ended */
     uint8_t cancelled, killed;
+    uint8_t seen;            /* its id was given out */
     const char *name, *site;
     weft_id id;
 } weft__crew;
@@ -187,6 +188,8 @@ int weft__fiber_signal(weft_runtime *rt, weft_id id, uint32_t flags);
 void weft__fiber_message(weft_task *t);
 /* Leaves a token or ends its park. Home. */
 void weft__fiber_unpark(weft__fiber *f);
+/* Ends the scopes of the running fiber whose deadline has passed meanwhile. */
+void weft__scopes_look(weft__fiber *f);
 /* Disarms the scopes of a fiber that will not leave them itself. */
 void weft__scopes_drop(weft__fiber *f);
 /* ---- local.c ---- */
@@ -200,5 +203,7 @@ int64_t weft__await_op(weft_op *op, int64_t deadline);
 int64_t weft__await_op_shielded(weft_op *op);
 /* Asks for the end of the op that f waits for. Home. */
 void weft__await_cancel(weft__fiber *f);
+/* f was killed while it waited: a handle that its op brought has no caller any more and is closed (DESIGN rule 3). Home. */
+void weft__await_drop(weft__fiber *f);
 
 #endif

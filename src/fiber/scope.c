@@ -50,6 +50,7 @@ static int leave(weft_scope *opaque, uint8_t shield, weft__scope **out)
     weft__scope *s = (weft__scope *)(void *)opaque;
     if (!s || f->scopes != s || s->shield != shield)
         return -EINVAL;
+    weft__scopes_look(f);
     weft__timer_cancel(f->home, &s->timer);
     f->scopes = s->parent;
     *out = s;
@@ -93,6 +94,21 @@ int weft_shield_leave(weft_scope *scope)
 {
     weft__scope *s;
     return leave(scope, 1, &s);
+}
+
+void weft__scopes_look(weft__fiber *f)
+{
+    int64_t now = 0;
+    for (weft__scope *s = f->scopes; s; s = s->parent) {
+        if (!weft__timer_armed(&s->timer))
+            continue;
+        if (!now)
+            now = weft__clock(f->home->rt);
+        if (s->timer.deadline_ns <= now) {
+            weft__timer_cancel(f->home, &s->timer);
+            expired(&s->timer);
+        }
+    }
 }
 
 void weft__scopes_drop(weft__fiber *f)

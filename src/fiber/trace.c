@@ -12,6 +12,7 @@ static void name(weft_trace *out, weft__fiber *f)
 {
     out->fiber = weft__fiber_id(f);
     out->lane = f->crew->id;
+    f->crew->seen = 1;
     out->name = f->name;
     out->site = f->site;
     out->lane_name = f->crew->name;
