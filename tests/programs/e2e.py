@@ -7,6 +7,7 @@ import argparse
 import os
 import re
 import select
+import shlex
 import shutil
 import signal
 import socket
@@ -40,7 +41,7 @@ class Server:
     """A running weft program."""
 
     def __init__(self, command, *arguments, cwd=None, listen="127.0.0.1:0", stdout_lines=False, nofile=None):
-        argv = [options.weft, command, "--listen", listen]
+        argv = [*options.wrapper, options.weft, command, "--listen", listen]
         if options.mode:
             argv += ["--mode", options.mode]
         if options.port:
@@ -152,7 +153,7 @@ class Server:
 
 
 def run(*arguments, timeout=LIMIT):
-    return subprocess.run([options.weft, *arguments], capture_output=True, text=True, timeout=limit(timeout))
+    return subprocess.run([*options.wrapper, options.weft, *arguments], capture_output=True, text=True, timeout=limit(timeout))
 
 
 def reset(s):
@@ -248,5 +249,6 @@ def main(description):
     parser.add_argument("tests", nargs="*")
     options = parser.parse_args()
     options.weft = os.path.abspath(options.weft)
+    options.wrapper = shlex.split(os.environ.get("MESON_EXE_WRAPPER", ""))  # an emulator, in cross builds
     program = unittest.main(module="__main__", argv=[sys.argv[0], "-v", *options.tests], exit=False)
     sys.exit(0 if program.result.wasSuccessful() else 1)
