@@ -12,7 +12,7 @@ static int count(void *arg)
 
 static int start_and_use(spy *s, unsigned workers, long fail_thread)
 {
-    weft_options opt = {.workers = workers, .env = &s->env};
+    weft_options opt = {.workers = workers, .env = &s->env, .blocked_ns = -1}; /* sixteen threads may well wait for a processor */
     weft_runtime *rt = NULL;
 
     s->thread_calls = 0;
