@@ -81,7 +81,7 @@ int64_t weft__wheel_next(weft__wheel *w)
 {
     if (!w->armed)
         return WEFT_NEVER;
-    unsigned level;
+    unsigned level = 0;
     uint64_t grain = w->first = first_filled(w, &level);
     if (grain >= (uint64_t)INT64_MAX >> WEFT__WHEEL_GRAIN_BITS)
         return WEFT_NEVER;
@@ -125,7 +125,7 @@ unsigned weft__wheel_turn(weft__wheel *w, uint64_t target)
     unsigned fired = 0;
     w->first = UINT64_MAX;
     while (w->armed) {
-        unsigned level;
+        unsigned level = 0;
         uint64_t grain = first_filled(w, &level);
         if (grain > target) {
             w->first = grain;
