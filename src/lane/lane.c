@@ -19,8 +19,8 @@ weft__lane *weft__lane_self(void)
 
 weft_id weft__lane_id(weft__lane *lane)
 {
-    lane->seen = 1;
-    return (weft_id){lane->head.key, WEFT__NS(lane->rt, WEFT__LANE), WEFT__GEN(weft__load_relaxed(&lane->head.word, "lane.id"))};
+    lane->crew.seen = 1;
+    return lane->crew.id;
 }
 
 /* ---- birth ---- */
@@ -69,6 +69,8 @@ void weft__lane_fill(weft__lane *lane, weft_runtime *rt, weft__lane *parent, con
     weft__crew_init(&lane->crew, NULL);
     lane->crew.name = opt && opt->name ? opt->name : name;
     lane->crew.site = site;
+    lane->crew.id =
+        (weft_id){lane->head.key, WEFT__NS(rt, WEFT__LANE), WEFT__GEN(weft__load_relaxed(&lane->head.word, "lane.make"))};
     lane->rt = rt;
     lane->birth.run = born;
     lane->end_message.run = told;
@@ -82,7 +84,7 @@ void weft__lane_fill(weft__lane *lane, weft_runtime *rt, weft__lane *parent, con
     lane->result = -ECANCELED;
     lane->phase = WEFT__LANE_NEWBORN;
     lane->main = NULL;
-    lane->seen = lane->expired = lane->told = lane->forgotten = lane->barren = lane->held = lane->disowned = 0;
+    lane->expired = lane->told = lane->forgotten = lane->barren = lane->held = lane->disowned = 0;
     lane->detached = (uint8_t)(opt && opt->detached);
     lane->stack_size = opt ? opt->stack_size : 0;
     lane->deadline_ns = opt && opt->deadline ? opt->deadline : WEFT_NEVER;
@@ -333,7 +335,7 @@ void weft__lane_leave(weft__lane *lane)
     weft__link_remove(&lane->siblings);
     weft__spin_unlock(&parent->lock);
     /* A message under way still carries the record: then its arrival frees it, unless it has arrived between these two steps. */
-    if (!(weft__slab_end(slab, lane, lane->seen) & WEFT__SIG_PENDING) ||
+    if (!(weft__slab_end(slab, lane, lane->crew.seen) & WEFT__SIG_PENDING) ||
         !(weft__or_seq(&lane->head.word, WEFT__SIG_GONE, "lane.gone") & WEFT__SIG_PENDING))
         free_record(lane);
     if (weft__sub_acq_rel(&parent->refs, 1, "lane.leave") == 1) { /* it was waiting for its last child only */

@@ -26,7 +26,6 @@ struct weft__lane {
     weft__timer timer;         /* the lane's deadline */
     int result;                /* of the main fiber */
     uint8_t phase;             /* enum weft__lane_phase */
-    uint8_t seen;              /* its id was given out */
     uint8_t expired;           /* cancelled by its deadline */
     uint8_t held;              /* does not end although it has no fiber: the root of a background runtime */
     uint8_t disowned;          /* it joins no child any more */
