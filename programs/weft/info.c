@@ -66,11 +66,6 @@ static void print_options(void)
 #else
         {"llhttp", "weft serve", false},
 #endif
-#ifdef WEFT_HAVE_ZLIB
-        {"zlib", "compression", true},
-#else
-        {"zlib", "compression", false},
-#endif
 #ifdef WEFT_HAVE_VALGRIND
         {"valgrind", "stacks announced to Valgrind", true},
 #else

@@ -153,7 +153,7 @@ int weft__posix_listen(weft_port *port, weft_handle *out, const weft_addr *addr,
     int r = weft__addr_to_sockaddr(addr, &ss, &len);
     if (r < 0)
         return r;
-    weft_handle h;
+    weft_handle h = WEFT_NOHANDLE;
     r = weft__posix_socket(port, &h, addr);
     if (r < 0)
         return r;

@@ -36,7 +36,7 @@ done'
 fake sudo 'echo "sudo" >>"'"$calls"'"; [ "$1" = -n ] || exit 98; shift; exec "$@"'
 fake id 'echo "$(cat "'"$dir"'/uid")"'
 
-all='gcc libc6-dev meson ninja-build pkg-config libhwloc-dev node-llhttp zlib1g-dev'
+all='gcc libc6-dev meson ninja-build pkg-config libhwloc-dev node-llhttp'
 
 # world UID HAVE OFFER REMOTE
 world()
