@@ -57,7 +57,7 @@ int weft_join(weft_id id, int *result, int64_t deadline)
     if (f->joiner)
         return -EBUSY;
     if (weft__canceled(self))
-        return -ECANCELED;
+        return weft__refuse(self, -ECANCELED);
     if (f->state != WEFT__ENDED) {
         f->joiner = self;
         self->unwait = leave_join;
@@ -106,7 +106,7 @@ int weft_sleep(int64_t deadline)
     if (!f)
         return -EPERM;
     if (weft__canceled(f))
-        return -ECANCELED;
+        return weft__refuse(f, -ECANCELED);
     if (deadline <= f->home->now_ns)
         return weft_yield();
     return weft__wait(f, WEFT__WAIT_SLEEP, deadline);
@@ -118,13 +118,13 @@ int weft_park(int64_t deadline)
     if (!f)
         return -EPERM;
     if (weft__canceled(f))
-        return -ECANCELED;
+        return weft__refuse(f, -ECANCELED);
     if (f->token) {
         f->token = 0;
         return 0;
     }
     if (deadline <= f->home->now_ns)
-        return -ETIMEDOUT;
+        return weft__refuse(f, -ETIMEDOUT);
     return weft__wait(f, WEFT__WAIT_PARK, deadline);
 }
 

@@ -104,7 +104,7 @@ int64_t weft__await_op(weft_op *op, int64_t deadline)
     if (!f)
         return -EPERM;
     if (weft__canceled(f))
-        return -ECANCELED;
+        return weft__refuse(f, -ECANCELED);
     return await(f, op, deadline);
 }
 

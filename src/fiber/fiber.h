@@ -179,6 +179,9 @@ void weft__expect_by(weft__fiber *f, int64_t deadline);
 void weft__wake(weft__fiber *f, int answer);
 /* Is the fiber's present scope cancelled? */
 int weft__canceled(const weft__fiber *f);
+/* Answers a call that would have waited without waiting. A loop that takes no notice of such answers gives up the processor once a tick all
+ * the same: others go on, and a kill finds it. */
+int weft__refuse(weft__fiber *f, int answer);
 /* Something about cancellation or killing has changed: end its wait if it must not go on. Home. */
 void weft__interrupt(weft__fiber *f);
 /* Kill: at its next suspension, or now if it is suspended. Home. */

@@ -102,6 +102,16 @@ int weft__canceled(const weft__fiber *f)
     return f->cancelled || f->crew->cancelled;
 }
 
+int weft__refuse(weft__fiber *f, int answer)
+{
+    weft__worker *w = f->home;
+    if (w->budget > 0)
+        w->budget--;
+    else
+        weft_yield();
+    return answer;
+}
+
 void weft__interrupt(weft__fiber *f)
 {
     if (f->state != WEFT__WAITING || !weft__canceled(f))

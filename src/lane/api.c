@@ -13,8 +13,8 @@ int weft_lane_spawn_at(weft_runtime *rt, weft_id *out, int (*fn)(void *), void *
         return -EPERM;
     if (rt && rt->magic != WEFT__RUNTIME_MAGIC)
         return -EINVAL;
-    if (parent && weft__canceled(weft__fiber_self()))
-        return -ECANCELED;
+    if (parent && (parent->crew.killed || weft__canceled(weft__fiber_self()))) /* nothing is born in a killed lane, shielded or not */
+        return weft__refuse(weft__fiber_self(), -ECANCELED);
     rt = parent ? parent->rt : rt;
     int r = weft__lane_make(rt, parent, fn, arg, opt, name, site, &lane);
     if (r < 0)
@@ -73,7 +73,7 @@ int weft_lane_join(weft_id id, int *result, int64_t deadline)
     if (lane->forgotten)
         return -ESRCH;
     if (weft__canceled(f))
-        return -ECANCELED;
+        return weft__refuse(f, -ECANCELED);
     if (!lane->told) {
         lane->joiner = f;
         f->unwait = leave_join;
