@@ -37,7 +37,7 @@ static sim_flight *flight_new(sim *s, sim_port *p, weft_op *op)
     return f;
 }
 
-void sim_flight_drop(sim *s, sim_flight *f)
+void weft__sim_flight_drop(sim *s, sim_flight *f)
 {
     WEFT_ASSERT(f->refs > 0);
     if (--f->refs > 0)
@@ -50,7 +50,7 @@ static sim_flight *flight_of(const weft_op *op) { return (sim_flight *)(uintptr_
 
 /* ---- results ---- */
 
-void sim_result(sim *s, sim_flight *f, int64_t result, int more, const weft_buffer *buffer)
+void weft__sim_result(sim *s, sim_flight *f, int64_t result, int more, const weft_buffer *buffer)
 {
     sim_event e = {.kind = SIM_RESULT, .flight = f, .value = result, .more = more};
 
@@ -63,13 +63,13 @@ void sim_result(sim *s, sim_flight *f, int64_t result, int more, const weft_buff
     if (buffer)
         e.buffer = *buffer;
     f->over = !more;
-    e.time_ns = s->now_ns + sim_delay(s);
+    e.time_ns = s->now_ns + weft__sim_delay(s);
     if (e.time_ns < f->last_ns)
         e.time_ns = f->last_ns;
     f->last_ns = e.time_ns;
     f->refs++;
-    sim_note(s, more ? "more" : "result", weft_op_name((enum weft_opcode)f->op->code), (int64_t)f->ordinal, result);
-    sim_event_add(s, &e);
+    weft__sim_note(s, more ? "more" : "result", weft_op_name((enum weft_opcode)f->op->code), (int64_t)f->ordinal, result);
+    weft__sim_event_add(s, &e);
 }
 
 static void result_arrives(sim *s, const sim_event *e)
@@ -86,40 +86,40 @@ static void result_arrives(sim *s, const sim_event *e)
     *p->ready_tail = o;
     p->ready_tail = &o->next;
     if (p->waiting)
-        sim_wake(s, p->waiting);
+        weft__sim_wake(s, p->waiting);
 }
 
 static void execute_later(sim *s, const sim_event *e)
 {
-    sim_note(s, "execute", weft_op_name((enum weft_opcode)e->flight->op->code), (int64_t)e->flight->ordinal, e->flight->port->ordinal);
-    sim_execute(s, e->flight);
+    weft__sim_note(s, "execute", weft_op_name((enum weft_opcode)e->flight->op->code), (int64_t)e->flight->ordinal, e->flight->port->ordinal);
+    weft__sim_execute(s, e->flight);
 }
 
 static void cancel_now(sim *s, sim_flight *f)
 {
-    sim_note(s, "cancel", f->over ? "late" : "found", (int64_t)f->ordinal, 0);
+    weft__sim_note(s, "cancel", f->over ? "late" : "found", (int64_t)f->ordinal, 0);
     if (f->over)
         return; /* its result is on its way */
-    sim_queue_remove(f);
-    sim_result(s, f, -ECANCELED, 0, NULL);
+    weft__sim_queue_remove(f);
+    weft__sim_result(s, f, -ECANCELED, 0, NULL);
 }
 
-void sim_happen(sim *s, const sim_event *e)
+void weft__sim_happen(sim *s, const sim_event *e)
 {
     switch (e->kind) {
     case SIM_EXECUTE:
         execute_later(s, e);
-        sim_flight_drop(s, e->flight);
+        weft__sim_flight_drop(s, e->flight);
         break;
     case SIM_CANCEL:
         cancel_now(s, e->flight);
-        sim_flight_drop(s, e->flight);
+        weft__sim_flight_drop(s, e->flight);
         break;
     case SIM_RESULT:
         result_arrives(s, e); /* the outcome keeps the reference */
         break;
     default:
-        sim_stream_happen(s, e);
+        weft__sim_stream_happen(s, e);
     }
 }
 
@@ -127,7 +127,7 @@ void sim_happen(sim *s, const sim_event *e)
 
 static int driver_open(weft_port *port, const weft_port_config *config)
 {
-    sim *s = sim_current();
+    sim *s = weft__sim_current();
     sim_port *p;
 
     if (!s)
@@ -143,7 +143,7 @@ static int driver_open(weft_port *port, const weft_port_config *config)
     p->next = s->ports;
     s->ports = p;
     port->state = p;
-    sim_note(s, "port", "open", p->ordinal, 0);
+    weft__sim_note(s, "port", "open", p->ordinal, 0);
     return 0;
 }
 
@@ -159,11 +159,11 @@ static void port_free(sim_port *p)
 
 static void driver_close(weft_port *port)
 {
-    sim *s = sim_current();
+    sim *s = weft__sim_current();
     sim_port *p = of(port), **at = &s->ports;
 
     WEFT_ASSERT(!p->waiting && p->queued_count == 0);
-    sim_note(s, "port", "close", p->ordinal, 0);
+    weft__sim_note(s, "port", "close", p->ordinal, 0);
     while (*at != p)
         at = &(*at)->next;
     *at = p->next;
@@ -171,7 +171,7 @@ static void driver_close(weft_port *port)
     port_free(p);
 }
 
-void sim_ports_free(sim *s)
+void weft__sim_ports_free(sim *s)
 {
     for (sim_port *p = s->ports, *next; p; p = next) {
         next = p->next;
@@ -204,11 +204,11 @@ static void hand_over(sim *s, sim_port *p)
     for (unsigned i = 0; i < p->queued_count; i++) {
         sim_event e = p->queued[i];
 
-        e.time_ns = s->now_ns + (sim_random_one_in(&s->choices, 4) ? sim_delay(s) : 0);
+        e.time_ns = s->now_ns + (sim_random_one_in(&s->choices, 4) ? weft__sim_delay(s) : 0);
         if (e.time_ns < p->last_ns)
             e.time_ns = p->last_ns;
         p->last_ns = e.time_ns;
-        sim_event_add(s, &e);
+        weft__sim_event_add(s, &e);
     }
     p->queued_count = 0;
 }
@@ -220,25 +220,25 @@ static void try_at_once(sim *s, sim_port *p, sim_flight *f)
     int64_t r;
 
     f->direct = 1;
-    sim_execute(s, f);
+    weft__sim_execute(s, f);
     f->direct = 0;
     if (!f->over)
         return;
     r = f->direct_result;
-    sim_note(s, "at once", weft_op_name((enum weft_opcode)op->code), (int64_t)f->ordinal, r);
+    weft__sim_note(s, "at once", weft_op_name((enum weft_opcode)op->code), (int64_t)f->ordinal, r);
     s->flying--;
     f->op = NULL;
-    sim_flight_drop(s, f);
+    weft__sim_flight_drop(s, f);
     weft_port_complete(p->port, op, r);
 }
 
 static void driver_submit(weft_port *port, weft_op *op)
 {
-    sim *s = sim_current();
+    sim *s = weft__sim_current();
     sim_port *p = of(port);
     sim_flight *f = flight_new(s, p, op);
 
-    sim_note(s, "submit", weft_op_name((enum weft_opcode)op->code), (int64_t)f->ordinal, op->desc ? (int64_t)op->desc->handle : -1);
+    weft__sim_note(s, "submit", weft_op_name((enum weft_opcode)op->code), (int64_t)f->ordinal, op->desc ? (int64_t)op->desc->handle : -1);
     if (p->queued_count == 0 && p->last_ns <= s->now_ns && !(op->flags & WEFT_OP_MULTI) && weft_port_room(port) > 0 &&
         sim_random_one_in(&s->choices, 8)) {
         try_at_once(s, p, f);
@@ -251,10 +251,10 @@ static void driver_submit(weft_port *port, weft_op *op)
 
 static void driver_cancel(weft_port *port, weft_op *op)
 {
-    sim *s = sim_current();
+    sim *s = weft__sim_current();
     sim_port *p = of(port);
 
-    sim_note(s, "ask", weft_op_name((enum weft_opcode)op->code), (int64_t)flight_of(op)->ordinal, 0);
+    weft__sim_note(s, "ask", weft_op_name((enum weft_opcode)op->code), (int64_t)flight_of(op)->ordinal, 0);
     queue(p, SIM_CANCEL, flight_of(op));
 }
 
@@ -267,16 +267,16 @@ static void reap_one(sim *s, weft_port *port, sim_outcome *o)
 
     o->next = s->spare_outcomes;
     s->spare_outcomes = o;
-    sim_note(s, "reap", weft_op_name((enum weft_opcode)op->code), (int64_t)f->ordinal, taken.result);
+    weft__sim_note(s, "reap", weft_op_name((enum weft_opcode)op->code), (int64_t)f->ordinal, taken.result);
     if (taken.more) {
         weft_port_more(port, op, taken.result, taken.buffer.data ? &taken.buffer : NULL);
     } else {
         f->op = NULL;
         s->flying--;
-        sim_flight_drop(s, f);
+        weft__sim_flight_drop(s, f);
         weft_port_complete(port, op, taken.result);
     }
-    sim_flight_drop(s, f);
+    weft__sim_flight_drop(s, f);
 }
 
 /* What is there now, and nothing that comes meanwhile: an enter ends. */
@@ -300,22 +300,22 @@ static void reap(sim *s, weft_port *port)
 
 static void driver_enter(weft_port *port, int64_t deadline_ns)
 {
-    sim *s = sim_current();
+    sim *s = weft__sim_current();
     sim_port *p = of(port);
 
     port->entered++;
-    sim_pass(s, ENTER_NS);
+    weft__sim_pass(s, ENTER_NS);
     hand_over(s, p);
     /* Seldom, a wait ends for no reason: signals do that. */
     if (!p->ready && !p->woken && deadline_ns > s->now_ns && !sim_random_one_in(&s->choices, 64)) {
         WEFT_ASSERT(!p->waiting); /* a port has one home */
         p->waiting = s->running;
         s->running->port = p;
-        sim_wait(s, SIM_ENTERED, deadline_ns);
+        weft__sim_wait(s, SIM_ENTERED, deadline_ns);
         s->running->port = NULL;
         p->waiting = NULL;
     } else {
-        sim_yield(s);
+        weft__sim_yield(s);
     }
     p->woken = 0;
     reap(s, port);
@@ -334,7 +334,7 @@ static void driver_wake(weft_port *port)
 
     p->woken = 1;
     if (p->waiting)
-        sim_wake(sim_current(), p->waiting);
+        weft__sim_wake(weft__sim_current(), p->waiting);
 }
 
 static enum weft_path driver_path(weft_port *port, enum weft_opcode code)
@@ -359,18 +359,18 @@ static const char *driver_why(weft_port *port, enum weft_opcode code)
 /* The buffer serves a receive that starved, if there is one. */
 static void driver_release(weft_port *port, uint32_t bid)
 {
-    sim *s = sim_current();
+    sim *s = weft__sim_current();
     sim_port *p = of(port);
     sim_flight *f = p->starved;
 
     weft__buffers_give(&p->buffers, bid);
     if (f) {
-        sim_queue_remove(f);
-        sim_execute(s, f);
+        weft__sim_queue_remove(f);
+        weft__sim_execute(s, f);
     }
 }
 
-const weft_port_driver sim_driver_table = {
+const weft_port_driver weft__sim_driver_table = {
     .name = "sim",
     .open = driver_open,
     .close = driver_close,
@@ -382,11 +382,11 @@ const weft_port_driver sim_driver_table = {
     .path = driver_path,
     .why = driver_why,
     .release = driver_release,
-    .socket = sim_driver_socket,
-    .listen = sim_driver_listen,
-    .address = sim_driver_address,
-    .setopt = sim_driver_setopt,
-    .getopt = sim_driver_getopt,
-    .shutdown = sim_driver_shutdown,
-    .close_handle = sim_driver_close_handle,
+    .socket = weft__sim_driver_socket,
+    .listen = weft__sim_driver_listen,
+    .address = weft__sim_driver_address,
+    .setopt = weft__sim_driver_setopt,
+    .getopt = weft__sim_driver_getopt,
+    .shutdown = weft__sim_driver_shutdown,
+    .close_handle = weft__sim_driver_close_handle,
 };

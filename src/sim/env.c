@@ -16,11 +16,11 @@ enum { NOTHING = 0, TOKEN = 1, SLEEPER = 2 };
 /* A loop that only looks at the clock must see it move. */
 static int64_t env_now(void *self)
 {
-    sim *s = sim_current();
+    sim *s = weft__sim_current();
 
     (void)self;
     WEFT_ASSERT(s);
-    sim_pass(s, LOOK_NS);
+    weft__sim_pass(s, LOOK_NS);
     return s->now_ns;
 }
 
@@ -28,7 +28,7 @@ static int64_t env_wall(void *self) { return EPOCH_NS + env_now(self); }
 
 static void env_entropy(void *self, void *buf, size_t n)
 {
-    sim *s = sim_current();
+    sim *s = weft__sim_current();
     unsigned char *p = buf;
 
     (void)self;
@@ -43,7 +43,7 @@ static int env_thread_start(void *self, weft_thread **out, const weft_thread_opt
     sim_thread *t;
 
     (void)self;
-    t = sim_thread_new(sim_current(), o->name, o->stack, o->stack_size, fn, arg);
+    t = weft__sim_thread_new(weft__sim_current(), o->name, o->stack, o->stack_size, fn, arg);
     if (!t)
         return -ENOMEM;
     *out = (weft_thread *)(void *)t;
@@ -52,29 +52,29 @@ static int env_thread_start(void *self, weft_thread **out, const weft_thread_opt
 
 static void env_thread_join(void *self, weft_thread *thread)
 {
-    sim *s = sim_current();
+    sim *s = weft__sim_current();
     sim_thread *t = (sim_thread *)(void *)thread;
 
     (void)self;
     while (t->state != SIM_ENDED) {
         s->running->joined = t;
-        sim_wait(s, SIM_JOINING, WEFT_NEVER);
+        weft__sim_wait(s, SIM_JOINING, WEFT_NEVER);
     }
 }
 
 static int env_park(void *self, weft_parker *p, int64_t deadline_ns)
 {
-    sim *s = sim_current();
+    sim *s = weft__sim_current();
 
     (void)self;
     if (p->word != TOKEN && deadline_ns > s->now_ns) {
         WEFT_ASSERT(p->word == NOTHING); /* else two threads park on one parker */
         p->word = SLEEPER;
         s->running->parker = p;
-        sim_wait(s, SIM_PARKED, deadline_ns);
+        weft__sim_wait(s, SIM_PARKED, deadline_ns);
         s->running->parker = NULL;
     } else {
-        sim_yield(s); /* a call into the system is a place where others may run */
+        weft__sim_yield(s); /* a call into the system is a place where others may run */
     }
     if (p->word == TOKEN) {
         p->word = NOTHING;
@@ -86,29 +86,29 @@ static int env_park(void *self, weft_parker *p, int64_t deadline_ns)
 
 static void env_unpark(void *self, weft_parker *p)
 {
-    sim *s = sim_current();
+    sim *s = weft__sim_current();
     const uint32_t before = p->word;
 
     (void)self;
     p->word = TOKEN;
     for (unsigned i = 0; before == SLEEPER && i < s->thread_count; i++)
         if (s->threads[i]->parker == p && s->threads[i]->state == SIM_PARKED)
-            sim_wake(s, s->threads[i]);
+            weft__sim_wake(s, s->threads[i]);
 }
 
 static void env_relax(void *self)
 {
-    sim *s = sim_current();
+    sim *s = weft__sim_current();
 
     (void)self;
     if (s->running)
-        sim_yield(s);
+        weft__sim_yield(s);
 }
 
 /* One package, a cache for every two processors: enough for stealing to have near and far victims. */
 static int env_topology(void *self, weft_topology *out)
 {
-    sim *s = sim_current();
+    sim *s = weft__sim_current();
 
     (void)self;
     memset(out, 0, sizeof *out);
@@ -130,18 +130,18 @@ static int env_bind(void *self, const uint16_t *cpu, unsigned count)
 /* What is said goes where it always goes, and that it was said is logged; the text may hold addresses and is not hashed. */
 static void env_log(void *self, enum weft_log_level level, const char *text, size_t n)
 {
-    sim *s = sim_current();
+    sim *s = weft__sim_current();
 
     (void)self;
     if (s)
-        sim_note(s, "said", "log", level, 0);
+        weft__sim_note(s, "said", "log", level, 0);
     if (!s || !s->opt.quiet)
         weft__posix_log(NULL, level, text, n);
 }
 
 static uintptr_t env_worker_tag(void *self)
 {
-    sim *s = sim_current();
+    sim *s = weft__sim_current();
 
     (void)self;
     return s && s->running ? s->running->ordinal + 1 : 0;
@@ -149,7 +149,7 @@ static uintptr_t env_worker_tag(void *self)
 
 /* page_size is filled in by weft_sim_env. No fault_watch: the program's own thread has its handlers, and no interrupt: a thread that
  * runs is the only one there is. */
-weft_env sim_env_table = {
+weft_env weft__sim_env_table = {
     .name = "sim",
     .now = env_now,
     .wall = env_wall,

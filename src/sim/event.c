@@ -9,7 +9,7 @@ static int before(const sim_event *a, const sim_event *b)
     return a->time_ns != b->time_ns ? a->time_ns < b->time_ns : a->order < b->order;
 }
 
-void sim_event_add(sim *s, const sim_event *e)
+void weft__sim_event_add(sim *s, const sim_event *e)
 {
     size_t i = s->heap_count++;
 
@@ -29,7 +29,7 @@ void sim_event_add(sim *s, const sim_event *e)
     }
 }
 
-int sim_event_next(const sim *s, int64_t *time_ns)
+int weft__sim_event_next(const sim *s, int64_t *time_ns)
 {
     if (s->heap_count == 0)
         return 0;
@@ -37,7 +37,7 @@ int sim_event_next(const sim *s, int64_t *time_ns)
     return 1;
 }
 
-sim_event sim_event_take(sim *s)
+sim_event weft__sim_event_take(sim *s)
 {
     const sim_event first = s->heap[0];
     size_t i = 0;
@@ -58,7 +58,7 @@ sim_event sim_event_take(sim *s)
     }
 }
 
-int64_t sim_delay(sim *s)
+int64_t weft__sim_delay(sim *s)
 {
     const uint64_t kind = sim_random_below(&s->choices, 100);
 

@@ -47,7 +47,7 @@ static int is_dir(sim *s, const char *path)
 
 WEFT_API int weft_sim_file(const char *path, const void *data, size_t size)
 {
-    sim *s = sim_current();
+    sim *s = weft__sim_current();
     sim_file *f;
     char *copy;
 
@@ -76,7 +76,7 @@ WEFT_API int weft_sim_file(const char *path, const void *data, size_t size)
     return 0;
 }
 
-void sim_files_free(sim *s)
+void weft__sim_files_free(sim *s)
 {
     for (sim_file *f = s->files, *next; f; f = next) {
         next = f->next;
@@ -126,7 +126,7 @@ static int64_t lookup(sim *s, const weft_op *op, const char *path, int beneath, 
     const sim_sock *base = NULL;
 
     if (op->desc) {
-        base = sim_sock_of(s, op->desc->handle);
+        base = weft__sim_sock_of(s, op->desc->handle);
         if (!base)
             return -EBADF;
         if (base->kind != SIM_DIR)
@@ -153,10 +153,10 @@ static int64_t open_op(sim *s, const weft_op *op)
         return -ENOTDIR;
     if (s->handles_open >= s->opt.max_handles)
         return -EMFILE;
-    k = sim_sock_new(s, f ? SIM_FILE : SIM_DIR);
+    k = weft__sim_sock_new(s, f ? SIM_FILE : SIM_DIR);
     k->file = f;
     memcpy(k->path, path, sizeof path);
-    return sim_handle_new(s, k);
+    return weft__sim_handle_new(s, k);
 }
 
 static void fill_stat(const sim_file *f, weft_stat *out)
@@ -176,7 +176,7 @@ static int64_t stat_op(sim *s, const weft_op *op)
     int64_t r;
 
     if (!op->stat.path) {
-        const sim_sock *k = op->desc ? sim_sock_of(s, op->desc->handle) : NULL;
+        const sim_sock *k = op->desc ? weft__sim_sock_of(s, op->desc->handle) : NULL;
 
         if (!k)
             return -EBADF;
@@ -195,7 +195,7 @@ static int64_t stat_op(sim *s, const weft_op *op)
 
 static int64_t pread_op(sim *s, const weft_op *op)
 {
-    sim_sock *k = sim_sock_of(s, op->desc->handle);
+    sim_sock *k = weft__sim_sock_of(s, op->desc->handle);
     size_t at, n;
 
     if (!k)
@@ -228,7 +228,7 @@ static int named_before(sim *s, const sim_file *f, const char *dir, const char *
 
 static int64_t readdir_op(sim *s, const weft_op *op)
 {
-    sim_sock *k = sim_sock_of(s, op->desc->handle);
+    sim_sock *k = weft__sim_sock_of(s, op->desc->handle);
     size_t used = 0, index = 0;
 
     if (!k)
@@ -257,7 +257,7 @@ static int64_t readdir_op(sim *s, const weft_op *op)
     return (int64_t)used;
 }
 
-int64_t sim_file_op(sim *s, weft_op *op)
+int64_t weft__sim_file_op(sim *s, weft_op *op)
 {
     switch (op->code) {
     case WEFT_OP_OPEN:
@@ -271,9 +271,9 @@ int64_t sim_file_op(sim *s, weft_op *op)
     }
 }
 
-int64_t sim_file_piece(sim *s, const weft_op *op, struct iovec *out)
+int64_t weft__sim_file_piece(sim *s, const weft_op *op, struct iovec *out)
 {
-    const sim_sock *k = op->desc2 ? sim_sock_of(s, op->desc2->handle) : NULL;
+    const sim_sock *k = op->desc2 ? weft__sim_sock_of(s, op->desc2->handle) : NULL;
     size_t n;
 
     if (!k)

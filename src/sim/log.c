@@ -5,7 +5,7 @@
 
 #include "sim/sim.h"
 
-int sim_log_open(sim *s)
+int weft__sim_log_open(sim *s)
 {
     s->hash = UINT64_C(0x5765667453696d31);
     if (!s->opt.log)
@@ -14,7 +14,7 @@ int sim_log_open(sim *s)
     return s->log ? 0 : -errno;
 }
 
-void sim_log_close(sim *s)
+void weft__sim_log_close(sim *s)
 {
     if (s->log)
         fclose(s->log);
@@ -32,7 +32,7 @@ static void mix_text(sim *s, const char *text)
     mix(s, word);
 }
 
-void sim_note(sim *s, const char *kind, const char *name, int64_t a, int64_t b)
+void weft__sim_note(sim *s, const char *kind, const char *name, int64_t a, int64_t b)
 {
     s->events++;
     mix(s, (uint64_t)s->now_ns);

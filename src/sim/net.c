@@ -9,7 +9,7 @@
 
 /* ---- queues of waiting ops ---- */
 
-void sim_queue_add(sim_flight **queue, sim_flight *f)
+void weft__sim_queue_add(sim_flight **queue, sim_flight *f)
 {
     sim_flight *last = *queue;
 
@@ -25,7 +25,7 @@ void sim_queue_add(sim_flight **queue, sim_flight *f)
         *queue = f;
 }
 
-void sim_queue_remove(sim_flight *f)
+void weft__sim_queue_remove(sim_flight *f)
 {
     if (!f->queue)
         return;
@@ -44,14 +44,14 @@ static void end_all(sim *s, sim_flight **queue, int error)
     while (*queue) {
         sim_flight *f = *queue;
 
-        sim_queue_remove(f);
-        sim_result(s, f, error, 0, NULL);
+        weft__sim_queue_remove(f);
+        weft__sim_result(s, f, error, 0, NULL);
     }
 }
 
 /* ---- handles ---- */
 
-sim_sock *sim_sock_new(sim *s, enum sim_sock_kind kind)
+sim_sock *weft__sim_sock_new(sim *s, enum sim_sock_kind kind)
 {
     sim_sock *k = calloc(1, sizeof *k);
 
@@ -67,7 +67,7 @@ sim_sock *sim_sock_new(sim *s, enum sim_sock_kind kind)
 }
 
 /* The lowest free number, as systems do: a number that was just closed is used again at once. */
-int64_t sim_handle_new(sim *s, sim_sock *k)
+int64_t weft__sim_handle_new(sim *s, sim_sock *k)
 {
     unsigned i = 0;
 
@@ -89,14 +89,14 @@ int64_t sim_handle_new(sim *s, sim_sock *k)
     return k->handle;
 }
 
-sim_sock *sim_sock_of(sim *s, weft_handle h)
+sim_sock *weft__sim_sock_of(sim *s, weft_handle h)
 {
     const int64_t i = (int64_t)h - SIM_FIRST_HANDLE;
 
     return i >= 0 && i < (int64_t)s->handle_room ? s->handles[i] : NULL;
 }
 
-void sim_socks_free(sim *s)
+void weft__sim_socks_free(sim *s)
 {
     for (sim_sock *k = s->socks, *next; k; k = next) {
         next = k->next;
@@ -159,7 +159,7 @@ static uint16_t free_port(sim *s)
 
 static void establish(sim *s, sim_flight *f, sim_sock *listener)
 {
-    sim_sock *client = sim_sock_of(s, f->op->desc->handle), *server = sim_sock_new(s, SIM_STREAM);
+    sim_sock *client = weft__sim_sock_of(s, f->op->desc->handle), *server = weft__sim_sock_new(s, SIM_STREAM);
 
     client->kind = SIM_STREAM;
     client->remote = *f->op->connect.addr;
@@ -174,24 +174,24 @@ static void establish(sim *s, sim_flight *f, sim_sock *listener)
     }
     server->local = client->remote;
     server->remote = client->local;
-    sim_stream_join(s, client, server);
+    weft__sim_stream_join(s, client, server);
     *listener->pending_tail = server;
     listener->pending_tail = &server->behind;
     listener->queued++;
-    sim_note(s, "connected", "sock", client->ordinal, server->ordinal);
-    sim_result(s, f, 0, 0, NULL);
+    weft__sim_note(s, "connected", "sock", client->ordinal, server->ordinal);
+    weft__sim_result(s, f, 0, 0, NULL);
 }
 
 static void take_pending(sim *s, sim_sock *listener)
 {
     sim_sock *k = listener->pending;
     sim_flight *f = listener->readers;
-    const int64_t handle = sim_handle_new(s, k);
+    const int64_t handle = weft__sim_handle_new(s, k);
 
     if (handle < 0 || !(f->op->flags & WEFT_OP_MULTI))
-        sim_queue_remove(f);
+        weft__sim_queue_remove(f);
     if (handle < 0) {
-        sim_result(s, f, handle, 0, NULL);
+        weft__sim_result(s, f, handle, 0, NULL);
         return;
     }
     listener->pending = k->behind;
@@ -201,7 +201,7 @@ static void take_pending(sim *s, sim_sock *listener)
     listener->queued--;
     if (!(f->op->flags & WEFT_OP_MULTI) && f->op->accept.peer)
         *f->op->accept.peer = k->remote;
-    sim_result(s, f, handle, (f->op->flags & WEFT_OP_MULTI) != 0, NULL);
+    weft__sim_result(s, f, handle, (f->op->flags & WEFT_OP_MULTI) != 0, NULL);
 }
 
 /* Matches accepts with connections, and lets waiting connects in as room appears. */
@@ -213,13 +213,13 @@ static void serve(sim *s, sim_sock *listener)
         } else if (listener->writers && listener->queued < listener->backlog) {
             sim_flight *f = listener->writers;
 
-            sim_queue_remove(f);
+            weft__sim_queue_remove(f);
             establish(s, f, listener);
         } else {
             break;
         }
     }
-    sim_polls(s, listener);
+    weft__sim_polls(s, listener);
 }
 
 static void connect_op(sim *s, sim_flight *f, sim_sock *k)
@@ -227,25 +227,25 @@ static void connect_op(sim *s, sim_flight *f, sim_sock *k)
     sim_sock *listener;
 
     if (k->kind != SIM_FRESH) {
-        sim_result(s, f, k->kind == SIM_STREAM ? -EISCONN : -EINVAL, 0, NULL);
+        weft__sim_result(s, f, k->kind == SIM_STREAM ? -EISCONN : -EINVAL, 0, NULL);
         return;
     }
     listener = find_listener(s, f->op->connect.addr);
     if (!listener) {
-        sim_result(s, f, f->op->connect.addr->family == WEFT_ADDR_UNIX ? -ENOENT : -ECONNREFUSED, 0, NULL);
+        weft__sim_result(s, f, f->op->connect.addr->family == WEFT_ADDR_UNIX ? -ENOENT : -ECONNREFUSED, 0, NULL);
         return;
     }
-    sim_queue_add(&listener->writers, f);
+    weft__sim_queue_add(&listener->writers, f);
     serve(s, listener);
 }
 
 static void accept_op(sim *s, sim_flight *f, sim_sock *k)
 {
     if (k->kind != SIM_LISTENER) {
-        sim_result(s, f, -EINVAL, 0, NULL);
+        weft__sim_result(s, f, -EINVAL, 0, NULL);
         return;
     }
-    sim_queue_add(&k->readers, f);
+    weft__sim_queue_add(&k->readers, f);
     serve(s, k);
 }
 
@@ -255,10 +255,10 @@ static unsigned events_of(const sim_sock *k)
 {
     if (k->kind == SIM_LISTENER)
         return k->pending ? WEFT_READABLE : 0;
-    return k->kind == SIM_STREAM ? sim_stream_events(k) : k->kind == SIM_FRESH ? WEFT_HANGUP : WEFT_READABLE | WEFT_WRITABLE;
+    return k->kind == SIM_STREAM ? weft__sim_stream_events(k) : k->kind == SIM_FRESH ? WEFT_HANGUP : WEFT_READABLE | WEFT_WRITABLE;
 }
 
-void sim_polls(sim *s, sim_sock *k)
+void weft__sim_polls(sim *s, sim_sock *k)
 {
     const unsigned now = events_of(k);
 
@@ -268,40 +268,40 @@ void sim_polls(sim *s, sim_sock *k)
         next = f->next;
         if (!met)
             continue;
-        sim_queue_remove(f);
-        sim_result(s, f, met, 0, NULL);
+        weft__sim_queue_remove(f);
+        weft__sim_result(s, f, met, 0, NULL);
     }
 }
 
 static void shutdown_op(sim *s, sim_flight *f, sim_sock *k)
 {
     if (k->kind != SIM_STREAM) {
-        sim_result(s, f, -ENOTCONN, 0, NULL);
+        weft__sim_result(s, f, -ENOTCONN, 0, NULL);
         return;
     }
-    sim_stream_shutdown(s, k, f->op->shutdown.how);
-    sim_result(s, f, 0, 0, NULL);
+    weft__sim_stream_shutdown(s, k, f->op->shutdown.how);
+    weft__sim_result(s, f, 0, 0, NULL);
 }
 
 static void stream_op(sim *s, sim_flight *f, sim_sock *k, int reads)
 {
     if (k->kind != SIM_STREAM) {
-        sim_result(s, f, k->kind == SIM_DIR ? -EISDIR : k->kind == SIM_FILE ? -ENOTSOCK : -ENOTCONN, 0, NULL);
+        weft__sim_result(s, f, k->kind == SIM_DIR ? -EISDIR : k->kind == SIM_FILE ? -ENOTSOCK : -ENOTCONN, 0, NULL);
         return;
     }
-    sim_queue_add(reads ? &k->readers : &k->writers, f);
+    weft__sim_queue_add(reads ? &k->readers : &k->writers, f);
     if (reads)
-        sim_stream_readers(s, k);
+        weft__sim_stream_readers(s, k);
     else
-        sim_stream_writers(s, k);
+        weft__sim_stream_writers(s, k);
 }
 
 static void socket_op(sim *s, sim_flight *f)
 {
-    sim_sock *k = f->op->desc ? sim_sock_of(s, f->op->desc->handle) : NULL;
+    sim_sock *k = f->op->desc ? weft__sim_sock_of(s, f->op->desc->handle) : NULL;
 
     if (!k) {
-        sim_result(s, f, -EBADF, 0, NULL);
+        weft__sim_result(s, f, -EBADF, 0, NULL);
         return;
     }
     switch (f->op->code) {
@@ -321,28 +321,28 @@ static void socket_op(sim *s, sim_flight *f)
         stream_op(s, f, k, 0);
         break;
     case WEFT_OP_POLL:
-        sim_queue_add(&k->polls, f);
-        sim_polls(s, k);
+        weft__sim_queue_add(&k->polls, f);
+        weft__sim_polls(s, k);
         break;
     case WEFT_OP_SHUTDOWN:
         shutdown_op(s, f, k);
         break;
     default:
-        sim_result(s, f, -ENOTSUP, 0, NULL);
+        weft__sim_result(s, f, -ENOTSUP, 0, NULL);
     }
 }
 
-void sim_execute(sim *s, sim_flight *f)
+void weft__sim_execute(sim *s, sim_flight *f)
 {
     switch (f->op->code) {
     case WEFT_OP_NOP:
-        sim_result(s, f, 0, 0, NULL);
+        weft__sim_result(s, f, 0, 0, NULL);
         break;
     case WEFT_OP_OPEN:
     case WEFT_OP_STAT:
     case WEFT_OP_PREAD:
     case WEFT_OP_READDIR:
-        sim_result(s, f, sim_file_op(s, f->op), 0, NULL);
+        weft__sim_result(s, f, weft__sim_file_op(s, f->op), 0, NULL);
         break;
     default:
         socket_op(s, f);
@@ -351,15 +351,15 @@ void sim_execute(sim *s, sim_flight *f)
 
 /* ---- the calls that never wait ---- */
 
-int sim_driver_socket(weft_port *port, weft_handle *out, const weft_addr *like)
+int weft__sim_driver_socket(weft_port *port, weft_handle *out, const weft_addr *like)
 {
-    sim *s = sim_current();
+    sim *s = weft__sim_current();
     int64_t h;
 
     (void)port;
     if (like->family != WEFT_ADDR_IP4 && like->family != WEFT_ADDR_IP6 && like->family != WEFT_ADDR_UNIX)
         return -EAFNOSUPPORT;
-    h = s->handles_open < s->opt.max_handles ? sim_handle_new(s, sim_sock_new(s, SIM_FRESH)) : -EMFILE;
+    h = s->handles_open < s->opt.max_handles ? weft__sim_handle_new(s, weft__sim_sock_new(s, SIM_FRESH)) : -EMFILE;
     if (h < 0)
         return (int)h;
     *out = (weft_handle)h;
@@ -375,10 +375,10 @@ static int taken(sim *s, const weft_addr *addr, int reuse_port)
     return 0;
 }
 
-int sim_driver_listen(weft_port *port, weft_handle *out, const weft_addr *addr, const weft_listen_flags *flags)
+int weft__sim_driver_listen(weft_port *port, weft_handle *out, const weft_addr *addr, const weft_listen_flags *flags)
 {
     static const weft_listen_flags none;
-    sim *s = sim_current();
+    sim *s = weft__sim_current();
     weft_addr at = *addr;
     sim_sock *k;
     int64_t h;
@@ -397,19 +397,19 @@ int sim_driver_listen(weft_port *port, weft_handle *out, const weft_addr *addr, 
         return -EADDRINUSE;
     if (s->handles_open >= s->opt.max_handles)
         return -EMFILE;
-    k = sim_sock_new(s, SIM_LISTENER);
-    h = sim_handle_new(s, k);
+    k = weft__sim_sock_new(s, SIM_LISTENER);
+    h = weft__sim_handle_new(s, k);
     k->local = at;
     k->reuse_port = flags->reuse_port;
     k->backlog = flags->backlog > 0 ? (unsigned)flags->backlog : 4096;
-    sim_note(s, "listen", "sock", k->ordinal, at.port);
+    weft__sim_note(s, "listen", "sock", k->ordinal, at.port);
     *out = (weft_handle)h;
     return 0;
 }
 
-int sim_driver_address(weft_port *port, weft_handle h, int peer, weft_addr *out)
+int weft__sim_driver_address(weft_port *port, weft_handle h, int peer, weft_addr *out)
 {
-    sim_sock *k = sim_sock_of(sim_current(), h);
+    sim_sock *k = weft__sim_sock_of(weft__sim_current(), h);
 
     (void)port;
     if (!k)
@@ -420,9 +420,9 @@ int sim_driver_address(weft_port *port, weft_handle h, int peer, weft_addr *out)
     return 0;
 }
 
-int sim_driver_setopt(weft_port *port, weft_handle h, enum weft_sockopt opt, int value)
+int weft__sim_driver_setopt(weft_port *port, weft_handle h, enum weft_sockopt opt, int value)
 {
-    sim_sock *k = sim_sock_of(sim_current(), h);
+    sim_sock *k = weft__sim_sock_of(weft__sim_current(), h);
 
     (void)port;
     if (!k)
@@ -433,9 +433,9 @@ int sim_driver_setopt(weft_port *port, weft_handle h, enum weft_sockopt opt, int
     return 0;
 }
 
-int sim_driver_getopt(weft_port *port, weft_handle h, enum weft_sockopt opt, int *value)
+int weft__sim_driver_getopt(weft_port *port, weft_handle h, enum weft_sockopt opt, int *value)
 {
-    sim_sock *k = sim_sock_of(sim_current(), h);
+    sim_sock *k = weft__sim_sock_of(weft__sim_current(), h);
 
     (void)port;
     if (!k)
@@ -448,17 +448,17 @@ int sim_driver_getopt(weft_port *port, weft_handle h, enum weft_sockopt opt, int
     return 0;
 }
 
-int sim_driver_shutdown(weft_port *port, weft_handle h, int how)
+int weft__sim_driver_shutdown(weft_port *port, weft_handle h, int how)
 {
-    sim *s = sim_current();
-    sim_sock *k = sim_sock_of(s, h);
+    sim *s = weft__sim_current();
+    sim_sock *k = weft__sim_sock_of(s, h);
 
     (void)port;
     if (!k)
         return -EBADF;
     if (k->kind != SIM_STREAM)
         return -ENOTCONN;
-    sim_stream_shutdown(s, k, how);
+    weft__sim_stream_shutdown(s, k, how);
     return 0;
 }
 
@@ -468,21 +468,21 @@ static void close_listener(sim *s, sim_sock *k)
         sim_sock *server = k->pending;
 
         k->pending = server->behind;
-        sim_stream_break(s, server->peer);
+        weft__sim_stream_break(s, server->peer);
         server->closed = 1;
     }
     end_all(s, &k->writers, -ECONNREFUSED);
 }
 
-int sim_driver_close_handle(weft_port *port, weft_handle h)
+int weft__sim_driver_close_handle(weft_port *port, weft_handle h)
 {
-    sim *s = sim_current();
-    sim_sock *k = sim_sock_of(s, h);
+    sim *s = weft__sim_current();
+    sim_sock *k = weft__sim_sock_of(s, h);
 
     (void)port;
     if (!k)
         return -EBADF;
-    sim_note(s, "close", "sock", k->ordinal, 0);
+    weft__sim_note(s, "close", "sock", k->ordinal, 0);
     s->handles[h - SIM_FIRST_HANDLE] = NULL;
     s->handles_open--;
     k->handle = -1;
@@ -494,18 +494,18 @@ int sim_driver_close_handle(weft_port *port, weft_handle h)
     else
         end_all(s, &k->writers, -EBADF);
     if (k->kind == SIM_STREAM)
-        sim_stream_close(s, k);
+        weft__sim_stream_close(s, k);
     return 0;
 }
 
 WEFT_API int weft_sim_reset(weft_handle h)
 {
-    sim *s = sim_current();
-    sim_sock *k = s ? sim_sock_of(s, h) : NULL;
+    sim *s = weft__sim_current();
+    sim_sock *k = s ? weft__sim_sock_of(s, h) : NULL;
 
     if (!k || k->kind != SIM_STREAM)
         return -EBADF;
-    sim_stream_break(s, k);
-    sim_stream_break(s, k->peer);
+    weft__sim_stream_break(s, k);
+    weft__sim_stream_break(s, k->peer);
     return 0;
 }

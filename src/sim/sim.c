@@ -14,17 +14,17 @@
 
 static _Thread_local sim *current __attribute__((tls_model("initial-exec")));
 
-sim *sim_current(void) { return current; }
+sim *weft__sim_current(void) { return current; }
 
-WEFT_API const weft_env *weft_sim_env(void) { return current ? &sim_env_table : NULL; }
-WEFT_API const weft_port_driver *weft_sim_driver(void) { return current ? &sim_driver_table : NULL; }
+WEFT_API const weft_env *weft_sim_env(void) { return current ? &weft__sim_env_table : NULL; }
+WEFT_API const weft_port_driver *weft_sim_driver(void) { return current ? &weft__sim_driver_table : NULL; }
 WEFT_API uint64_t weft_sim_hash(void) { return current ? current->hash : 0; }
 WEFT_API uint64_t weft_sim_random(uint64_t below) { return current ? sim_random_below(&current->choices, below) : 0; }
 
 WEFT_API void weft_sim_note(const char *name, int64_t value)
 {
     if (current)
-        sim_note(current, "note", name, value, 0);
+        weft__sim_note(current, "note", name, value, 0);
 }
 
 #ifndef WEFT_BIND_DIRECT
@@ -44,14 +44,14 @@ static void point(const char *name)
 
     if (!s || !s->running || !sim_random_one_in(&s->choices, s->opt.switch_every))
         return;
-    sim_note(s, "point", name, s->running->ordinal, 0);
-    sim_yield(s);
+    weft__sim_note(s, "point", name, s->running->ordinal, 0);
+    weft__sim_yield(s);
 }
 #endif
 
 static void prepare(void)
 {
-    sim_env_table.page_size = weft__posix_page_size();
+    weft__sim_env_table.page_size = weft__posix_page_size();
     weft__defaults_install(&defaults);
 #ifdef WEFT_POINTS
     weft__point_hook = point;
@@ -134,21 +134,21 @@ static int open_sim(sim *s, const weft_sim_options *opt)
     s->entropy.state = sim_random_mix(~s->opt.seed);
     s->now_ns = WEFT_SECOND; /* no deadline of the program lies before the beginning */
     s->next_port = (uint16_t)(32768 + sim_random_below(&s->choices, 16384));
-    r = sim_log_open(s);
+    r = weft__sim_log_open(s);
     if (r < 0)
         return r;
-    sim_note(s, "seed", "begin", (int64_t)s->opt.seed, s->opt.cpus);
+    weft__sim_note(s, "seed", "begin", (int64_t)s->opt.seed, s->opt.cpus);
     return 0;
 }
 
 static void close_sim(sim *s)
 {
-    sim_threads_free(s);
-    sim_ports_free(s);
-    sim_socks_free(s);
-    sim_files_free(s);
+    weft__sim_threads_free(s);
+    weft__sim_ports_free(s);
+    weft__sim_socks_free(s);
+    weft__sim_files_free(s);
     free(s->heap);
-    sim_log_close(s);
+    weft__sim_log_close(s);
 }
 
 static void tell(sim *s, enum weft_sim_outcome outcome, weft_sim_result *out)
@@ -166,7 +166,7 @@ static void tell(sim *s, enum weft_sim_outcome outcome, weft_sim_result *out)
     for (unsigned i = 0; i < s->thread_count; i++)
         out->threads_left += s->threads[i]->state != SIM_ENDED;
     if (outcome != WEFT_SIM_ENDED)
-        sim_describe_threads(s, out->report, sizeof out->report);
+        weft__sim_describe_threads(s, out->report, sizeof out->report);
 }
 
 static int judge(const sim *s, const weft_sim_result *result)
@@ -206,8 +206,8 @@ WEFT_API int weft_sim_run(const weft_sim_options *opt, int (*program)(void *arg)
     s->arg = arg;
     current = s;
     sigaction(SIGABRT, &ours, &before);
-    if (sim_thread_new(s, "main", NULL, 0, first_thread, s)) {
-        tell(s, sim_loop(s), &result);
+    if (weft__sim_thread_new(s, "main", NULL, 0, first_thread, s)) {
+        tell(s, weft__sim_loop(s), &result);
         r = judge(s, &result);
         if (out)
             *out = result;

@@ -181,78 +181,78 @@ struct sim {
 #define SIM_FIRST_HANDLE 0x100000 /* no descriptor of the process: a real system call with one answers -EBADF */
 
 /* The simulation of this OS thread, or NULL. */
-sim *sim_current(void);
+sim *weft__sim_current(void);
 
 /* ---- thread.c ---- */
-sim_thread *sim_thread_new(sim *s, const char *name, void *stack, size_t stack_size, void (*fn)(void *), void *arg);
-void sim_threads_free(sim *s);
+sim_thread *weft__sim_thread_new(sim *s, const char *name, void *stack, size_t stack_size, void (*fn)(void *), void *arg);
+void weft__sim_threads_free(sim *s);
 /* Gives up the processor: the running thread waits in `state` until woken or until its deadline. Returns how it ended. */
-int sim_wait(sim *s, enum sim_state state, int64_t deadline_ns);
+int weft__sim_wait(sim *s, enum sim_state state, int64_t deadline_ns);
 /* The running thread stays runnable, and somebody is chosen anew. */
-void sim_yield(sim *s);
-void sim_wake(sim *s, sim_thread *t);
+void weft__sim_yield(sim *s);
+void weft__sim_wake(sim *s, sim_thread *t);
 /* Runs until the program has ended or the run has failed. */
-enum weft_sim_outcome sim_loop(sim *s);
-void sim_describe_threads(sim *s, char *buf, size_t size);
+enum weft_sim_outcome weft__sim_loop(sim *s);
+void weft__sim_describe_threads(sim *s, char *buf, size_t size);
 /* Time that calls take, so that loops which watch the clock make progress. */
-void sim_pass(sim *s, int64_t ns);
+void weft__sim_pass(sim *s, int64_t ns);
 
 /* ---- event.c ---- */
-void sim_event_add(sim *s, const sim_event *e);
-int sim_event_next(const sim *s, int64_t *time_ns);
-sim_event sim_event_take(sim *s);
+void weft__sim_event_add(sim *s, const sim_event *e);
+int weft__sim_event_next(const sim *s, int64_t *time_ns);
+sim_event weft__sim_event_take(sim *s);
 /* How long something takes: mostly microseconds, seldom milliseconds. */
-int64_t sim_delay(sim *s);
+int64_t weft__sim_delay(sim *s);
 
 /* ---- log.c ---- */
-int sim_log_open(sim *s);
-void sim_log_close(sim *s);
+int weft__sim_log_open(sim *s);
+void weft__sim_log_close(sim *s);
 /* kind and name are literals: their characters are hashed, never their addresses. */
-void sim_note(sim *s, const char *kind, const char *name, int64_t a, int64_t b);
+void weft__sim_note(sim *s, const char *kind, const char *name, int64_t a, int64_t b);
 
 /* ---- driver.c ---- */
 /* Decides an op's result: it will be reaped after a delay. more: the op goes on. */
-void sim_result(sim *s, sim_flight *f, int64_t result, int more, const weft_buffer *buffer);
-void sim_flight_drop(sim *s, sim_flight *f);
-void sim_happen(sim *s, const sim_event *e);
-void sim_ports_free(sim *s);
+void weft__sim_result(sim *s, sim_flight *f, int64_t result, int more, const weft_buffer *buffer);
+void weft__sim_flight_drop(sim *s, sim_flight *f);
+void weft__sim_happen(sim *s, const sim_event *e);
+void weft__sim_ports_free(sim *s);
 
 /* ---- net.c ---- */
 /* The kernel looks at an op for the first time: it ends, or waits in a queue. */
-void sim_execute(sim *s, sim_flight *f);
-void sim_queue_add(sim_flight **queue, sim_flight *f);
-void sim_queue_remove(sim_flight *f);
-sim_sock *sim_sock_of(sim *s, weft_handle h);
-sim_sock *sim_sock_new(sim *s, enum sim_sock_kind kind);
-int64_t sim_handle_new(sim *s, sim_sock *k);
-void sim_polls(sim *s, sim_sock *k);
-void sim_socks_free(sim *s);
-int sim_driver_socket(weft_port *port, weft_handle *out, const weft_addr *like);
-int sim_driver_listen(weft_port *port, weft_handle *out, const weft_addr *addr, const weft_listen_flags *flags);
-int sim_driver_address(weft_port *port, weft_handle h, int peer, weft_addr *out);
-int sim_driver_setopt(weft_port *port, weft_handle h, enum weft_sockopt opt, int value);
-int sim_driver_getopt(weft_port *port, weft_handle h, enum weft_sockopt opt, int *value);
-int sim_driver_shutdown(weft_port *port, weft_handle h, int how);
-int sim_driver_close_handle(weft_port *port, weft_handle h);
+void weft__sim_execute(sim *s, sim_flight *f);
+void weft__sim_queue_add(sim_flight **queue, sim_flight *f);
+void weft__sim_queue_remove(sim_flight *f);
+sim_sock *weft__sim_sock_of(sim *s, weft_handle h);
+sim_sock *weft__sim_sock_new(sim *s, enum sim_sock_kind kind);
+int64_t weft__sim_handle_new(sim *s, sim_sock *k);
+void weft__sim_polls(sim *s, sim_sock *k);
+void weft__sim_socks_free(sim *s);
+int weft__sim_driver_socket(weft_port *port, weft_handle *out, const weft_addr *like);
+int weft__sim_driver_listen(weft_port *port, weft_handle *out, const weft_addr *addr, const weft_listen_flags *flags);
+int weft__sim_driver_address(weft_port *port, weft_handle h, int peer, weft_addr *out);
+int weft__sim_driver_setopt(weft_port *port, weft_handle h, enum weft_sockopt opt, int value);
+int weft__sim_driver_getopt(weft_port *port, weft_handle h, enum weft_sockopt opt, int *value);
+int weft__sim_driver_shutdown(weft_port *port, weft_handle h, int how);
+int weft__sim_driver_close_handle(weft_port *port, weft_handle h);
 
 /* ---- stream.c ---- */
-void sim_stream_join(sim *s, sim_sock *a, sim_sock *b);
-void sim_stream_readers(sim *s, sim_sock *k);
-void sim_stream_writers(sim *s, sim_sock *k);
-void sim_stream_shutdown(sim *s, sim_sock *k, int how);
-void sim_stream_close(sim *s, sim_sock *k);
-void sim_stream_break(sim *s, sim_sock *k);
-unsigned sim_stream_events(const sim_sock *k);
-void sim_stream_happen(sim *s, const sim_event *e);
+void weft__sim_stream_join(sim *s, sim_sock *a, sim_sock *b);
+void weft__sim_stream_readers(sim *s, sim_sock *k);
+void weft__sim_stream_writers(sim *s, sim_sock *k);
+void weft__sim_stream_shutdown(sim *s, sim_sock *k, int how);
+void weft__sim_stream_close(sim *s, sim_sock *k);
+void weft__sim_stream_break(sim *s, sim_sock *k);
+unsigned weft__sim_stream_events(const sim_sock *k);
+void weft__sim_stream_happen(sim *s, const sim_event *e);
 
 /* ---- file.c ---- */
-int64_t sim_file_op(sim *s, weft_op *op);
+int64_t weft__sim_file_op(sim *s, weft_op *op);
 /* The bytes that a SENDFILE may take: their number, 0 at the end of the file, or -errno. */
-int64_t sim_file_piece(sim *s, const weft_op *op, struct iovec *out);
-void sim_files_free(sim *s);
+int64_t weft__sim_file_piece(sim *s, const weft_op *op, struct iovec *out);
+void weft__sim_files_free(sim *s);
 
 /* ---- env.c, driver.c: the tables ---- */
-extern const weft_port_driver sim_driver_table;
-extern weft_env sim_env_table;
+extern const weft_port_driver weft__sim_driver_table;
+extern weft_env weft__sim_env_table;
 
 #endif

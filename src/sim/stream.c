@@ -9,7 +9,7 @@
 #include "port/op.h"
 #include "sim/sim.h"
 
-void sim_stream_join(sim *s, sim_sock *a, sim_sock *b)
+void weft__sim_stream_join(sim *s, sim_sock *a, sim_sock *b)
 {
     sim_sock *ends[] = {a, b};
 
@@ -25,12 +25,12 @@ void sim_stream_join(sim *s, sim_sock *a, sim_sock *b)
 /* Something is on its way to k, behind everything sent before. */
 static void send_event(sim *s, enum sim_event_kind kind, sim_sock *k, int64_t value)
 {
-    sim_event e = {.kind = kind, .sock = k, .value = value, .time_ns = s->now_ns + sim_delay(s)};
+    sim_event e = {.kind = kind, .sock = k, .value = value, .time_ns = s->now_ns + weft__sim_delay(s)};
 
     if (e.time_ns < k->last_ns)
         e.time_ns = k->last_ns;
     k->last_ns = e.time_ns;
-    sim_event_add(s, &e);
+    weft__sim_event_add(s, &e);
 }
 
 /* Kernels may do less than they were asked for: so do we, one time in four. */
@@ -77,18 +77,18 @@ static int read_buffer(sim *s, sim_sock *k, sim_flight *f)
     size_t n;
 
     if (r < 0) {
-        sim_queue_remove(f);
+        weft__sim_queue_remove(f);
         if (r == -ENOBUFS)
-            sim_queue_add(&p->starved, f); /* flow control: it goes on when a buffer comes back */
+            weft__sim_queue_add(&p->starved, f); /* flow control: it goes on when a buffer comes back */
         else
-            sim_result(s, f, r, 0, NULL);
+            weft__sim_result(s, f, r, 0, NULL);
         return 1;
     }
     n = k->arrived < p->buffers.size ? k->arrived : p->buffers.size;
     n = perhaps_less(s, n);
     b.len = (uint32_t)n;
     copy_out(k, b.data, n);
-    sim_result(s, f, (int64_t)n, 1, &b);
+    weft__sim_result(s, f, (int64_t)n, 1, &b);
     return 0;
 }
 
@@ -103,7 +103,7 @@ static int64_t nothing_arrived(sim_sock *k)
     return k->fin || k->dead || k->shut_read ? 0 : -EAGAIN;
 }
 
-void sim_stream_readers(sim *s, sim_sock *k)
+void weft__sim_stream_readers(sim *s, sim_sock *k)
 {
     const size_t before = k->arrived;
 
@@ -126,12 +126,12 @@ void sim_stream_readers(sim *s, sim_sock *k)
         } else {
             r = read_vectors(s, k, op->vec.iov, op->vec.count);
         }
-        sim_queue_remove(f);
-        sim_result(s, f, r, 0, NULL);
+        weft__sim_queue_remove(f);
+        weft__sim_result(s, f, r, 0, NULL);
     }
     if (k->arrived < before && !k->peer->closed) {
-        sim_stream_writers(s, k->peer);
-        sim_polls(s, k->peer);
+        weft__sim_stream_writers(s, k->peer);
+        weft__sim_polls(s, k->peer);
     }
 }
 
@@ -191,7 +191,7 @@ static int64_t write_op(sim *s, sim_sock *k, weft_op *op)
     if (op->code == WEFT_OP_WRITEV)
         return write_vectors(s, k, op->vec.iov, op->vec.count);
     if (op->code == WEFT_OP_SENDFILE) {
-        const int64_t r = sim_file_piece(s, op, &one);
+        const int64_t r = weft__sim_file_piece(s, op, &one);
 
         if (r <= 0)
             return r;
@@ -199,7 +199,7 @@ static int64_t write_op(sim *s, sim_sock *k, weft_op *op)
     return write_vectors(s, k, &one, 1);
 }
 
-void sim_stream_writers(sim *s, sim_sock *k)
+void weft__sim_stream_writers(sim *s, sim_sock *k)
 {
     while (k->writers) {
         sim_flight *f = k->writers;
@@ -207,14 +207,14 @@ void sim_stream_writers(sim *s, sim_sock *k)
 
         if (r == -EAGAIN)
             break;
-        sim_queue_remove(f);
-        sim_result(s, f, r, 0, NULL);
+        weft__sim_queue_remove(f);
+        weft__sim_result(s, f, r, 0, NULL);
     }
 }
 
 /* ---- ends ---- */
 
-unsigned sim_stream_events(const sim_sock *k)
+unsigned weft__sim_stream_events(const sim_sock *k)
 {
     unsigned e = 0;
 
@@ -229,12 +229,12 @@ unsigned sim_stream_events(const sim_sock *k)
 
 static void look_again(sim *s, sim_sock *k)
 {
-    sim_stream_readers(s, k);
-    sim_stream_writers(s, k);
-    sim_polls(s, k);
+    weft__sim_stream_readers(s, k);
+    weft__sim_stream_writers(s, k);
+    weft__sim_polls(s, k);
 }
 
-void sim_stream_shutdown(sim *s, sim_sock *k, int how)
+void weft__sim_stream_shutdown(sim *s, sim_sock *k, int how)
 {
     if (how != 1)
         k->shut_read = 1;
@@ -246,7 +246,7 @@ void sim_stream_shutdown(sim *s, sim_sock *k, int how)
 }
 
 /* Unread bytes, or SO_LINGER with no time, turn the end into a reset, as TCP does. */
-void sim_stream_close(sim *s, sim_sock *k)
+void weft__sim_stream_close(sim *s, sim_sock *k)
 {
     if (k->arrived + k->under_way > 0 || k->options[WEFT_LINGER_S] == 0)
         send_event(s, SIM_RESET, k->peer, 0);
@@ -259,7 +259,7 @@ void sim_stream_close(sim *s, sim_sock *k)
         look_again(s, k->peer); /* its writers wait for room that never comes */
 }
 
-void sim_stream_break(sim *s, sim_sock *k)
+void weft__sim_stream_break(sim *s, sim_sock *k)
 {
     if (k->closed || k->dead)
         return;
@@ -268,18 +268,18 @@ void sim_stream_break(sim *s, sim_sock *k)
     look_again(s, k);
 }
 
-void sim_stream_happen(sim *s, const sim_event *e)
+void weft__sim_stream_happen(sim *s, const sim_event *e)
 {
     sim_sock *k = e->sock;
 
-    sim_note(s, e->kind == SIM_ARRIVE ? "arrive" : e->kind == SIM_FIN ? "fin" : "reset", "sock", k->ordinal, e->value);
+    weft__sim_note(s, e->kind == SIM_ARRIVE ? "arrive" : e->kind == SIM_FIN ? "fin" : "reset", "sock", k->ordinal, e->value);
     if (k->closed) {
         if (e->kind == SIM_ARRIVE)
             send_event(s, SIM_RESET, k->peer, 0); /* nobody is there any more */
         return;
     }
     if (e->kind == SIM_RESET) {
-        sim_stream_break(s, k);
+        weft__sim_stream_break(s, k);
         return;
     }
     if (e->kind == SIM_ARRIVE) {
@@ -288,6 +288,6 @@ void sim_stream_happen(sim *s, const sim_event *e)
     } else {
         k->fin = 1;
     }
-    sim_stream_readers(s, k);
-    sim_polls(s, k);
+    weft__sim_stream_readers(s, k);
+    weft__sim_polls(s, k);
 }

@@ -31,14 +31,14 @@ static void suspend(sim *s)
 static void thread_entry(void *arg)
 {
     sim_thread *t = arg;
-    sim *s = sim_current();
+    sim *s = weft__sim_current();
 
     t->fn(t->arg);
-    sim_note(s, "end", t->name, t->ordinal, 0);
+    weft__sim_note(s, "end", t->name, t->ordinal, 0);
     t->state = SIM_ENDED;
     for (unsigned i = 0; i < s->thread_count; i++)
         if (s->threads[i]->state == SIM_JOINING && s->threads[i]->joined == t)
-            sim_wake(s, s->threads[i]);
+            weft__sim_wake(s, s->threads[i]);
     weft__switch_last(&t->base, &s->main, NULL, NULL);
 }
 
@@ -65,7 +65,7 @@ static void free_stack(sim_thread *t)
     t->stack = NULL;
 }
 
-sim_thread *sim_thread_new(sim *s, const char *name, void *stack, size_t stack_size, void (*fn)(void *), void *arg)
+sim_thread *weft__sim_thread_new(sim *s, const char *name, void *stack, size_t stack_size, void (*fn)(void *), void *arg)
 {
     sim_thread *t = calloc(1, sizeof *t);
 
@@ -94,12 +94,12 @@ sim_thread *sim_thread_new(sim *s, const char *name, void *stack, size_t stack_s
     weft__context_make(&t->base, t->stack, t->stack_size, thread_entry, t);
     t->where = &t->base;
     s->threads[s->thread_count++] = t;
-    sim_note(s, "thread", t->name, t->ordinal, 0);
+    weft__sim_note(s, "thread", t->name, t->ordinal, 0);
     return t;
 }
 
 /* Those that have not ended are left where they stand. */
-void sim_threads_free(sim *s)
+void weft__sim_threads_free(sim *s)
 {
     for (unsigned i = 0; i < s->thread_count; i++) {
         sim_thread *t = s->threads[i];
@@ -112,18 +112,18 @@ void sim_threads_free(sim *s)
     free(s->threads);
 }
 
-void sim_pass(sim *s, int64_t ns) { s->now_ns += ns; }
+void weft__sim_pass(sim *s, int64_t ns) { s->now_ns += ns; }
 
-void sim_wake(sim *s, sim_thread *t)
+void weft__sim_wake(sim *s, sim_thread *t)
 {
     if (t->state == SIM_RUNNABLE || t->state == SIM_ENDED)
         return;
-    sim_note(s, "wake", t->name, t->ordinal, t->state);
+    weft__sim_note(s, "wake", t->name, t->ordinal, t->state);
     t->state = SIM_RUNNABLE;
     t->woken = 1;
 }
 
-int sim_wait(sim *s, enum sim_state state, int64_t deadline_ns)
+int weft__sim_wait(sim *s, enum sim_state state, int64_t deadline_ns)
 {
     sim_thread *t = s->running;
 
@@ -135,23 +135,23 @@ int sim_wait(sim *s, enum sim_state state, int64_t deadline_ns)
     return t->woken;
 }
 
-void sim_yield(sim *s) { suspend(s); }
+void weft__sim_yield(sim *s) { suspend(s); }
 
 /* Lets everything happen that is due by now. */
 static void catch_up(sim *s)
 {
     int64_t next;
 
-    while (sim_event_next(s, &next) && next <= s->now_ns) {
-        const sim_event e = sim_event_take(s);
+    while (weft__sim_event_next(s, &next) && next <= s->now_ns) {
+        const sim_event e = weft__sim_event_take(s);
 
-        sim_happen(s, &e);
+        weft__sim_happen(s, &e);
     }
     for (unsigned i = 0; i < s->thread_count; i++) {
         sim_thread *t = s->threads[i];
 
         if (t->state != SIM_RUNNABLE && t->state != SIM_ENDED && t->deadline_ns <= s->now_ns) {
-            sim_note(s, "due", t->name, t->ordinal, t->deadline_ns);
+            weft__sim_note(s, "due", t->name, t->ordinal, t->deadline_ns);
             t->state = SIM_RUNNABLE; /* woken stays 0: its time is over */
         }
     }
@@ -176,21 +176,21 @@ static int jump(sim *s)
 {
     int64_t next = WEFT_NEVER, event;
 
-    if (sim_event_next(s, &event))
+    if (weft__sim_event_next(s, &event))
         next = event;
     for (unsigned i = 0; i < s->thread_count; i++)
         if (s->threads[i]->state != SIM_ENDED && s->threads[i]->deadline_ns < next)
             next = s->threads[i]->deadline_ns;
     if (next == WEFT_NEVER)
         return 0;
-    sim_note(s, "jump", "clock", next, next - s->now_ns);
+    weft__sim_note(s, "jump", "clock", next, next - s->now_ns);
     s->now_ns = next;
     return 1;
 }
 
 static void resume(sim *s, sim_thread *t)
 {
-    sim_note(s, "run", t->name, t->ordinal, 0);
+    weft__sim_note(s, "run", t->name, t->ordinal, 0);
     s->running = t;
     weft__set_current(t->current);
     weft__switch(&s->main, t->where, NULL, NULL);
@@ -200,7 +200,7 @@ static void resume(sim *s, sim_thread *t)
         free_stack(t);
 }
 
-enum weft_sim_outcome sim_loop(sim *s)
+enum weft_sim_outcome weft__sim_loop(sim *s)
 {
     weft__context_adopt(&s->main);
     for (;;) {
@@ -219,12 +219,12 @@ enum weft_sim_outcome sim_loop(sim *s)
         if (!t)
             continue;
         s->steps++;
-        sim_pass(s, CHOICE_NS);
+        weft__sim_pass(s, CHOICE_NS);
         resume(s, t);
     }
 }
 
-void sim_describe_threads(sim *s, char *buf, size_t size)
+void weft__sim_describe_threads(sim *s, char *buf, size_t size)
 {
     static const char *const states[] = {"can run", "is parked", "waits in its port", "waits for a thread to end", "has ended"};
     size_t used = 0;
