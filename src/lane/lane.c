@@ -391,16 +391,26 @@ void weft__lane_message(weft_task *t)
     }
 }
 
+/* Takes a reference, unless the last one is gone: then the news of it is on its way to us, and finish() is to run once. */
+static int hold(weft__lane *lane)
+{
+    uint32_t n = weft__load_relaxed(&lane->refs, "lane.hold");
+    do
+        if (!n)
+            return 0;
+    while (!weft__cas_acq_rel(&lane->refs, &n, n + 1, "lane.hold"));
+    return 1;
+}
+
 /* Home. The lane may be gone afterwards. */
 void weft__lane_apply(weft__lane *lane, uint32_t flags)
 {
     weft__crew *crew = &lane->crew;
-    if (!flags)
+    if (!flags || !hold(lane)) /* this and crew->alive keep the lane in place while its lists are walked */
         return;
     crew->cancelled = 1;
     if (flags & WEFT__SIG_KILL)
         crew->killed = 1;
-    weft__add_relaxed(&lane->refs, 1, "lane.apply"); /* both counts keep the lane in place while the list is walked */
     crew->alive++;
     for (weft__link *l = crew->fibers.next, *next; l != &crew->fibers; l = next) {
         weft__fiber *f = weft__container(l, weft__fiber, siblings);
