@@ -50,12 +50,26 @@ static void *take_record(weft_runtime *rt)
     return weft__slab_get_shared(&weft__lanes_of(rt)->lanes);
 }
 
+/* One lane less at home on `home`. A host's thread that is to leave may sleep until this: it is woken, and waits for us before it goes. */
+static void unload(weft__worker *home)
+{
+    weft_runtime *rt = home->rt;
+    if (!home->host || home == weft__worker_self()) {
+        weft__sub_acq_rel(&home->load, 1, "lane.load");
+        return;
+    }
+    weft__add_seq(&rt->guests, 1, "lane.unload"); /* before the last lane is gone; pairs with the wait in weft__worker_retire */
+    if (weft__sub_seq(&home->load, 1, "lane.unload") == 1 && weft__load_seq(&home->retiring, "lane.unload"))
+        weft__worker_wake(home);
+    weft__sub_seq(&rt->guests, 1, "lane.unloaded");
+}
+
 static void free_record(weft__lane *lane)
 {
     weft_runtime *rt = lane->rt;
     weft__worker *w = weft__worker_self();
     if (lane->crew.home) /* not before: a message to the record goes to its home, which may leave once its load is 0 */
-        weft__sub_acq_rel(&lane->crew.home->load, 1, "lane.load");
+        unload(lane->crew.home);
     weft__sub_acq_rel(&weft__lanes_of(rt)->alive, 1, "lane.gone");
     if (w && w->rt == rt && w->fibers)
         weft__slab_put(&weft__lane_pools_of(w)->lanes, lane);

@@ -264,7 +264,8 @@ static int may_leave(weft__worker *w)
             return 0;
         weft__store_seq(&w->retiring, 1, "run.leave");
     }
-    return weft__load_relaxed(&w->load, "run.leave") == 0 && !weft__worker_busy(w);
+    /* The load is read after retiring was set; pairs with unload in lane.c. */
+    return weft__load_seq(&w->load, "run.leave") == 0 && !weft__worker_busy(w);
 }
 
 int weft_run(weft_runtime *rt)

@@ -186,6 +186,64 @@ static void leaving_waits_for_lanes(void)
     spy_close(&s);
 }
 
+static pthread_t second;
+static int second_result, started;
+
+static int starts_and_waits(void *arg)
+{
+    bump(&started);
+    return waits_at_gate(arg);
+}
+
+/* On the root's home, which never is the one to leave. It does not yield until one of its children runs, so that one is the second host's. */
+static int joins_after_all_ended(void *arg)
+{
+    enum { CHILDREN = 4 };
+    weft_id child[CHILDREN];
+
+    (void)arg;
+    second = thread_of(host, &second_result);
+    for (int i = 0; i < CHILDREN; i++)
+        CHECK_OK(weft_lane_spawn(&child[i], starts_and_waits, NULL));
+    until(&started, 1);
+    CHECK_OK(weft_leave(rt));
+    put(&gates_open, 1);
+    while (get(&counted) < CHILDREN)
+        CHECK_OK(weft_sleep(weft_after(WEFT_MILLISECOND)));
+    CHECK_OK(weft_sleep(weft_after(10 * WEFT_MILLISECOND))); /* likely the other sleeps now; what is right does not depend on it */
+    for (int i = 0; i < CHILDREN; i++)
+        CHECK_OK(weft_lane_join(child[i], NULL, WEFT_NEVER));
+    return 0;
+}
+
+/* The last lane of a thread that is to leave is counted out by the lane's parent, on another thread, while it sleeps. */
+static void leaving_hears_of_the_last_lane(void)
+{
+    static spy s;
+    weft_info info;
+    int r = 1;
+
+    begin(&s, 2);
+    CHECK_OK(weft_runtime_info(rt, &info));
+    if (info.mode == WEFT_PER_CORE) { /* no lane moves */
+        CHECK_OK(weft_free(rt));
+        spy_close(&s);
+        return;
+    }
+    put(&started, 0);
+    second_result = 1;
+    const pthread_t first = thread_of(host, &r);
+    CHECK_OK(weft_lane_spawn_in(rt, NULL, joins_after_all_ended, NULL, NULL));
+    CHECK_OK(weft_wait(rt, WEFT_NEVER));
+    pthread_join(second, NULL);
+    CHECK_EQ(second_result, 0);
+    CHECK_OK(weft_stop(rt));
+    pthread_join(first, NULL);
+    CHECK_EQ(r, 0);
+    CHECK_OK(weft_free(rt));
+    spy_close(&s);
+}
+
 static void bad_arguments(void)
 {
     CHECK_EQ(weft_run(NULL), -EINVAL);
@@ -207,6 +265,7 @@ int main(int argc, char **argv)
         {"many", too_many_hosts},
         {"leave", one_leaves},
         {"leave_lanes", leaving_waits_for_lanes},
+        {"leave_last", leaving_hears_of_the_last_lane},
     };
 
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
