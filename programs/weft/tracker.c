@@ -84,7 +84,8 @@ void tracker_leave(struct tracker *t, uint32_t slot)
 
 bool tracker_idle(struct tracker *t, uint32_t slot)
 {
-    atomic_store_explicit(&t->slots[slot].state, IDLE, memory_order_seq_cst); /* pairs with tracker_drain */
+    /* Pairs with tracker_drain. An exchange, not a store: emulators have been seen to let a load pass a store. */
+    atomic_exchange_explicit(&t->slots[slot].state, IDLE, memory_order_seq_cst);
     return !atomic_load_explicit(&t->draining, memory_order_seq_cst);
 }
 
@@ -97,7 +98,7 @@ bool tracker_busy(struct tracker *t, uint32_t slot)
 
 void tracker_drain(struct tracker *t)
 {
-    atomic_store_explicit(&t->draining, true, memory_order_seq_cst); /* pairs with tracker_idle */
+    atomic_exchange_explicit(&t->draining, true, memory_order_seq_cst); /* pairs with tracker_idle */
     for (uint32_t i = 0; i < t->count; i++) {
         struct tracker_slot *s = &t->slots[i];
         uint32_t idle = IDLE;
