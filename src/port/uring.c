@@ -39,7 +39,7 @@ static int flagged(const weft__uring *u)
 /* Something that an entry without waiting would move on. */
 static int movable(const weft__uring *u)
 {
-    return u->cancelling.head || u->deferred.head || u->calls.head || weft__uring_can_feed(u);
+    return u->cancelling.head || u->deferred.head || u->calls.head || !u->wake_armed || weft__uring_can_feed(u);
 }
 
 static int uring_pending(weft_port *port)
@@ -153,7 +153,14 @@ static void uring_wake(weft_port *port)
     errno = error;
 }
 
-static weft_handle uring_pollable(weft_port *port) { return state_of(port)->fd; }
+/* A ring with deferred work polls readable, but wakes nobody who already sleeps in a poll: nothing of it runs until its thread enters. Its
+ * registered eventfd is no way out, Linux 6.18 loses signals that stem from another eventfd (docs/design/uring.md). So whoever wants to
+ * live in a foreign loop opens the port with WEFT_URING_NO_DEFER. */
+static weft_handle uring_pollable(weft_port *port)
+{
+    const weft__uring *u = state_of(port);
+    return u->deferred_work ? WEFT_NOHANDLE : u->fd;
+}
 
 static enum weft_path uring_path(weft_port *port, enum weft_opcode code) { return (enum weft_path)state_of(port)->path[code]; }
 

@@ -86,7 +86,7 @@ static int make_ring(weft__uring *u, const weft_port_config *config, const struc
         flags |= IORING_SETUP_SQPOLL;
     else if (!config->shared) /* cooperative running waits for the submitter, and of several threads that may be the busy one */
         flags |= IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_TASKRUN_FLAG |
-                 (config->disable & WEFT_URING_NO_DEFER ? IORING_SETUP_COOP_TASKRUN : IORING_SETUP_DEFER_TASKRUN);
+                 (config->disable & WEFT_URING_NO_DEFER || u->valgrind ? IORING_SETUP_COOP_TASKRUN : IORING_SETUP_DEFER_TASKRUN);
     if (config->memory)
         flags |= WEFT__SETUP_NO_MMAP;
     if (config->attach_handle > 0)
@@ -225,6 +225,7 @@ int weft__uring_setup(weft__uring **out, weft_port *port, const weft_port_config
     u->memory = block;
     u->memory_size = config->memory ? 0 : plan.total;
     u->side = (void *)(block + plan.side);
+    u->valgrind = sys == &weft__ring_sys_kernel && WEFT__ON_VALGRIND();
     int r = make_ring(u, config, &plan, block, &params);
     if (r < 0)
         goto fail;
@@ -245,7 +246,6 @@ int weft__uring_setup(weft__uring **out, weft_port *port, const weft_port_config
     u->deferred_work = !!(params.flags & IORING_SETUP_DEFER_TASKRUN);
     u->absolute = (params.features & WEFT__FEAT_MIN_TIMEOUT) && same_clock(port->env);
     u->no_iowait = !!(params.features & WEFT__FEAT_NO_IOWAIT);
-    u->valgrind = !!WEFT__ON_VALGRIND();
     if (!config->shared && !(config->disable & (WEFT_URING_NO_REGRING | WEFT_URING_SQPOLL)))
         register_ring(u);
     make_pools(u, &plan, block);

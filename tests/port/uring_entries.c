@@ -154,35 +154,76 @@ static void a_wake_ends_one_wait(const weft_port_config *config)
     bed_close(&woken);
 }
 
-static void the_ring_can_be_polled(const weft_port_config *config)
+static char main_stat[64];
+static int peer;
+
+static int main_thread_sleeps(void)
 {
-    bed b = {0};
+    char text[256] = "";
+    FILE *f = fopen(main_stat, "r");
+    CHECK(f != NULL);
+    CHECK(fgets(text, sizeof text, f) != NULL);
+    fclose(f);
+    const char *end = strrchr(text, ')');
+    return end && end[2] == 'S';
+}
+
+/* Does something for the port once its thread sleeps, in poll: that has to wake it. */
+static void *act_late(void *arg)
+{
+    const int64_t limit = bed_after(10 * WEFT_SECOND);
+    while (!main_thread_sleeps())
+        CHECK(bed_now() < limit);
+    if (*(int *)arg)
+        woken.driver.wake(&woken.port);
+    else
+        CHECK(write(peer, "x", 1) == 1);
+    return NULL;
+}
+
+static void settle(bed *b)
+{
+    do
+        weft__port_enter(&b->port, WEFT_NOW);
+    while (weft__port_pending(&b->port));
+}
+
+static void the_ring_wakes_a_foreign_poll(const weft_port_config *config)
+{
     weft_desc d[2];
     weft_op op;
     char c;
-    counted_bed(&b, config);
+    woken = (bed){0};
+    counted_bed(&woken, config);
+    struct pollfd p = {.fd = (int)woken.driver.pollable(&woken.port), .events = POLLIN};
+    if (bed_ring(&woken)->deferred_work) {
+        CHECK_EQ(p.fd, WEFT_NOHANDLE); /* it would sleep on */
+        bed_close(&woken);
+        return;
+    }
     bed_pair(d);
-    struct pollfd p = {.fd = (int)b.driver.pollable(&b.port), .events = POLLIN};
-    for (int i = 0; i < 50; i++) {
-        weft_op_recv(&op, &d[0], &c, 1);
-        bed_start(&b, &op);
-        while (weft__port_pending(&b.port))
-            weft__port_enter(&b.port, WEFT_NOW);
+    peer = (int)d[1].handle;
+    snprintf(main_stat, sizeof main_stat, "/proc/self/task/%d/stat", (int)getpid());
+    for (int i = 0; i < 40; i++) {
+        pthread_t thread;
+        int by_wake = i % 2;
+        if (!by_wake) {
+            weft_op_recv(&op, &d[0], &c, 1);
+            bed_start(&woken, &op);
+        }
+        settle(&woken);
         CHECK_EQ(poll(&p, 1, 0), 0);
-        CHECK(write((int)d[1].handle, "x", 1) == 1);
+        CHECK_EQ(pthread_create(&thread, NULL, act_late, &by_wake), 0);
         CHECK_EQ(poll(&p, 1, 10000), 1);
-        weft__port_enter(&b.port, WEFT_NOW);
+        pthread_join(thread, NULL);
+        CHECK(weft__port_pending(&woken.port));
+        settle(&woken);
         CHECK_EQ(op.state, WEFT_OP_DONE);
         CHECK_EQ(op.result, 1);
-        b.driver.wake(&b.port);
-        CHECK_EQ(poll(&p, 1, 10000), 1);
-        while (weft__port_pending(&b.port))
-            weft__port_enter(&b.port, WEFT_NOW);
-        CHECK_EQ(poll(&p, 1, 0), 0);
     }
-    weft__desc_close(&b.port, &d[0]);
-    weft__desc_close(&b.port, &d[1]);
-    bed_close(&b);
+    weft__desc_close(&woken.port, &d[0]);
+    weft__desc_close(&woken.port, &d[1]);
+    bed_close(&woken);
 }
 
 int main(void)
@@ -193,7 +234,7 @@ int main(void)
         one_entry_a_tick(&forms[i]);
         nothing_to_do_is_no_entry(&forms[i]);
         a_wake_ends_one_wait(&forms[i]);
-        the_ring_can_be_polled(&forms[i]);
+        the_ring_wakes_a_foreign_poll(&forms[i]);
     }
     return 0;
 }
