@@ -23,7 +23,7 @@ static void run_failed(weft_task *t)
     weft__shard *shard = weft__container(t, weft__shard, fail_note);
     weft__store_relaxed(&shard->failing, 0, "shard.failed");
     shard->failed = 1;
-    if (shard->armed)
+    if (shard->armed && !shard->res.closed) /* closed: the acceptor was killed in its wait, and is gone */
         weft__await_cancel(shard->armed);
     weft__shard_unpin(shard);
 }
@@ -164,6 +164,7 @@ static int start_shard(weft__hub *hub, weft__listener *l, weft__worker *w, int o
     if (r == 0 && !own)
         r = weft__listener_shard(l, lane, &l);
     if (r < 0) {
+        lane->detached = 1; /* nobody will join it */
         weft__lane_abandon(lane);
         return r;
     }

@@ -129,6 +129,9 @@ int weft__hub_enter(weft__hub *hub)
 static void run_room(weft_task *t)
 {
     weft__shard *shard = weft__container(t, weft__shard, room_note);
+    weft__spin_lock(&shard->hub->lock);
+    shard->room_noted = 0;
+    weft__spin_unlock(&shard->hub->lock);
     weft__fiber *f = shard->waiter;
     shard->waiter = NULL;
     if (f)
@@ -136,18 +139,20 @@ static void run_room(weft_task *t)
     weft__shard_unpin(shard);
 }
 
-/* A shard that waits for room; it is pinned, and waits no more. */
-static weft__shard *take_waiting(weft__hub *hub)
+/* The shards that wait for room and have no note under way, which would wake them as well; they are pinned, and want none any more. */
+static unsigned take_waiting(weft__hub *hub, weft__shard **out)
 {
-    weft__shard *shard;
+    unsigned n = 0;
     weft__spin_lock(&hub->lock);
-    for (shard = hub->shards; shard; shard = shard->next)
-        if (weft__load_seq(&shard->wants_room, "hub.room") && weft__exchange_seq(&shard->wants_room, 0, "hub.room")) {
+    for (weft__shard *shard = hub->shards; shard; shard = shard->next)
+        if (weft__load_seq(&shard->wants_room, "hub.room") && weft__exchange_seq(&shard->wants_room, 0, "hub.room") &&
+            !shard->room_noted) {
+            shard->room_noted = 1;
             shard->pins++;
-            break;
+            out[n++] = shard;
         }
     weft__spin_unlock(&hub->lock);
-    return shard;
+    return n;
 }
 
 /* All that wait are told: which of them has a connection at its door, nobody knows. No wake-up is lost: a shard sets wants_room and then
@@ -157,9 +162,11 @@ static void make_room(weft__hub *hub)
     weft__sub_seq(&hub->live, 1, "hub.leave");
     if (!hub->limit || hub->refuse)
         return;
-    for (weft__shard *shard; (shard = take_waiting(hub));) {
-        shard->room_note.run = run_room;
-        weft__worker_send(shard->worker, &shard->room_note);
+    weft__shard *waiting[WEFT__WORKERS_MAX];
+    unsigned n = take_waiting(hub, waiting);
+    for (unsigned i = 0; i < n; i++) {
+        waiting[i]->room_note.run = run_room;
+        weft__worker_send(waiting[i]->worker, &waiting[i]->room_note);
     }
 }
 

@@ -29,7 +29,7 @@ struct weft__hub {
     int32_t error;         /* why the first one that failed did (atomic) */
 
     weft__spin lock;
-    weft__shard *shards;   /* guarded by lock, and with it each shard's `next` and `pins` */
+    weft__shard *shards;   /* guarded by lock, and with it each shard's `next`, `pins` and `room_noted` */
 
     weft__worker *home;
     weft__fiber *waiter;   /* home: who waits for a shard to stop */
@@ -42,6 +42,7 @@ struct weft__shard {
     weft__hub *hub;
     weft__shard *next;
     uint32_t pins;             /* notes under way */
+    uint32_t room_noted;       /* room_note is one of them */
     uint32_t wants_room;       /* it waits until a connection has ended (atomic) */
     weft__lane *lane;
     weft__worker *worker;

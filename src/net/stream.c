@@ -226,6 +226,8 @@ static int wait_for_more(weft__sock *s, weft__fiber *f, int64_t deadline)
 {
     if (has_news(s))
         return 0;
+    if (s->reader)
+        return -EBUSY; /* it came while this one tried once */
     s->reader = f; /* a note that is under way already finds it */
     f->unwait = leave;
     f->waits_on = s;
