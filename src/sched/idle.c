@@ -235,7 +235,12 @@ void weft__idle(weft__worker *w, int64_t deadline)
 }
 
 /* Between the rounds of a worker that lives in a foreign loop: asleep for everybody else, so that a notice reaches its descriptor. */
-int weft__doze(weft__worker *w) { return w->rt->mode != WEFT_PER_CORE && !lie_down(w); }
+int weft__doze(weft__worker *w)
+{
+    if (w->rt->mode == WEFT_PER_CORE) /* the round may have used up the wake-up that came with it */
+        return weft__load_seq(&w->rt->injected, "idle.doze") != 0;
+    return !lie_down(w);
+}
 
 void weft__undoze(weft__worker *w)
 {
