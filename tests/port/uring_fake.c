@@ -426,6 +426,120 @@ static void again_is_waited_for(void)
     finish(&b, f);
 }
 
+static void a_file_that_would_wait_gets_a_thread_of_the_kernels(void)
+{
+    bed b = {0};
+    fake_ring *f = fresh(&b, NULL);
+    weft_desc file;
+    weft_op op;
+    char c;
+    weft__desc_init(&file, 1000000, WEFT_DESC_FILE);
+    weft_op_pread(&op, &file, &c, 1, 0);
+    weft__port_start(&b.port, &op);
+    tick(&b);
+    CHECK(!(fake_ring_find(f, &op)->flags & IOSQE_ASYNC));
+    fake_ring_answer(f, &op, -EAGAIN, 0);
+    tick(&b);
+    tick(&b);
+    CHECK_EQ(fake_ring_find(f, &op)->opcode, IORING_OP_READ);
+    CHECK(fake_ring_find(f, &op)->flags & IOSQE_ASYNC);
+    fake_ring_answer(f, &op, 1, 0);
+    tick(&b);
+    CHECK_EQ(op.result, 1);
+    finish(&b, f);
+}
+
+/* Records for STAT are pooled: who finds none waits for one, and a cancel takes it out of the line. */
+static void stats_take_turns(void)
+{
+    enum { N = WEFT__URING_STATX + 10 };
+    static weft_op ops[N];
+    static weft_stat out[N];
+    bed b = {0};
+    fake_ring *f = fresh(&b, NULL);
+    for (unsigned i = 0; i < N; i++) {
+        weft_op_stat(&ops[i], NULL, "/", &out[i], 0);
+        weft__port_start(&b.port, &ops[i]);
+    }
+    tick(&b);
+    CHECK_EQ(f->count, WEFT__URING_STATX);
+    weft__port_cancel(&b.port, &ops[N - 1]);
+    CHECK_EQ(b.done, 1);
+    CHECK_EQ(ops[N - 1].result, -ECANCELED);
+    for (unsigned i = 0; i < WEFT__URING_STATX; i++) {
+        struct statx *s = (struct statx *)(uintptr_t)fake_ring_find(f, &ops[i])->off;
+        *s = (struct statx){.stx_size = 100 + i, .stx_mtime = {.tv_sec = 3, .tv_nsec = 4}};
+        fake_ring_answer(f, &ops[i], 0, 0);
+    }
+    tick(&b);
+    CHECK_EQ(out[7].size, 107);
+    CHECK_EQ(out[7].mtime_ns, 3 * WEFT_SECOND + 4);
+    tick(&b);
+    CHECK_EQ(f->count, N - 1);
+    for (unsigned i = WEFT__URING_STATX; i < N - 1; i++)
+        fake_ring_answer(f, &ops[i], -ENOENT, 0);
+    tick(&b);
+    CHECK_EQ(b.done, N);
+    CHECK_EQ(ops[N - 2].result, -ENOENT);
+    finish(&b, f);
+}
+
+/* An owner without room for results leaves them where they are, and gets each once when it has some. */
+static void results_wait_for_their_owner(void)
+{
+    bed b = {0};
+    fake_ring *f = fresh(&b, NULL);
+    weft_desc d = stream();
+    weft_op op;
+    heard = 0;
+    weft_op_accept_multi(&op, &d, hear);
+    weft__port_start(&b.port, &op);
+    tick(&b);
+    for (int i = 0; i < 10; i++)
+        fake_ring_answer(f, &op, 100 + i, IORING_CQE_F_MORE);
+    for (unsigned room = 0; room < 5; room++) {
+        const unsigned before = heard;
+        b.port.room = room;
+        tick(&b);
+        CHECK(heard - before <= room && (!room || heard > before || heard == 10));
+        CHECK(heard == 10 || weft__port_pending(&b.port));
+    }
+    b.port.room = UINT32_MAX;
+    tick(&b);
+    CHECK_EQ(heard, 10);
+    CHECK_EQ(heard_last, 109);
+    fake_ring_answer(f, &op, -EMFILE, 0);
+    tick(&b);
+    CHECK_EQ(b.done, 1);
+    finish(&b, f);
+}
+
+/* A buffer that the kernel took and filled with nothing goes back by itself. */
+static void an_end_with_a_buffer_returns_it(void)
+{
+    bed b = {0};
+    fake_ring *f = fresh(&b, &(weft_port_config){.buffer_count = 2});
+    weft_desc d = stream();
+    weft_op op;
+    heard = 0;
+    weft_op_recv_multi(&op, &d, hear);
+    weft__port_start(&b.port, &op);
+    tick(&b);
+    fake_ring_answer(f, &op, 0, fake_ring_take_buffer(f, 'x', 0));
+    tick(&b);
+    CHECK_EQ(op.result, 0);
+    CHECK_EQ(heard, 0);
+    weft__port_start(&b.port, &op);
+    tick(&b);
+    fake_ring_answer(f, &op, -ECONNRESET, fake_ring_take_buffer(f, 'x', 0));
+    tick(&b);
+    CHECK_EQ(op.result, -ECONNRESET);
+    CHECK_EQ(bed_ring(&b)->buffers.free, 2);
+    fake_ring_take_buffer(f, 'y', 1); /* both are there again */
+    fake_ring_take_buffer(f, 'y', 1);
+    finish(&b, f);
+}
+
 static void answer_nop(fake_ring *f) { fake_ring_answer(f, f->ctx, 0, 0); }
 
 static void an_entry_may_fail_for_now(void)
@@ -525,6 +639,10 @@ int main(void)
     an_idle_starved_receive_does_not_starve_others();
     what_the_kernel_cannot_do_falls_back_alone();
     again_is_waited_for();
+    a_file_that_would_wait_gets_a_thread_of_the_kernels();
+    stats_take_turns();
+    results_wait_for_their_owner();
+    an_end_with_a_buffer_returns_it();
     an_entry_may_fail_for_now();
     a_wake_that_ends_is_armed_again();
     a_refused_ring_is_said_and_an_old_one_is_used();
