@@ -144,6 +144,12 @@ WEFT_API void weft_port_refuse(weft_port *port, weft_op *op, int64_t result);
  * stops reaping. */
 WEFT_API unsigned weft_port_room(const weft_port *port);
 
+/* For drivers that an application writes: what open keeps of its own (NULL at first), and the environment whose memory and clock it should
+ * use. open sets the state, on the home thread; any thread may read both. */
+WEFT_API void weft_port_set_state(weft_port *port, void *state);
+WEFT_API void *weft_port_state(const weft_port *port);
+WEFT_API const weft_env *weft_port_env(const weft_port *port);
+
 /* ---- A port of one's own ------------------------------------------------------------------------------------- */
 
 typedef struct weft_port_options {

@@ -30,6 +30,10 @@ const char *weft_driver_missing(const weft_port_driver *d, const char *after)
     return NULL;
 }
 
+void weft_port_set_state(weft_port *port, void *state) { port->state = state; }
+void *weft_port_state(const weft_port *port) { return port->state; }
+const weft_env *weft_port_env(const weft_port *port) { return port->env; }
+
 /* Whether a port of this driver opens in this process: a kernel may lack the calls, or a sandbox refuse them. */
 static int works(const weft_port_driver *driver)
 {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "env/default.h"
 
 enum { CHUNK = 65536, COMPLETIONS_DEFAULT = 1024, COMPLETIONS_MAX = 1 << 20 };
 
@@ -144,8 +145,10 @@ int weft_port_open(weft_port **out, const weft_port_options *opt)
     static const weft_port_options none;
     if (!opt)
         opt = &none;
-    const weft_env *env = opt->env ? opt->env : weft_env_posix();
-    const weft_port_driver *driver = opt->driver ? opt->driver : weft_driver_named(NULL);
+    const weft_env *env = opt->env ? opt->env : weft__default_env();
+    const weft_port_driver *driver = opt->driver ? opt->driver : weft__default_driver();
+    if (!driver)
+        driver = weft_driver_named(NULL);
     unsigned completions = opt->completions ? opt->completions : COMPLETIONS_DEFAULT;
     if (!driver)
         return -ENOSYS;
