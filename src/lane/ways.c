@@ -154,6 +154,7 @@ int weft_fini(int64_t deadline)
         weft_stop(rt);
         alone(root, WEFT_NEVER);
     }
+    weft__locals_destroy(f); /* the main fiber ends here */
     weft__lane_close_all(root);
     alone(root, WEFT_NEVER);
     weft_shield_leave(&shield);
@@ -260,7 +261,7 @@ static int may_leave(weft__worker *w)
     weft_runtime *rt = w->rt;
     if (!w->retiring) {
         uint32_t n = weft__load_relaxed(&rt->leaving, "run.leave");
-        if (!n || w == weft__lanes_of(rt)->home || !weft__cas_seq(&rt->leaving, &n, n - 1, "run.leave"))
+        if (!n || w == weft__load_seq(&weft__lanes_of(rt)->home, "run.leave") || !weft__cas_seq(&rt->leaving, &n, n - 1, "run.leave"))
             return 0;
         weft__store_seq(&w->retiring, 1, "run.leave");
     }

@@ -161,6 +161,22 @@ static void only_main_ends_it(void)
     CHECK_EQ(weft_fini(WEFT_NEVER), -EPERM);
 }
 
+static void count_destroyed(void *value) { bump(value); }
+
+static void fini_destroys_locals(void)
+{
+    static spy s;
+    static int destroyed;
+    unsigned key;
+
+    begin(&s, WEFT_SECOND);
+    CHECK_OK(weft_local_key(&key, count_destroyed));
+    CHECK_OK(weft_local_set(key, &destroyed));
+    CHECK_OK(weft_fini(WEFT_NEVER));
+    CHECK_EQ(get(&destroyed), 1);
+    spy_close(&s);
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
@@ -175,6 +191,7 @@ int main(int argc, char **argv)
         {"cancels", fini_cancels_past_its_deadline},
         {"kills", fini_kills_after_the_grace},
         {"only_main", only_main_ends_it},
+        {"locals", fini_destroys_locals},
     };
 
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
