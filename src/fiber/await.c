@@ -60,7 +60,7 @@ static int64_t await(weft__fiber *f, weft_op *op, int64_t deadline)
     op->key = (uintptr_t)&a;
     op->origin = w->owns_port ? NULL : w; /* NULL: this thread; then a completion within the start is told by the state alone */
     op->submitter = f->name;
-    w->stats.ops++;
+    weft__count(&w->stats.ops, 1);
     if (w->owns_port) {
         weft__port_start(w->port, op);
         if (op->state == WEFT_OP_DONE) { /* nothing to wait for, but not for ever at the others' cost */

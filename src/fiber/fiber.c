@@ -99,7 +99,7 @@ int weft__fiber_make(weft__crew *crew, int (*fn)(void *), void *arg, size_t copy
     weft__link_init(&f->births);
     weft__link_before(&crew->fibers, &f->siblings);
     crew->alive++;
-    w->stats.fibers_spawned++;
+    weft__count(&w->stats.fibers_spawned, 1);
     *out = f;
     return 0;
 }
@@ -152,7 +152,7 @@ static void finish(weft__fiber *f)
     f->state = WEFT__ENDED;
     f->stack = NULL;
     crew->alive--;
-    w->stats.fibers_ended++;
+    weft__count(&w->stats.fibers_ended, 1);
     count_out(w);
     if (realm->hooks.ended)
         realm->hooks.ended(crew, f);
@@ -244,7 +244,7 @@ static int dress(weft__worker *w, weft__fiber *f)
 static void enter(weft__worker *w, weft__fiber *f)
 {
     w->running = f;
-    w->stats.switches++;
+    weft__count(&w->stats.switches, 1);
     weft__switch(&w->context, &f->context, NULL, NULL);
     w->running = NULL;
 }
@@ -304,7 +304,7 @@ weft__context *weft__fiber_next(weft__worker *w)
         return &w->context;
     }
     w->budget--;
-    w->stats.switches++;
+    weft__count(&w->stats.switches, 1);
     weft__store_relaxed(&w->turn, w->turn + 2, "monitor.turn");
     f->state = WEFT__RUNNING;
     w->running = f;

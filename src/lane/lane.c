@@ -186,7 +186,7 @@ static void born(weft_task *t)
     weft__worker *w = weft__worker_self();
     weft_spawn_options opt = {.stack_size = lane->stack_size, .detached = 1};
     weft__lane_settle_at(lane, w);
-    w->stats.lanes_spawned++; /* here and not where it was made: that may have been a thread without figures */
+    weft__count(&w->stats.lanes_spawned, 1); /* here and not where it was made: that may have been a thread without figures */
     uint32_t flags = open_ears(lane);
     int r = flags & WEFT__SIG_KILL ? -ECANCELED : 0;
     if (r == 0)
@@ -216,7 +216,7 @@ void weft__lane_settle_at(weft__lane *lane, weft__worker *home)
 void weft__lane_abandon(weft__lane *lane)
 {
     weft__worker *w = weft__worker_self();
-    w->stats.lanes_spawned++;
+    weft__count(&w->stats.lanes_spawned, 1);
     weft__lane_settle_at(lane, w);
     open_ears(lane);
     weft__lane_emptied(&lane->crew);
@@ -311,7 +311,7 @@ static void finish(weft__lane *lane)
         weft__realm_root_ended(lane->rt);
         return;
     }
-    w->stats.lanes_ended++;
+    weft__count(&w->stats.lanes_ended, 1);
     weft__spin_lock(&lane->parent->lock);
     int detached = lane->detached;
     if (!detached)

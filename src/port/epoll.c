@@ -85,7 +85,7 @@ static void epoll_close(weft_port *port)
  * at its deadline. */
 static int fetch(weft__epoll *s, int64_t ns)
 {
-    s->port->entered++;
+    weft__store_relaxed(&s->port->entered, s->port->entered + 1, "port_entered"); /* others read it */
 #ifdef SYS_epoll_pwait2
     if (!s->no_pwait2) {
         /* The system call itself, for C libraries that lack it; its time is two 64-bit words on every machine. */
@@ -126,7 +126,7 @@ static void handle_batch(weft__epoll *s)
     }
 }
 
-static void epoll_enter(weft_port *port, int64_t deadline_ns)
+void weft__epoll_enter(weft_port *port, int64_t deadline_ns)
 {
     weft__epoll *s = port->state;
     if (s->event_next == s->event_count) {
@@ -233,7 +233,7 @@ const weft_port_driver *weft_driver_epoll(void)
         .close = epoll_close,
         .submit = weft__epoll_submit,
         .cancel = weft__epoll_cancel,
-        .enter = epoll_enter,
+        .enter = weft__epoll_enter,
         .pending = epoll_pending,
         .wake = epoll_wake,
         .pollable = epoll_pollable,

@@ -14,6 +14,7 @@
 #include "base/atomic.h"
 #include "base/check.h"
 #include "port/desc.h"
+#include "port/bind.h"
 #include "port/inflight.h"
 #include "port/op.h"
 
@@ -138,7 +139,7 @@ static void start_plain(weft_port *port, weft_op *op)
     port->flying++;
     op->desc->flying++;
     weft__ops_add(&op->desc->ops, op);
-    port->driver->submit(port, op);
+    weft__driver_submit(port, op);
 }
 
 void weft__port_start(weft_port *port, weft_op *op)
@@ -196,7 +197,7 @@ static void take_path(weft_port *port, weft_op *op, enum weft_path path)
     else if (path == WEFT_PATH_POOL)
         weft__pool_submit(port->pool, op);
     else
-        port->driver->submit(port, op);
+        weft__driver_submit(port, op);
 }
 
 /* A chain that the driver takes as a whole: every op of it goes the driver's way. */
@@ -238,7 +239,7 @@ void weft__port_launch(weft_port *port, weft_op *op)
         return;
     }
     if (native_chain(port, op)) {
-        port->driver->submit(port, op);
+        weft__driver_submit(port, op);
         return;
     }
     enum weft_path path = first_path(port, op);
@@ -306,7 +307,7 @@ static void close_books(weft_port *port, weft_op *op, int64_t result)
     op->result = result;
     op->state = WEFT_OP_DONE;
     port->flying--;
-    port->completed++;
+    weft__store_relaxed(&port->completed, port->completed + 1, "port_completed"); /* others read it */
     if (port->room && port->room != UINT32_MAX)
         port->room--;
 }

@@ -17,7 +17,7 @@ static weft__uring *state_of(const weft_port *port)
     return u;
 }
 
-static void uring_submit(weft_port *port, weft_op *op)
+void weft__uring_submit(weft_port *port, weft_op *op)
 {
     weft__uring *u = state_of(port);
     weft__uring_op *x = weft__uring_of(op);
@@ -51,7 +51,7 @@ static int uring_pending(weft_port *port)
 static int call_kernel(weft__uring *u, unsigned submit, unsigned complete, unsigned flags, const struct __kernel_timespec *ts)
 {
     struct io_uring_getevents_arg arg = {.ts = (uintptr_t)ts};
-    u->port->entered++;
+    weft__store_relaxed(&u->port->entered, u->port->entered + 1, "uring.entered"); /* others read it */
     flags |= u->enter_flags;
     if (!(flags & IORING_ENTER_GETEVENTS))
         return u->sys->enter(u->sys->self, u->enter_fd, submit, complete, flags, NULL, 0);
@@ -120,7 +120,7 @@ static void back_off(weft__uring *u, int wait)
     call_kernel(u, 0, wait ? 1 : 0, IORING_ENTER_GETEVENTS, wait ? &ts : NULL);
 }
 
-static void uring_enter(weft_port *port, int64_t deadline_ns)
+void weft__uring_enter(weft_port *port, int64_t deadline_ns)
 {
     weft__uring *u = state_of(port);
     const uint64_t before = u->delivered;
@@ -203,9 +203,9 @@ static const weft_port_driver driver = {
     .name = "uring",
     .open = uring_open,
     .close = uring_close,
-    .submit = uring_submit,
+    .submit = weft__uring_submit,
     .cancel = uring_cancel,
-    .enter = uring_enter,
+    .enter = weft__uring_enter,
     .pending = uring_pending,
     .wake = uring_wake,
     .pollable = uring_pollable,

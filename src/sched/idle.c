@@ -111,11 +111,11 @@ static int steal_from(weft__worker *w, weft__worker *v)
     if (!first)
         return 0;
     weft__worker_ready(w, first);
-    w->stats.steals++;
+    weft__count(&w->stats.steals, 1);
     for (uint64_t i = 1; i < (n + 1) / 2 && i < STEAL_MAX; i++) {
         if (!(t = weft__deque_steal(&v->deque)))
             break;
-        w->stats.steals++;
+        weft__count(&w->stats.steals, 1);
         if (!weft__deque_push(&w->deque, t))
             weft__worker_ready(w, t);
     }
@@ -181,7 +181,7 @@ static void sleep_now(weft__worker *w, int64_t deadline)
         weft__port_enter(w->port, WEFT_NOW); /* what others sent may run for long, and the monitor is to see it */
         return;
     }
-    w->stats.parks++;
+    weft__count(&w->stats.parks, 1);
     if (rt->hooks.idle)
         rt->hooks.idle(w);
     weft__store_release(&w->turn, w->turn + 1, "monitor.sleep"); /* even: nothing runs here */

@@ -183,8 +183,8 @@ static void run_tasks(weft__worker *w)
         t->run(t);
     }
     unsigned ran = granted - w->budget;
-    w->stats.ticks++;
-    w->stats.tasks += ran;
+    weft__count(&w->stats.ticks, 1);
+    weft__count(&w->stats.tasks, ran);
     int64_t begin = w->now_ns;
     w->now_ns = weft__clock(w->rt);
     if (ran < TASKS_MIN)
@@ -215,7 +215,7 @@ void weft__worker_tick(weft__worker *w, int64_t deadline)
     run_tasks(w);
     if (!w->owns_port)
         drain_inbox(w);
-    w->stats.timers_fired += weft__wheel_advance(&w->wheel, w->now_ns);
+    weft__count(&w->stats.timers_fired, weft__wheel_advance(&w->wheel, w->now_ns));
     if (weft__worker_busy(w) || (weft__search(w) && weft__worker_busy(w))) {
         if (w->owns_port)
             weft__port_enter(w->port, WEFT_NOW);
@@ -223,7 +223,7 @@ void weft__worker_tick(weft__worker *w, int64_t deadline)
     }
     weft__idle(w, sooner(deadline, weft__wheel_next(&w->wheel)));
     w->now_ns = weft__clock(w->rt);
-    w->stats.timers_fired += weft__wheel_advance(&w->wheel, w->now_ns);
+    weft__count(&w->stats.timers_fired, weft__wheel_advance(&w->wheel, w->now_ns));
 }
 
 void weft__worker_loop(weft__worker *w)

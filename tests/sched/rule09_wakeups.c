@@ -64,8 +64,11 @@ static void *producer(void *arg)
 
 static void *watcher(void *arg)
 {
+    weft_stats stats;
+
     (void)arg;
     while (get(&watching)) {
+        CHECK_OK(weft_runtime_stats(rt, &stats)); /* figures may be read at any time */
         const uint32_t n = __atomic_load_n(&rt->searching, __ATOMIC_SEQ_CST);
         if (n > most_searching)
             most_searching = n;
