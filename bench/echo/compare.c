@@ -5,7 +5,9 @@
  *     compare [--connections N] [--size BYTES] [--pairs N] [--slice MS] [--server-cpu N] [--load-cpu N] -- A ARGS... -- B ARGS...
  *
  * Each server is started here, prints "listening on 127.0.0.1:PORT", and is ended here. */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>

@@ -1,6 +1,8 @@
 /* The control: a TCP echo server as a plain edge-triggered epoll loop, one thread, as good as we can make it. No time-outs, no limits: it does
  * less than `weft echo` does, which is what makes it a yardstick. Prints "listening on ADDRESS". */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>

@@ -49,6 +49,7 @@ enum weft__epoll_queue { WEFT__QUEUE_NONE, WEFT__QUEUE_READ, WEFT__QUEUE_WRITE, 
 static inline weft__epoll_op *weft__epoll_of(weft_op *op) { return (weft__epoll_op *)(void *)op->drv; }
 
 void weft__epoll_submit(weft_port *port, weft_op *op);
+void weft__epoll_enter(weft_port *port, int64_t deadline_ns);
 void weft__epoll_cancel(weft_port *port, weft_op *op);
 /* A descriptor has news (EPOLL*). */
 void weft__epoll_event(weft__epoll *s, weft_desc *d, uint32_t events);

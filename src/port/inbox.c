@@ -16,6 +16,7 @@
  * is made for a port that is awake. */
 #include "base/list.h"
 #include "base/check.h"
+#include "port/bind.h"
 #include "port/port.h"
 
 void weft__port_wake(weft_port *port)
@@ -96,7 +97,7 @@ void weft__port_enter(weft_port *port, int64_t deadline_ns)
     if (weft__inbox_run(port))
         deadline_ns = WEFT_NOW; /* what ran may have made work for our caller */
     int waits = deadline_ns > WEFT_NOW && !fall_asleep(port);
-    port->driver->enter(port, waits ? deadline_ns : WEFT_NOW);
+    weft__driver_enter(port, waits ? deadline_ns : WEFT_NOW);
     if (waits)
         weft__exchange_seq(&port->sleeping, (uint32_t)WEFT__PORT_AWAKE, "port_awake");
 }

@@ -256,4 +256,8 @@ static inline uint32_t weft__uring_completions(const weft__uring *u)
     return weft__load_acquire(u->cq_tail, "uring.cq_tail") - u->cq_head;
 }
 
+/* The driver's hot slots, for builds that bind them directly (port/bind.h). */
+void weft__uring_submit(weft_port *port, weft_op *op);
+void weft__uring_enter(weft_port *port, int64_t deadline_ns);
+
 #endif
