@@ -4,8 +4,11 @@ Nothing here sleeps to synchronise: a server is ready when it has said where it 
 deadline, and every socket has a time-out. Everything is on the loopback interface, on ports that the system picks.
 """
 import argparse
+import atexit
+import ctypes
 import os
 import re
+import resource
 import select
 import shlex
 import shutil
@@ -50,13 +53,15 @@ class Server:
             argv += ["--workers", str(options.workers)]
         argv += [str(a) for a in arguments]
 
-        def fewer_descriptors():
-            import resource
-            resource.setrlimit(resource.RLIMIT_NOFILE, (nofile, nofile))
+        def prepare():
+            ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: it does not outlive a test that is killed
+            if nofile:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (nofile, nofile))
 
         self.process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=cwd,
-                                        preexec_fn=fewer_descriptors if nofile else None)
+                                        preexec_fn=prepare)
         self.pid = self.process.pid
+        atexit.register(self.process.kill)  # a test that failed half-way leaves nothing running
         line = self._first_line()
         match = re.fullmatch(r"listening on (?:http://)?([^\n]*:(\d+)|unix:[^\n]*)\n", line)
         if not match:
@@ -153,7 +158,8 @@ class Server:
 
 
 def run(*arguments, timeout=LIMIT):
-    return subprocess.run([*options.wrapper, options.weft, *arguments], capture_output=True, text=True, timeout=limit(timeout))
+    argv = [*options.wrapper, options.weft, *arguments]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=limit(timeout))
 
 
 def reset(s):
