@@ -1,5 +1,6 @@
-/* weft_start: a runtime in the background of a program that has a life of its own, and a second one beside it. Each has its workers, its
- * settings and its lanes, and knows nothing of the other. Lanes are spawned into them from main(), a thread that belongs to neither. */
+/* weft_start: a runtime in the background of a program that has a life of its own, and a second one beside it. Each
+ * has its workers, its settings and its lanes, and knows nothing of the other. Lanes are spawned into them from
+ * main(), a thread that belongs to neither. */
 #include <stdio.h>
 #include <weft/weft.h>
 

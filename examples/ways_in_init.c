@@ -1,5 +1,5 @@
-/* weft_init: main() itself becomes a fiber. From there on it may wait like any other, and make lanes and sockets, without handing the program
- * over to a runtime first. Prints what it heard from itself. */
+/* weft_init: main() itself becomes a fiber. From there on it may wait like any other, and make lanes and sockets,
+ * without handing the program over to a runtime first. Prints what it heard from itself. */
 #include <stdio.h>
 #include <weft/weft.h>
 

@@ -1,5 +1,5 @@
-/* weft_pollable and weft_run_once: a runtime inside somebody else's event loop, here a plain poll(2) loop that also watches a pipe of its own.
- * One descriptor says when there is something to do; no thread is started. */
+/* weft_pollable and weft_run_once: a runtime inside somebody else's event loop, here a plain poll(2) loop that also
+ * watches a pipe of its own. One descriptor says when there is something to do; no thread is started. */
 #include <poll.h>
 #include <stdio.h>
 #include <unistd.h>

@@ -1,5 +1,6 @@
-/* A port of one's own: completions without fibers, lanes or a runtime. This echoes what comes over a pair of sockets: operations are
- * submitted, and whoever reaps finds their results, each with the key of the descriptor it belongs to. */
+/* A port of one's own: completions without fibers, lanes or a runtime. This echoes what comes over a pair of sockets:
+ * operations are submitted, and whoever reaps finds their results, each with the key of the descriptor it belongs to.
+ */
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -39,7 +40,8 @@ static int run(weft_port *port, side *echo, side *client)
         r = weft_port_submit(port, &client->write);
     while (r == 0) {
         weft_completion done[4];
-        int n = weft_port_reap(port, done, 4, 1, WEFT_NEVER); /* any thread may; it takes up to four, and waits for one */
+        /* Any thread may; it takes up to four, and waits for one. */
+        int n = weft_port_reap(port, done, 4, 1, WEFT_NEVER);
         if (n < 0)
             return n;
         for (int i = 0; i < n && r == 0; i++) {

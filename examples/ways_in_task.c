@@ -1,5 +1,5 @@
-/* From a thread that belongs to no runtime: tasks, which run without a fiber and must not wait, and lanes, which may. A task is memory of the
- * caller's; nothing is allocated to run it. The last of them wakes main() up. */
+/* From a thread that belongs to no runtime: tasks, which run without a fiber and must not wait, and lanes, which may.
+ * A task is memory of the caller's; nothing is allocated to run it. The last of them wakes main() up. */
 #include <pthread.h>
 #include <stdio.h>
 #include <weft/weft.h>

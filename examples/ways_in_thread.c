@@ -1,4 +1,5 @@
-/* weft_run: threads that the program made itself join a runtime as workers, and leave it again. The runtime starts none of its own. */
+/* weft_run: threads that the program made itself join a runtime as workers, and leave it again. The runtime starts
+ * none of its own. */
 #include <pthread.h>
 #include <stdio.h>
 #include <weft/weft.h>

@@ -1,7 +1,7 @@
 /* Files and directories: each call is one op in the caller's frame. Fibers of the owner lane.
  *
- * What the kernel has begun on a file cannot be taken back, so these calls may return later than their deadline; and what succeeded in spite
- * of a cancel is reported as the success it is, so an opened file is never lost. */
+ * What the kernel has begun on a file cannot be taken back, so these calls may return later than their deadline; and
+ * what succeeded in spite of a cancel is reported as the success it is, so an opened file is never lost. */
 #include <errno.h>
 #include <weft/file.h>
 
@@ -23,9 +23,12 @@ static int open_from(weft_id *out, weft_desc *dir, const char *path, unsigned fl
     int64_t raw = weft__await_op(&op, deadline);
     if (raw < 0)
         return (int)raw;
-    int is_dir = (flags & WEFT_OPEN_DIRECTORY) != 0;
     weft__handle *h;
-    int r = weft__handle_make(is_dir ? &dir_type : &file_type, (weft_handle)raw, is_dir ? WEFT_DESC_DIR : WEFT_DESC_FILE, &h);
+    int r;
+    if (flags & WEFT_OPEN_DIRECTORY)
+        r = weft__handle_make(&dir_type, (weft_handle)raw, WEFT_DESC_DIR, &h);
+    else
+        r = weft__handle_make(&file_type, (weft_handle)raw, WEFT_DESC_FILE, &h);
     if (r == 0)
         *out = weft__resource_id(&h->res);
     return r;

@@ -1,8 +1,8 @@
-/* Descriptors as resources of a lane: their records, their close. Called on the owner lane's worker, but for the two steps of a close that run
- * at the home port, which in single-io mode is another thread's.
+/* Descriptors as resources of a lane: their records, their close. Called on the owner lane's worker, but for the two
+ * steps of a close that run at the home port, which in single-io mode is another thread's.
  *
- * A close is one request that travels to the port and comes back: no op, no memory beside the record. The record is free only after
- * the port has forgotten the descriptor, so no op ever points at a record that means something else. */
+ * A close is one request that travels to the port and comes back: no op, no memory beside the record. The record is
+ * free only after the port has forgotten the descriptor, so no op ever points at a record that means something else. */
 #include "lane/handle.h"
 
 #include <errno.h>

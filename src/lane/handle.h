@@ -1,8 +1,8 @@
-/* Resources that are descriptors: sockets, listeners, files, directories. What they have in common is a weft_desc that lives at its home
- * port, and a close that has to reach it there.
+/* Resources that are descriptors: sockets, listeners, files, directories. What they have in common is a weft_desc
+ * that lives at its home port, and a close that has to reach it there.
  *
- * Owner worker: everything but `desc`, which belongs to the home port's thread once the first op was submitted on it. Its `handle` may
- * be read by the owner as long as the id is valid: it changes only at the end of the close. */
+ * Owner worker: everything but `desc`, which belongs to the home port's thread once the first op was submitted on it.
+ * Its `handle` may be read by the owner as long as the id is valid: it changes only at the end of the close. */
 #ifndef WEFT_LANE_HANDLE_H
 #define WEFT_LANE_HANDLE_H
 
@@ -15,7 +15,8 @@ struct weft__handle {
     weft_desc desc;
     weft_task task;        /* carries the close to the port's thread, and the news of its end back */
     weft__worker *closer;  /* who began the close */
-    /* Called on the closer's worker once the kernel's close is done; ends by weft__resource_gone. NULL: nothing to add to that. */
+    /* Called on the closer's worker once the kernel's close is done; ends by weft__resource_gone. NULL: nothing to
+     * add to that. */
     void (*ended)(weft__handle *h);
 };
 
@@ -28,7 +29,8 @@ struct weft__handle {
 
 /* A fresh record's descriptor: `raw` is the record's from here on. */
 void weft__handle_init(weft__handle *h, weft_handle raw, enum weft_desc_kind kind);
-/* What every such kind's close does: the id is stale, the ops on it are cancelled, the kernel's close follows the last of them. */
+/* What every such kind's close does: the id is stale, the ops on it are cancelled, the kernel's close follows the
+ * last of them. */
 void weft__handle_close(weft__resource *r);
 /* A record of this type for the calling fiber's lane, holding `raw`, which is closed if there is none. */
 int weft__handle_make(const weft__resource_kind *type, weft_handle raw, enum weft_desc_kind kind, weft__handle **out);

@@ -1,5 +1,6 @@
-/* Waiting for one connection. Running out of descriptors or memory is waited out with growing pauses, so that a server at its limit neither
- * spins nor gives up; a connection that went away before it was accepted is nobody's error. */
+/* Waiting for one connection. Running out of descriptors or memory is waited out with growing pauses, so that a
+ * server at its limit neither spins nor gives up; a connection that went away before it was accepted is nobody's
+ * error. */
 #include <errno.h>
 
 #include "net/sock.h"
@@ -15,8 +16,17 @@ int weft__accept_pauses(int64_t result)
 int weft__accept_skips(int64_t result)
 {
     switch (result) {
-    case -ECONNABORTED: case -EPROTO: case -ENETDOWN: case -ENOPROTOOPT: case -EHOSTDOWN: case -ENONET: case -EHOSTUNREACH:
-    case -ENETUNREACH: case -ECONNRESET: case -EPERM: case -EINTR:
+    case -ECONNABORTED:
+    case -ECONNRESET:
+    case -EHOSTDOWN:
+    case -EHOSTUNREACH:
+    case -EINTR:
+    case -ENETDOWN:
+    case -ENETUNREACH:
+    case -ENONET:
+    case -ENOPROTOOPT:
+    case -EPERM: /* a firewall's word about the peer */
+    case -EPROTO:
         return 1;
     default:
         return 0;

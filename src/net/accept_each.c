@@ -1,9 +1,10 @@
-/* The ready-made accept loop. The calling fiber makes a shard per worker that accepts, waits until it is cancelled or one of them has stopped,
- * and sees to the drain. Each shard's fiber runs on its own worker.
+/* The ready-made accept loop. The calling fiber makes a shard per worker that accepts, waits until it is cancelled or
+ * one of them has stopped, and sees to the drain. Each shard's fiber runs on its own worker.
  *
- * Without a limit a shard has one multishot accept in flight, and connections are started by the port's thread as they come in. With a
- * limit and nobody to refuse what is beyond it, connections are accepted one by one, each after its place was taken, so that never more
- * are accepted than may be. Several shards first wait until somebody knocks: a place held by one that waits for nobody would be missing at another's door. */
+ * Without a limit a shard has one multishot accept in flight, and connections are started by the port's thread as
+ * they come in. With a limit and nobody to refuse what is beyond it, connections are accepted one by one, each after
+ * its place was taken, so that never more are accepted than may be. Several shards first wait until somebody knocks:
+ * a place held by one that waits for nobody would be missing at another's door. */
 #include <errno.h>
 
 #include "base/check.h"
@@ -39,8 +40,10 @@ static void on_connection(weft_op *op, int64_t result, weft_buffer *buffer)
 {
     (void)buffer;
     weft__shard *shard = weft__container(op, acceptance, op)->shard;
-    if (weft__connection_start(shard, (weft_handle)result, 0) == 0 || weft__exchange_seq(&shard->failing, 1, "shard.failing"))
+    if (weft__connection_start(shard, (weft_handle)result, 0) == 0)
         return;
+    if (weft__exchange_seq(&shard->failing, 1, "shard.failing"))
+        return; /* said already */
     weft__shard_pin(shard);
     shard->fail_note.run = run_failed;
     weft__worker_send(shard->worker, &shard->fail_note);
@@ -133,7 +136,8 @@ static int accept_for_ever(weft__shard *shard)
     return 0;
 }
 
-/* The shard's fiber. It fails nobody: what went wrong is told to the hub, and the connections go on until the drain is over. */
+/* The shard's fiber. It fails nobody: what went wrong is told to the hub, and the connections go on until the drain
+ * is over. */
 static int accept_in_shard(void *arg)
 {
     weft__shard *shard = *(weft__shard **)arg;

@@ -1,11 +1,13 @@
 /* Reading and writing. Each call is one op, or a row of them, in the caller's frame. Fibers of the owner lane.
  *
- * Between two ops of a row the socket may have been closed by a sibling and its record reused, so each step looks the id up again. */
+ * Between two ops of a row the socket may have been closed by a sibling and its record reused, so each step looks the
+ * id up again. */
 #include <errno.h>
 
 #include "net/sock.h"
 
-/* What one system call takes at most on Linux; asking for more would make counts that do not fit where they are stored. */
+/* What one system call takes at most on Linux; asking for more would make counts that do not fit where they are
+ * stored. */
 #define BYTES_MAX ((size_t)0x7ffff000)
 #define VECTORS_MAX 1024u
 #define VECTORS_OWN 16u

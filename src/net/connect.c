@@ -1,4 +1,5 @@
-/* Connecting. The socket is the lane's from before the connect begins, so whatever ends the wait, its close follows the op's end. */
+/* Connecting. The socket is the lane's from before the connect begins, so whatever ends the wait, its close follows
+ * the op's end. */
 #include <errno.h>
 
 #include "net/sock.h"

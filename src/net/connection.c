@@ -1,5 +1,5 @@
-/* A connection becomes a lane. Called wherever a handle was accepted: by the acceptor's fiber, or from the port's thread in the middle of its
- * reaping, so nothing here waits. */
+/* A connection becomes a lane. Called wherever a handle was accepted: by the acceptor's fiber, or from the port's
+ * thread in the middle of its reaping, so nothing here waits. */
 #include <errno.h>
 
 #include "base/check.h"
@@ -21,7 +21,8 @@ static int connection(void *arg)
 {
     const opening *o = arg;
     weft_conn conn = {.id = o->id, .arg = o->arg};
-    weft_peer_addr(conn.id, &conn.peer); /* a peer that is gone already has no address: the handler finds out by reading */
+    /* A peer that is gone already has no address: the handler finds out by reading. */
+    weft_peer_addr(conn.id, &conn.peer);
     return o->handler(&conn);
 }
 
@@ -39,7 +40,8 @@ static int start(weft__shard *shard, weft_handle raw, int refused)
     weft__hub *hub = shard->hub;
     weft__lane *lane;
     weft__sock *s;
-    int r = refused ? make_lane(shard, hub->refuse, weft_after(REFUSAL_TIME), &lane) : make_lane(shard, hub->handler, 0, &lane);
+    int64_t deadline = refused ? weft_after(REFUSAL_TIME) : 0;
+    int r = make_lane(shard, refused ? hub->refuse : hub->handler, deadline, &lane);
     if (r < 0)
         return r;
     r = weft__sock_make_for(lane, raw, &s);

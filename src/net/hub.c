@@ -1,5 +1,5 @@
-/* Counting connections, and the messages between an accept loop's parts. Functions say which worker may call them; what several touch is atomic
- * or under the hub's lock, which is never held while anything is called. */
+/* Counting connections, and the messages between an accept loop's parts. Functions say which worker may call them;
+ * what several touch is atomic or under the hub's lock, which is never held while anything is called. */
 #include "net/hub.h"
 
 #include <errno.h>
@@ -139,7 +139,8 @@ static void run_room(weft_task *t)
     weft__shard_unpin(shard);
 }
 
-/* The shards that wait for room and have no note under way, which would wake them as well; they are pinned, and want none any more. */
+/* The shards that wait for room and have no note under way, which would wake them as well; they are pinned, and want
+ * none any more. */
 static unsigned take_waiting(weft__hub *hub, weft__shard **out)
 {
     unsigned n = 0;
@@ -155,8 +156,8 @@ static unsigned take_waiting(weft__hub *hub, weft__shard **out)
     return n;
 }
 
-/* All that wait are told: which of them has a connection at its door, nobody knows. No wake-up is lost: a shard sets wants_room and then
- * tries to enter once more; this subtracts and then looks at wants_room. */
+/* All that wait are told: which of them has a connection at its door, nobody knows. No wake-up is lost: a shard sets
+ * wants_room and then tries to enter once more; this subtracts and then looks at wants_room. */
 static void make_room(weft__hub *hub)
 {
     weft__sub_seq(&hub->live, 1, "hub.leave");

@@ -1,9 +1,9 @@
-/* What an accept loop is made of. The hub is the loop as a whole: it counts connections and belongs to the lane that called
- * weft_accept_each. A shard is one acceptor: a lane pinned to a worker, with a listener to accept from. Connections are child lanes of
- * the shard that accepted them.
+/* What an accept loop is made of. The hub is the loop as a whole: it counts connections and belongs to the lane that
+ * called weft_accept_each. A shard is one acceptor: a lane pinned to a worker, with a listener to accept from.
+ * Connections are child lanes of the shard that accepted them.
  *
- * Both records outlive every message that points at them, whatever is killed meanwhile: a hub is counted by its shards, connections and notes
- * under way; a shard by its notes. */
+ * Both records outlive every message that points at them, whatever is killed meanwhile: a hub is counted by its
+ * shards, connections and notes under way; a shard by its notes. */
 #ifndef WEFT_NET_HUB_H
 #define WEFT_NET_HUB_H
 
@@ -82,7 +82,8 @@ void weft__shard_unpin(weft__shard *shard);
 void weft__hub_stopped(weft__hub *hub, int error);
 
 /* ---- connection.c ---- */
-/* Gives an accepted handle a lane of its own. `counted`: weft__hub_enter was called for it. 0 or why it was closed instead. Any worker. */
+/* Gives an accepted handle a lane of its own. `counted`: weft__hub_enter was called for it. 0 or why it was closed
+ * instead. Any worker. */
 int weft__connection_start(weft__shard *shard, weft_handle raw, int counted);
 
 #endif

@@ -1,7 +1,8 @@
 /* Listening. Owner lane's worker.
  *
- * The file of a Unix socket is removed by the listener that made it, and only while it still is that file: who replaced it keeps what is
- * theirs. In per-core mode a listener shares its port with the ones that the accept loop adds on the other workers. */
+ * The file of a Unix socket is removed by the listener that made it, and only while it still is that file: who
+ * replaced it keeps what is theirs. In per-core mode a listener shares its port with the ones that the accept loop
+ * adds on the other workers. */
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -54,8 +55,8 @@ static int open_listener(const weft_addr *a, const weft_listen_flags *flags, wef
     return port->driver->listen ? port->driver->listen(port, out, a, flags) : -ENOTSUP;
 }
 
-/* Sharing a port would hide that somebody else has it: any listener of this user that shares as well would do. So the port is taken alone
- * first, where its number is fixed. */
+/* Sharing a port would hide that somebody else has it: any listener of this user that shares as well would do. So the
+ * port is taken alone first, where its number is fixed. */
 static int port_is_free(const weft_addr *a, weft_listen_flags flags)
 {
     weft_handle raw;

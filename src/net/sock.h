@@ -1,4 +1,5 @@
-/* Sockets and listeners as records, shared by the files of this layer. Owner lane's worker, unless a field says otherwise. */
+/* Sockets and listeners as records, shared by the files of this layer. Owner lane's worker, unless a field says
+ * otherwise. */
 #ifndef WEFT_NET_SOCK_H
 #define WEFT_NET_SOCK_H
 

@@ -1,11 +1,11 @@
-/* The streaming form: one multishot receive per socket, armed at the first call, whose buffers wait in the socket's record until they are asked
- * for. Owner lane's worker, but for on_more, which runs at the home port; in single-io mode that is another thread, and then the socket's
- * lock guards what both touch.
+/* The streaming form: one multishot receive per socket, armed at the first call, whose buffers wait in the socket's
+ * record until they are asked for. Owner lane's worker, but for on_more, which runs at the home port; in single-io
+ * mode that is another thread, and then the socket's lock guards what both touch.
  *
- * A peer that sends faster than its reader reads must not fill memory: with PAUSE_AT buffers unread the receive is asked to end, and starts
- * again when all have been read; the kernel's socket buffer then slows the peer down. What arrives before that end is kept, small pieces
- * in the room that the last buffer has left. It cannot be more than the port has buffers, so the ring that takes it, made when a record's
- * own overflows, never grows again. */
+ * A peer that sends faster than its reader reads must not fill memory: with PAUSE_AT buffers unread the receive is
+ * asked to end, and starts again when all have been read; the kernel's socket buffer then slows the peer down. What
+ * arrives before that end is kept, small pieces in the room that the last buffer has left. It cannot be more than the
+ * port has buffers, so the ring that takes it, made when a record's own overflows, never grows again. */
 #include <errno.h>
 #include <string.h>
 
@@ -242,8 +242,8 @@ static int take(weft__sock *s, weft_buffer *out)
     return got;
 }
 
-/* A deadline that has passed: what the kernel has by now, and nothing that would have to be waited for. The receive was armed before this
- * asks, so it may have taken everything already. */
+/* A deadline that has passed: what the kernel has by now, and nothing that would have to be waited for. The receive
+ * was armed before this asks, so it may have taken everything already. */
 static int try_once(weft__sock *s, weft__fiber *f, weft_id id)
 {
     weft_op op;

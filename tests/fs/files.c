@@ -20,7 +20,8 @@ static const char *in_folder(const char *name)
 static weft_id create(const char *name)
 {
     weft_id f;
-    CHECK_OK(weft_open(&f, in_folder(name), WEFT_OPEN_READ | WEFT_OPEN_WRITE | WEFT_OPEN_CREATE | WEFT_OPEN_TRUNCATE, 0644, SOON));
+    const unsigned flags = WEFT_OPEN_READ | WEFT_OPEN_WRITE | WEFT_OPEN_CREATE | WEFT_OPEN_TRUNCATE;
+    CHECK_OK(weft_open(&f, in_folder(name), flags, 0644, SOON));
     return f;
 }
 
@@ -142,7 +143,8 @@ static int what_stat_tells(void *arg)
 static int beneath_stays_beneath(void *arg)
 {
     (void)arg;
-    static const char *const ways_out[] = {"..", "../x", "sub/../../x", "/etc/passwd", "up/x", "abs", "sub/up2/../x", "/"};
+    static const char *const ways_out[] = {"..",   "../x", "sub/../../x",  "/etc/passwd",
+                                           "up/x", "abs",  "sub/up2/../x", "/"};
     weft_id dir, out, f = create("x");
     const unsigned flags = WEFT_OPEN_READ | WEFT_OPEN_BENEATH;
     CHECK_OK(weft_close(f));
@@ -325,8 +327,9 @@ static int no_more_descriptors(void *arg)
 }
 
 static const test_case cases[] = {
-    CASE(bytes_are_kept), CASE(offsets_have_64_bits), CASE(how_a_file_is_opened), CASE(what_stat_tells), CASE(beneath_stays_beneath),
-    CASE(directories_are_read), CASE(ids_of_files_are_checked), CASE(cancelled_opens_leave_nothing_behind), CASE(no_more_descriptors)};
+    CASE(bytes_are_kept), CASE(offsets_have_64_bits), CASE(how_a_file_is_opened), CASE(what_stat_tells),
+    CASE(beneath_stays_beneath), CASE(directories_are_read), CASE(ids_of_files_are_checked),
+    CASE(cancelled_opens_leave_nothing_behind), CASE(no_more_descriptors)};
 
 int main(int argc, char **argv)
 {

@@ -189,8 +189,9 @@ static int a_close_or_a_cancel_ends_it(void *arg)
 }
 
 static const test_case cases[] = {
-    CASE(a_whole_file_arrives), CASE(a_slow_reader_gets_every_byte), CASE(a_part_of_a_file_arrives), CASE(a_file_that_is_too_short),
-    CASE(a_deadline_tells_how_far_it_came), CASE(a_peer_that_goes_ends_it), CASE(a_close_or_a_cancel_ends_it)};
+    CASE(a_whole_file_arrives), CASE(a_slow_reader_gets_every_byte), CASE(a_part_of_a_file_arrives),
+    CASE(a_file_that_is_too_short), CASE(a_deadline_tells_how_far_it_came), CASE(a_peer_that_goes_ends_it),
+    CASE(a_close_or_a_cancel_ends_it)};
 
 int main(int argc, char **argv)
 {

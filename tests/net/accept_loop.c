@@ -228,7 +228,8 @@ static int finish_later(void *arg)
 {
     shared *s = arg;
     weft_id sock = greeted(s->address);
-    CHECK_OK(weft_sleep(weft_after(30 * WEFT_MILLISECOND))); /* longer than it takes to stop; the answer is right in any case */
+    /* Longer than it takes to stop; the answer is right in any case. */
+    CHECK_OK(weft_sleep(weft_after(30 * WEFT_MILLISECOND)));
     return weft_close(sock);
 }
 
@@ -353,7 +354,8 @@ static int a_cancelled_lane_ends_at_once(void *arg)
 
 /* ---- running out of descriptors ---- */
 
-/* How many of the clients have been greeted so far; they are not weft's, so that their descriptors are there beforehand. */
+/* How many of the clients have been greeted so far; they are not weft's, so that their descriptors are there
+ * beforehand. */
 static int greetings(const int *fd, int n, char *seen)
 {
     int sum = 0;
@@ -385,7 +387,8 @@ static int service_resumes_after_descriptors_ran_out(void *arg)
     CHECK_EQ(getrlimit(RLIMIT_NOFILE, &old), 0);
     tight = old;
     tight.rlim_cur = (rlim_t)fd[CLIENTS - 1] + 1 + LEFT + 1; /* per-core mode needs one for its other listener */
-    CHECK_EQ(setrlimit(RLIMIT_NOFILE, &tight), 0); /* before it starts: a ring's accept keeps the limit it was armed with */
+    /* Before it starts: a ring's accept keeps the limit it was armed with. */
+    CHECK_EQ(setrlimit(RLIMIT_NOFILE, &tight), 0);
     CHECK_OK(weft_spawn(&fiber, accepting, &s));
     for (int i = 0; i < CLIENTS; i++)
         CHECK_EQ(connect(fd[i], (struct sockaddr *)&sa, sizeof sa), 0);
@@ -433,8 +436,8 @@ static int accept_backs_off_until_its_deadline(void *arg)
 static const test_case cases[] = {
     CASE(a_handler_finds_its_connection), CASE(wrong_arguments), CASE(at_the_limit_others_wait_for_their_turn),
     CASE(a_limit_of_one_serves_all_in_turn), CASE(beyond_the_limit_others_are_refused), CASE(handlers_may_finish),
-    CASE(handlers_that_do_not_finish_are_cancelled), CASE(nobody_is_accepted_during_the_drain), CASE(closing_the_listener_ends_it),
-    CASE(a_cancel_at_any_moment), CASE(a_cancelled_lane_ends_at_once), CASE(service_resumes_after_descriptors_ran_out),
-    CASE(accept_backs_off_until_its_deadline)};
+    CASE(handlers_that_do_not_finish_are_cancelled), CASE(nobody_is_accepted_during_the_drain),
+    CASE(closing_the_listener_ends_it), CASE(a_cancel_at_any_moment), CASE(a_cancelled_lane_ends_at_once),
+    CASE(service_resumes_after_descriptors_ran_out), CASE(accept_backs_off_until_its_deadline)};
 
 int main(int argc, char **argv) { return RUN(cases, argc, argv); }

@@ -1,5 +1,5 @@
-/* Named cases, each in a runtime of its own: mode and port come from the environment. After each case every lane and fiber has ended and the
- * process has the descriptors it had before. */
+/* Named cases, each in a runtime of its own: mode and port come from the environment. After each case every lane and
+ * fiber has ended and the process has the descriptors it had before. */
 #ifndef WEFT_TESTS_NET_CASES_H
 #define WEFT_TESTS_NET_CASES_H
 

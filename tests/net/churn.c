@@ -1,4 +1,5 @@
-/* Short connections in great number, one request each: afterwards not a descriptor, lane, fiber or op is left. With an argument: how many. */
+/* Short connections in great number, one request each: afterwards not a descriptor, lane, fiber or op is left. With
+ * an argument: how many. */
 #include "cases.h"
 
 #include <sys/socket.h>

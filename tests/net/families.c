@@ -158,8 +158,9 @@ static int any_address(void *arg)
     return 0;
 }
 
-static const test_case cases[] = {CASE(a_sockets_file_comes_and_goes), CASE(a_file_that_was_replaced_stays), CASE(an_abstract_name),
-                                  CASE(an_accept_loop_on_a_unix_socket), CASE(ip6), CASE(any_address)};
+static const test_case cases[] = {
+    CASE(a_sockets_file_comes_and_goes), CASE(a_file_that_was_replaced_stays), CASE(an_abstract_name),
+    CASE(an_accept_loop_on_a_unix_socket), CASE(ip6), CASE(any_address)};
 
 int main(int argc, char **argv)
 {

@@ -1,5 +1,6 @@
-/* After warm-up nothing on a hot path allocates (DESIGN rule 8): round trips in both forms of reading, accepting and connecting, spawning and
- * ending fibers and lanes. The whole process is watched: this program's own definitions of malloc, mmap and friends stand before libc's. */
+/* After warm-up nothing on a hot path allocates (DESIGN rule 8): round trips in both forms of reading, accepting and
+ * connecting, spawning and ending fibers and lanes. The whole process is watched: this program's own definitions of
+ * malloc, mmap and friends stand before libc's. */
 #include "cases.h"
 
 #include <sys/mman.h>
@@ -349,8 +350,9 @@ static int a_hundred_thousand_lanes(void *arg)
     return 0;
 }
 
-static const test_case cases[] = {CASE(a_malloc_is_seen), CASE(a_hundred_thousand_round_trips), CASE(and_as_many_in_the_streaming_form),
-                                  CASE(two_thousand_connections), CASE(a_hundred_thousand_fibers), CASE(a_hundred_thousand_lanes)};
+static const test_case cases[] = {
+    CASE(a_malloc_is_seen), CASE(a_hundred_thousand_round_trips), CASE(and_as_many_in_the_streaming_form),
+    CASE(two_thousand_connections), CASE(a_hundred_thousand_fibers), CASE(a_hundred_thousand_lanes)};
 
 int main(int argc, char **argv)
 {

@@ -1,5 +1,5 @@
-/* weft_stop ends what does not want to end: fibers that are shielded from every cancel, wherever they wait, are killed after the grace, and
- * all they had is given back. The killed run no line of code any more. */
+/* weft_stop ends what does not want to end: fibers that are shielded from every cancel, wherever they wait, are
+ * killed after the grace, and all they had is given back. The killed run no line of code any more. */
 #include "cases.h"
 
 #include <sys/socket.h>

@@ -264,8 +264,9 @@ static int a_close_ends_the_readers_wait(void *arg)
 
 static const test_case cases[] = {
     CASE(a_buffer_holds_what_was_sent), CASE(other_reads_are_refused_meanwhile), CASE(one_reader_at_a_time),
-    CASE(a_reset_shows_after_what_came_before), CASE(a_quick_reader_gets_every_byte), CASE(a_slow_reader_gets_every_byte),
-    CASE(small_pieces_arrive_in_order), CASE(a_peer_is_held_up_when_nobody_reads), CASE(what_nobody_read_is_given_back),
+    CASE(a_reset_shows_after_what_came_before), CASE(a_quick_reader_gets_every_byte),
+    CASE(a_slow_reader_gets_every_byte), CASE(small_pieces_arrive_in_order),
+    CASE(a_peer_is_held_up_when_nobody_reads), CASE(what_nobody_read_is_given_back),
     CASE(a_lanes_end_gives_it_back_too), CASE(a_close_ends_the_readers_wait)};
 
 int main(int argc, char **argv) { return RUN(cases, argc, argv); }

@@ -309,9 +309,10 @@ static int a_wrong_kind_is_refused(void *arg)
 }
 
 static const test_case cases[] = {
-    CASE(bytes_go_both_ways), CASE(zero_bytes_answer_at_once), CASE(vectors_scatter_and_gather), CASE(all_of_many_vectors_is_written),
-    CASE(read_all_tells_how_far_it_came), CASE(half_close), CASE(a_peer_that_reset_is_an_error), CASE(both_ends_know_their_addresses),
-    CASE(options_are_kept), CASE(nobody_listens), CASE(an_address_is_taken_once), CASE(a_stale_id_names_nothing),
+    CASE(bytes_go_both_ways), CASE(zero_bytes_answer_at_once), CASE(vectors_scatter_and_gather),
+    CASE(all_of_many_vectors_is_written), CASE(read_all_tells_how_far_it_came), CASE(half_close),
+    CASE(a_peer_that_reset_is_an_error), CASE(both_ends_know_their_addresses), CASE(options_are_kept),
+    CASE(nobody_listens), CASE(an_address_is_taken_once), CASE(a_stale_id_names_nothing),
     CASE(another_lanes_id_is_refused), CASE(a_wrong_kind_is_refused)};
 
 int main(int argc, char **argv)

@@ -1,10 +1,11 @@
-/* Every call that waits: its deadline ends it, a deadline that has passed tries once, a cancel ends it and shows before it begins, and a sibling's
- * close ends it. Each of the four is applied to each verb. */
+/* Every call that waits: its deadline ends it, a deadline that has passed tries once, a cancel ends it and shows
+ * before it begins, and a sibling's close ends it. Each of the four is applied to each verb. */
 #include "cases.h"
 
 #include <sys/socket.h>
 
-/* What a waiting call needs; `a` is connected to `b`, nothing has been sent, and a's side is full where the verb writes. */
+/* What a waiting call needs; `a` is connected to `b`, nothing has been sent, and a's side is full where the verb
+ * writes. */
 typedef struct bench {
     weft_id listener, a, b;
     char address[WEFT_ADDR_TEXT];
@@ -44,7 +45,8 @@ static int64_t do_read_buffer(bench *t, int64_t deadline)
     return weft_read_buffer(t->a, &buffer, deadline);
 }
 
-/* A pair over a Unix socket: what is full there stays full, while TCP makes room late, when an acknowledgement comes. */
+/* A pair over a Unix socket: what is full there stays full, while TCP makes room late, when an acknowledgement comes.
+ */
 static void connect_unix_pair(weft_id *a, weft_id *b)
 {
     static int pairs;
@@ -377,7 +379,8 @@ static int a_cancelled_write_tells_what_it_wrote(void *arg)
     size_t got = 0;
     ssize_t n;
     connect_pair(&a, &b);
-    CHECK_OK(weft_sock_set(a, WEFT_SNDBUF, 65536)); /* less than is to be sent, so that it cannot be done before the cancel */
+    /* Less than is to be sent, so that it cannot be done before the cancel. */
+    CHECK_OK(weft_sock_set(a, WEFT_SNDBUF, 65536));
     CHECK_OK(weft_sock_set(b, WEFT_RCVBUF, 65536));
     counted c = {.sock = a, .data = calloc(1, BIG)};
     char *buf = malloc(65536);
