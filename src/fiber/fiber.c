@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "sched/text.h"
 
 enum { OLDEST_TURN = 16 };
 
@@ -126,6 +127,15 @@ static weft__fiber *next_newborn(weft__fibers *fs)
 
 /* ---- running ---- */
 
+/* The scope's storage was in a frame that is gone, and its timer may point there: nothing can be saved (DESIGN rule 13). */
+static _Noreturn void left_inside_scope(const weft__fiber *f)
+{
+    char text[512];
+    size_t n = weft__format(text, sizeof text, "weft: fiber \"%s\" of lane \"%s\" (spawned at %s) returned inside a scope or shield: leave it first",
+                            f->name, f->crew->name, f->site);
+    weft__panic_text(text, n < sizeof text ? n : sizeof text - 1);
+}
+
 static void run_body(weft__fiber *f)
 {
     _Alignas(16) unsigned char copy[WEFT__COPY_MAX];
@@ -139,6 +149,8 @@ static void run_body(weft__fiber *f)
     f->deadline = WEFT_NEVER;
     f->state = WEFT__RUNNING;
     f->result = f->fn(f->arg);
+    if (f->scopes)
+        left_inside_scope(f);
     weft__locals_destroy(f);
 }
 

@@ -147,8 +147,8 @@ int weft__fiber_signal(weft_runtime *rt, weft_id id, uint32_t flags)
     if (id.ns != WEFT__NS(rt, WEFT__FIBER))
         return -ESRCH;
     weft__fiber *f = weft__slab_at(&realm->slab, id.key);
-    if (!f)
-        return -ESRCH;
+    if (!f || !weft__load_relaxed(&f->home, "fiber.signal"))
+        return -ESRCH; /* a made-up id: no fiber was ever there */
     uint32_t word = weft__load_acquire(&f->head.word, "fiber.signal");
     do {
         if (WEFT__GEN(word) != id.gen)
