@@ -1,4 +1,4 @@
-/* What a newborn gets: a copy of its argument, a stack of the size it asked for or the caller's memory, a name; and the limits. */
+/* What a newborn gets: a copy of its argument, a stack of the size it asked for or the caller's memory, a name. */
 #include "lane/world.h"
 
 typedef struct big {
@@ -144,62 +144,8 @@ static int run(int argc, char **argv)
     return 0;
 }
 
-/* ---- limits ---- */
-
-static int at_the_limit(int argc, char **argv)
-{
-    weft_id f[7], more;
-
-    (void)argc, (void)argv;
-    for (int round = 0; round < 3; round++) {
-        for (int i = 0; i < 7; i++)
-            CHECK_OK(weft_spawn(&f[i], parks, NULL)); /* and main is the eighth */
-        CHECK_EQ(weft_spawn(&more, parks, NULL), -EAGAIN);
-        CHECK_EQ(weft_spawn(NULL, parks, NULL), -EAGAIN);
-        for (int i = 0; i < 7; i++)
-            CHECK_OK(weft_unpark(f[i]));
-        for (int i = 0; i < 7; i++)
-            CHECK_OK(weft_join(f[i], NULL, WEFT_NEVER));
-    }
-    return 0;
-}
-
-/* Stacks that run out are the newborn's result. */
-static int out_of_stacks(int argc, char **argv)
-{
-    weft_id f[12];
-    int r, refused = 0;
-
-    (void)argc, (void)argv;
-    for (int i = 0; i < 12; i++)
-        CHECK_OK(weft_spawn(&f[i], parks, NULL));
-    for (int i = 0; i < 12; i++)
-        CHECK_OK(weft_yield());
-    for (int i = 0; i < 12; i++)
-        weft_unpark(f[i]);
-    for (int i = 0; i < 12; i++) {
-        CHECK_OK(weft_join(f[i], &r, WEFT_NEVER));
-        CHECK(r == 0 || r == -EAGAIN || r == -ENOMEM);
-        refused += r < 0;
-    }
-    CHECK(refused > 0);
-    CHECK_OK(weft_spawn(&f[0], parks, NULL));
-    CHECK_OK(weft_unpark(f[0]));
-    CHECK_OK(weft_join(f[0], &r, WEFT_NEVER));
-    CHECK_EQ(r, 0);
-    return 0;
-}
-
 int main(void)
 {
-    static spy s;
-    weft_options limited = {.workers = 1, .max_fibers = 8, .env = spy_open(&s)};
-
     run_clean(run, 2);
-    CHECK_EQ(run_main_with(at_the_limit, &limited), 0);
-    spy_close(&s);
-    weft_options committed = {.workers = 1, .stacks_committed = 8, .stack_size = 64 << 10, .env = spy_open(&s)};
-    CHECK_EQ(run_main_with(out_of_stacks, &committed), 0);
-    spy_close(&s);
     return 0;
 }

@@ -336,28 +336,8 @@ static int run(int argc, char **argv)
     return 0;
 }
 
-/* ---- the limit ---- */
-
-static int at_the_limit(int argc, char **argv)
-{
-    weft_id l[4], more;
-
-    (void)argc, (void)argv;
-    for (int round = 0; round < 3; round++) {
-        for (int i = 0; i < 4; i++)
-            CHECK_OK(weft_lane_spawn(&l[i], parks, NULL));
-        CHECK_EQ(weft_lane_spawn(&more, parks, NULL), -EAGAIN);
-        for (int i = 0; i < 4; i++)
-            CHECK_OK(weft_cancel(l[i]));
-        for (int i = 0; i < 4; i++)
-            CHECK_OK(weft_lane_join(l[i], NULL, WEFT_NEVER));
-    }
-    return 0;
-}
-
 int main(void)
 {
-    static spy s;
     weft_id l;
 
     CHECK_EQ(weft_lane_spawn(&l, returns, NULL), -EPERM);
@@ -365,8 +345,5 @@ int main(void)
     CHECK_EQ(weft_lane_detach(WEFT_NOID), -EPERM);
     CHECK(weft_id_equal(weft_lane_self(), WEFT_NOID));
     run_clean(run, 3);
-    weft_options opt = {.workers = 2, .max_lanes = 4, .env = spy_open(&s)};
-    CHECK_EQ(run_main_with(at_the_limit, &opt), 0);
-    spy_close(&s);
     return 0;
 }
