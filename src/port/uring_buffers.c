@@ -67,7 +67,8 @@ void weft__uring_buffer_filled(weft__uring *u, uint32_t bid, uint32_t len, weft_
         b->lent[bid] = 1;
     }
     *out = (weft_buffer){.data = b->data + (size_t)bid * b->size, .len = len, .bid = bid, .port = u->port};
-    WEFT__DEFINED(out->data, len);
+    if (u->valgrind)
+        WEFT__DEFINED(out->data, len);
 }
 
 void weft__uring_buffer_return(weft__uring *u, uint32_t bid)

@@ -91,6 +91,9 @@ static int64_t poll_result(uint32_t asked, uint32_t events)
                      (events & (POLLRDHUP | POLLHUP | POLLERR) ? WEFT_HANGUP : 0u));
 }
 
+/* Ops whose result is not simply what the kernel said. */
+#define CONVERTED (1u << WEFT_OP_ACCEPT | 1u << WEFT_OP_STAT | 1u << WEFT_OP_POLL)
+
 /* A result, as the op's submitter wants it. */
 static int64_t convert(const weft__uring *u, weft_op *op, int64_t res)
 {
@@ -104,8 +107,7 @@ static int64_t convert(const weft__uring *u, weft_op *op, int64_t res)
     case WEFT_OP_POLL:
         return poll_result(op->poll.events, (uint32_t)res);
     default:
-        if (u->valgrind)
-            mark_defined(op, res);
+        mark_defined(op, res);
         return res;
     }
 }
@@ -176,19 +178,25 @@ static int instead(weft__uring *u, weft_op *op, int64_t res)
     return 1;
 }
 
-/* The kernel's op is over. */
-static void ended(weft__uring *u, weft_op *op, int64_t res)
+/* The kernel's op is over, and failed. */
+static void failed(weft__uring *u, weft_op *op, int64_t res)
 {
-    weft__uring_op *x = weft__uring_of(op);
-    if (res >= 0) {
-        u->proven |= 1u << op->code;
-        weft__uring_end(u, op, convert(u, op, res));
-        return;
-    }
-    if (x->cancel && (res == -EINTR || res == -EAGAIN))
+    if (weft__uring_of(op)->cancel && (res == -EINTR || res == -EAGAIN))
         res = -ECANCELED;
     if (!instead(u, op, res))
         weft__uring_end(u, op, res);
+}
+
+/* The kernel's op is over. */
+static void ended(weft__uring *u, weft_op *op, int64_t res)
+{
+    if (res < 0) {
+        failed(u, op, res);
+        return;
+    }
+    const uint32_t bit = 1u << op->code;
+    u->proven |= bit;
+    weft__uring_end(u, op, bit & CONVERTED || u->valgrind ? convert(u, op, res) : res);
 }
 
 /* A multishot's submission is over, though nothing went wrong. */
@@ -236,6 +244,24 @@ static void on_recv(weft__uring *u, weft_op *op, const struct done *d)
     }
 }
 
+/* What was waited for before the op itself is here. */
+static void on_stage(weft__uring *u, weft_op *op, const struct done *d)
+{
+    weft__uring_op *x = weft__uring_of(op);
+    if (d->res == -ECANCELED && !x->cancel && u->port->config.shared) {
+        weft__uring_wait(u, op, (enum weft__uring_stage)x->stage); /* see instead() */
+    } else if (x->stage == WEFT__STAGE_WAIT) {
+        if (d->res < 0 || x->cancel)
+            weft__uring_end(u, op, d->res < 0 ? d->res : -ECANCELED);
+        else
+            weft__uring_start(u, op);
+    } else if (d->res < 0 && d->res != -ETIME) {
+        weft__uring_end(u, op, d->res);
+    } else {
+        weft__uring_attempt(u, op);
+    }
+}
+
 static void on_op(weft__uring *u, weft_op *op, const struct done *d)
 {
     weft__uring_op *x = weft__uring_of(op);
@@ -247,25 +273,14 @@ static void on_op(weft__uring *u, weft_op *op, const struct done *d)
             weft__uring_unlink(&u->cancelling, op);
         }
     }
-    if (x->stage != WEFT__STAGE_DIRECT && d->res == -ECANCELED && !x->cancel && u->port->config.shared) {
-        weft__uring_wait(u, op, (enum weft__uring_stage)x->stage); /* see instead() */
-    } else if (x->stage == WEFT__STAGE_POLL || x->stage == WEFT__STAGE_LATER) {
-        if (d->res < 0 && d->res != -ETIME)
-            weft__uring_end(u, op, d->res);
-        else
-            weft__uring_attempt(u, op);
-    } else if (x->stage == WEFT__STAGE_WAIT) {
-        if (d->res < 0 || x->cancel)
-            weft__uring_end(u, op, d->res < 0 ? d->res : -ECANCELED);
-        else
-            weft__uring_start(u, op);
-    } else if (!(op->flags & WEFT_OP_MULTI)) {
+    if (x->stage != WEFT__STAGE_DIRECT)
+        on_stage(u, op, d);
+    else if (!(op->flags & WEFT_OP_MULTI))
         ended(u, op, d->res);
-    } else if (op->code == WEFT_OP_ACCEPT) {
+    else if (op->code == WEFT_OP_ACCEPT)
         on_accept(u, op, d);
-    } else {
+    else
         on_recv(u, op, d);
-    }
 }
 
 static void on_wake(weft__uring *u, const struct done *d)
@@ -282,8 +297,10 @@ static void on_wake(weft__uring *u, const struct done *d)
         u->port->calls++;
 }
 
-static void dispatch(weft__uring *u, const struct done *d)
+/* Not for an op that waits for it. */
+static void on_other(weft__uring *u, const struct done *d)
 {
+    const uint32_t bid = d->flags >> IORING_CQE_BUFFER_SHIFT;
     switch ((enum weft__uring_tag)(d->data & WEFT__TAG_MASK)) {
     case WEFT__TAG_CANCEL:
         u->cancels[d->res == -ENOENT ? 1 : d->res == -EALREADY ? 2 : 0]++;
@@ -291,24 +308,25 @@ static void dispatch(weft__uring *u, const struct done *d)
     case WEFT__TAG_WAKE:
         on_wake(u, d);
         return;
-    case WEFT__TAG_OP:
-        break;
     default:
         u->stray++;
-        return;
+        break;
     }
-    weft_op *op = (weft_op *)(uintptr_t)(d->data & (UINT64_MAX >> 16));
-    if (op && op->tag == d->data >> 48 && op->port == u->port && weft__uring_of(op)->where == WEFT__AT_RING) {
-        on_op(u, op, d);
-        return;
-    }
-    u->stray++;
-    const uint32_t bid = d->flags >> IORING_CQE_BUFFER_SHIFT;
     if (d->flags & IORING_CQE_F_BUFFER && u->buffers.ring && bid < u->buffers.count && !u->buffers.lent[bid] && u->buffers.free) {
         weft_buffer unused;
         weft__uring_buffer_filled(u, bid, 0, &unused);
         weft__uring_buffer_return(u, bid);
     }
+}
+
+static void dispatch(weft__uring *u, const struct done *d)
+{
+    weft_op *op = (weft_op *)(uintptr_t)(d->data & (UINT64_MAX >> 16));
+    if (!(d->data & WEFT__TAG_MASK) && op && op->tag == d->data >> 48 && op->port == u->port &&
+        weft__uring_of(op)->where == WEFT__AT_RING)
+        on_op(u, op, d);
+    else
+        on_other(u, d);
 }
 
 unsigned weft__uring_reap(weft__uring *u)
