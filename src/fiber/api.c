@@ -148,7 +148,12 @@ int weft_unpark_in(weft_runtime *rt, weft_id id)
     if (!rt)
         return -EINVAL;
     weft__worker *w = weft__worker_self();
-    return w && w->rt == rt ? weft_unpark(id) : weft__fiber_signal(rt, id, WEFT__SIG_UNPARK);
+    if (w && w->rt == rt)
+        return weft_unpark(id);
+    weft__add_seq(&rt->guests, 1, "unpark.guest"); /* the worker it is for stays until the message is with it */
+    int r = weft__fiber_signal(rt, id, WEFT__SIG_UNPARK);
+    weft__sub_seq(&rt->guests, 1, "unpark.guest");
+    return r;
 }
 
 weft_id weft_self(void)

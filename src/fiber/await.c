@@ -80,7 +80,8 @@ static int64_t await(weft__fiber *f, weft_op *op, int64_t deadline)
     f->waiting = WEFT__WAIT_OP;
     f->state = WEFT__WAITING;
     f->timed_out = 0;
-    if (deadline != WEFT_NEVER)
+    /* What cannot be cancelled is tried whatever its deadline: one that has passed would only take back a job not yet begun. */
+    if (deadline != WEFT_NEVER && (deadline > w->now_ns || weft_op_cancellable((enum weft_opcode)op->code)))
         weft__expect_by(f, deadline);
     if (f->killed)
         weft__await_cancel(f);

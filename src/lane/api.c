@@ -153,7 +153,12 @@ int weft_cancel_in(weft_runtime *rt, weft_id id)
 {
     if (!rt || rt->magic != WEFT__RUNTIME_MAGIC)
         return -EINVAL;
+    int r = id.gen ? -EINVAL : -ESRCH;
+    weft__add_seq(&rt->guests, 1, "cancel.guest"); /* the worker it is for stays until the message is with it */
     if (WEFT__NS_KIND(id.ns) == WEFT__LANE)
-        return weft__lane_signal(rt, id, WEFT__SIG_CANCEL);
-    return WEFT__NS_KIND(id.ns) == WEFT__FIBER ? weft__fiber_signal(rt, id, WEFT__SIG_CANCEL) : id.gen ? -EINVAL : -ESRCH;
+        r = weft__lane_signal(rt, id, WEFT__SIG_CANCEL);
+    else if (WEFT__NS_KIND(id.ns) == WEFT__FIBER)
+        r = weft__fiber_signal(rt, id, WEFT__SIG_CANCEL);
+    weft__sub_seq(&rt->guests, 1, "cancel.guest");
+    return r;
 }

@@ -163,6 +163,7 @@ void weft__realm_root_ended(weft_runtime *rt)
     weft__lane_realm *realm = rt->lanes;
     weft__timer_cancel(realm->root->crew.home, &realm->grace);
     realm->root_result = realm->root->result;
+    weft__store_seq(&rt->ended, 1, "realm.ended");
     weft__store_seq(&realm->ended, 1, "realm.ended");
     weft__workers_rouse(rt, 0); /* host threads leave their loops by themselves */
     weft__realm_announce(rt);

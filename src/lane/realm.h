@@ -29,7 +29,8 @@ typedef struct weft__lane_realm {
         uint32_t busy, queued; /* a fiber is in the call; the message is on its way (atomic) */
         weft__worker *home;    /* of the last waiter (atomic) */
         weft_task message;
-        weft__fiber *waiter;   /* and its mask: its worker's */
+        weft__spin lock;       /* guards the next two */
+        weft__fiber *waiter;
         uint64_t mask;
     } signals;
     uint32_t stop_seen;        /* the stop is on its way to it (atomic) */

@@ -116,6 +116,7 @@ struct weft_runtime {
     uint32_t left;             /* threads of ours that have ended (atomic) */
     uint32_t guests;           /* threads from outside inside weft__worker_send (atomic) */
     int32_t start_error;       /* first error of a worker's start (atomic) */
+    uint32_t ended;            /* the root lane has ended: nothing more is taken (atomic) */
     uint32_t done;             /* workers are to end (atomic) */
     uint32_t threads_up;       /* threads of ours that were started (atomic) */
     weft_parker starter;       /* who waits for started and left */

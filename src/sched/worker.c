@@ -127,7 +127,7 @@ int weft_task_submit(weft_runtime *rt, weft_task *task)
 {
     if (!rt || !task || !task->run)
         return -EINVAL;
-    if (weft__load_acquire(&rt->done, "task.submit"))
+    if (weft__load_acquire(&rt->done, "task.submit") || weft__load_acquire(&rt->ended, "task.submit"))
         return -ESHUTDOWN;
     weft__worker *w = weft__worker_self();
     if (w && w->rt == rt && !w->io_only)
