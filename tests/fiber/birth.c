@@ -102,8 +102,10 @@ static void callers_stack(void)
     for (int round = 0; round < 3; round++) { /* the memory is the caller's again after each */
         char *range[2][2] = {{memory[0], memory[0] + SIZE}, {memory[1] + 1, memory[1] + SIZE}};
         memset(memory, 0x5a, sizeof memory);
-        CHECK_OK(weft_spawn_with(&f, stands_in, range[0], .copy = sizeof range[0], .stack = memory[0], .stack_size = SIZE));
-        CHECK_OK(weft_spawn_with(&g, stands_in, range[1], .copy = sizeof range[1], .stack = memory[1] + 1, .stack_size = SIZE - 1));
+        CHECK_OK(weft_spawn_with(&f, stands_in, range[0], .copy = sizeof range[0], .stack = memory[0],
+            .stack_size = SIZE));
+        CHECK_OK(weft_spawn_with(&g, stands_in, range[1], .copy = sizeof range[1], .stack = memory[1] + 1,
+            .stack_size = SIZE - 1));
         CHECK_OK(weft_join(f, NULL, WEFT_NEVER));
         CHECK_OK(weft_join(g, NULL, WEFT_NEVER));
     }

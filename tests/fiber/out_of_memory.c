@@ -1,4 +1,5 @@
-/* The Nth mapping fails, for every N: start-up or spawning answers -ENOMEM, nothing is left, and everything that was alive ends well. */
+/* The Nth mapping fails, for every N: start-up or spawning answers -ENOMEM, nothing is left, and everything that was
+ * alive ends well. */
 #include "lane/world.h"
 
 static int refused;

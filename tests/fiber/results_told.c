@@ -1,4 +1,5 @@
-/* A result that nobody joined is told with its spawn site, unless it is 0, or the lane was cancelled anyhow, or it was detached. */
+/* A result that nobody joined is told with its spawn site, unless it is 0, or the lane was cancelled anyhow, or it
+ * was detached. */
 #include "lane/world.h"
 
 static int fails(void *arg) { return (int)(intptr_t)arg; }

@@ -1,4 +1,5 @@
-/* Deadlines (DESIGN rule 2): every waiting call keeps its own, none answers early, a past one tries once without waiting. */
+/* Deadlines (DESIGN rule 2): every waiting call keeps its own, none answers early, a past one tries once without
+ * waiting. */
 #include "lane/world.h"
 
 static int sleeps_until(void *arg)

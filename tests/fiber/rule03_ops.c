@@ -1,5 +1,5 @@
-/* Ownership of operations (DESIGN rule 3): whatever deadline passes and whatever is cancelled, an op answers what really happened, so that no
- * byte and no connection is lost; and what a killed fiber's op still brings is closed. */
+/* Ownership of operations (DESIGN rule 3): whatever deadline passes and whatever is cancelled, an op answers what
+ * really happened, so that no byte and no connection is lost; and what a killed fiber's op still brings is closed. */
 #include <netinet/in.h>
 #include <sys/socket.h>
 

@@ -1,5 +1,5 @@
-/* Cancellation (DESIGN rule 4): level-triggered, checked at the entry of every waiting call, belonging to a scope; scopes nest, deadlines are
- * scopes, shields hide it for a grace. What has succeeded already is reported as success. */
+/* Cancellation (DESIGN rule 4): level-triggered, checked at the entry of every waiting call, belonging to a scope;
+ * scopes nest, deadlines are scopes, shields hide it for a grace. What has succeeded already is reported as success. */
 #include "lane/world.h"
 
 static int entered;

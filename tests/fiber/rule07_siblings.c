@@ -1,5 +1,5 @@
-/* Siblings never run in parallel (DESIGN rule 7): what is private to a lane needs no locks, while other lanes do the same on all workers. Plain
- * words, so that a thread sanitizer sees it, too. */
+/* Siblings never run in parallel (DESIGN rule 7): what is private to a lane needs no locks, while other lanes do the
+ * same on all workers. Plain words, so that a thread sanitizer sees it, too. */
 #include "lane/world.h"
 #include "sched/sched.h"
 

@@ -1,5 +1,5 @@
-/* Bad use is told (DESIGN rule 13): a fiber that returns inside a scope would leave a timer that points into a frame which is gone. The program
- * ends with a line that names the fiber, its lane and where it was spawned. */
+/* Bad use is told (DESIGN rule 13): a fiber that returns inside a scope would leave a timer that points into a frame
+ * which is gone. The program ends with a line that names the fiber, its lane and where it was spawned. */
 #include <sys/wait.h>
 
 #include "lane/world.h"
@@ -57,7 +57,8 @@ int main(void)
         close(fd[0]);
         CHECK_EQ(waitpid(child, &status, 0), child);
         CHECK(!WIFEXITED(status) || WEXITSTATUS(status) != 0);
-        if (!strstr(said, "the careless") || !strstr(said, "its lane") || !strstr(said, "rule13_left_in_scope.c:") || !strstr(said, "scope"))
+        if (!strstr(said, "the careless") || !strstr(said, "its lane") || !strstr(said, "rule13_left_in_scope.c:") ||
+            !strstr(said, "scope"))
             TEST_FAIL("it said: %s", said);
     }
     return 0;

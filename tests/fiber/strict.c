@@ -1,5 +1,6 @@
-/* Strict mode: all memory of the core comes from one block. The heap and the mapping calls are poisoned from the first instruction of weft on,
- * and fibers, lanes, timers, tasks and ops work all the same, on one worker that is the program's own thread. */
+/* Strict mode: all memory of the core comes from one block. The heap and the mapping calls are poisoned from the
+ * first instruction of weft on, and fibers, lanes, timers, tasks and ops work all the same, on one worker that is
+ * the program's own thread. */
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -209,7 +210,8 @@ static _Alignas(64) char signal_stack[64 << 10];
 
 int main(void)
 {
-    /* A thread of the host's has what a thread has already; and who describes the machine to a program with one worker is nobody. */
+    /* A thread of the host's has what a thread has already; and who describes the machine to a program with one
+     * worker is nobody. */
     const stack_t alternate = {.ss_sp = signal_stack, .ss_size = sizeof signal_stack};
     weft_env env = *weft_env_posix();
     weft_env free_env;

@@ -1,4 +1,5 @@
-/* Backtraces: of the caller and of a parked sibling; who, of which lane, spawned where; as text that names functions. */
+/* Backtraces: of the caller and of a parked sibling; who, of which lane, spawned where; as text that names
+ * functions. */
 #include "lane/world.h"
 
 static char *site_of_spawn;

@@ -1,4 +1,5 @@
-/* Park and unpark: one sticky token, from siblings, other lanes, other workers and foreign threads; and stale ids never touch a later fiber. */
+/* Park and unpark: one sticky token, from siblings, other lanes, other workers and foreign threads; and stale ids
+ * never touch a later fiber. */
 #include "lane/world.h"
 
 static weft_id target;
@@ -167,7 +168,8 @@ static void *storm(void *arg)
         if (n < 2)
             continue;
         weft_id id;
-        const uint64_t raw = __atomic_load_n(&ids[next_random(&state) % (uint32_t)(n - 1)], __ATOMIC_ACQUIRE); /* never the last: it is alive */
+        /* Never the last: it is alive. */
+        const uint64_t raw = __atomic_load_n(&ids[next_random(&state) % (uint32_t)(n - 1)], __ATOMIC_ACQUIRE);
         memcpy(&id, &raw, sizeof id);
         const int r = weft_unpark_in(arg, id);
         CHECK(r == 0 || r == -ESRCH);

@@ -1,5 +1,5 @@
-/* Everything at once, by seed: trees of lanes whose fibers spawn, park, unpark, sleep, cancel, join and detach at random, from inside and from
- * foreign threads. Everything ends, as often as it began, and nothing is left. */
+/* Everything at once, by seed: trees of lanes whose fibers spawn, park, unpark, sleep, cancel, join and detach at
+ * random, from inside and from foreign threads. Everything ends, as often as it began, and nothing is left. */
 #include "lane/world.h"
 
 enum { IDS = 256 };
@@ -23,8 +23,15 @@ static weft_id unpack(uint64_t raw)
     return id;
 }
 
-static void publish(weft_id id, uint64_t *state) { __atomic_store_n(&ids[next_random(state) % IDS], pack(id), __ATOMIC_RELEASE); }
-static weft_id pick(uint64_t *state) { return unpack(__atomic_load_n(&ids[next_random(state) % IDS], __ATOMIC_ACQUIRE)); }
+static void publish(weft_id id, uint64_t *state)
+{
+    __atomic_store_n(&ids[next_random(state) % IDS], pack(id), __ATOMIC_RELEASE);
+}
+
+static weft_id pick(uint64_t *state)
+{
+    return unpack(__atomic_load_n(&ids[next_random(state) % IDS], __ATOMIC_ACQUIRE));
+}
 
 static int one_of(int r, int a, int b, int c, int d)
 {
@@ -56,7 +63,8 @@ static int fiber_main(void *arg)
         if (what < 3 && me.depth < 5 && count < 4 && __atomic_sub_fetch(&budget, 1, __ATOMIC_RELAXED) > 0) {
             if (what == 0) {
                 weft_id l;
-                if (one_of(weft_lane_spawn_with(&l, lane_main, &child, .copy = sizeof child), -ECANCELED, -ESHUTDOWN, 0, 0) == 0) {
+                const int r = weft_lane_spawn_with(&l, lane_main, &child, .copy = sizeof child);
+                if (one_of(r, -ECANCELED, -ESHUTDOWN, 0, 0) == 0) {
                     publish(l, &me.state);
                     if (next_random(&me.state) % 2)
                         one_of(weft_lane_join(l, NULL, briefly(&me.state)), -ECANCELED, -ETIMEDOUT, 0, 0);
@@ -76,10 +84,12 @@ static int fiber_main(void *arg)
         } else if (what == 6) {
             one_of(weft_cancel(pick(&me.state)), -ESRCH, -EPERM, 0, 0);
         } else if (what == 7 && count > 0) {
-            if (one_of(weft_join(mine[count - 1], NULL, briefly(&me.state)), -ECANCELED, -ETIMEDOUT, -EBUSY, -ESRCH) == 0)
+            const int r = weft_join(mine[count - 1], NULL, briefly(&me.state));
+            if (one_of(r, -ECANCELED, -ETIMEDOUT, -EBUSY, -ESRCH) == 0)
                 count--; /* a sibling may have been quicker */
         } else if (what == 8) {
-            const int r = weft_join(pick(&me.state), NULL, briefly(&me.state)); /* anybody's: most of them are not ours to join */
+            /* Anybody's: most of them are not ours to join. */
+            const int r = weft_join(pick(&me.state), NULL, briefly(&me.state));
             if (r != -EPERM && r != -EDEADLK && r != -EBUSY)
                 one_of(r, -ESRCH, -ECANCELED, -ETIMEDOUT, 0);
         } else if (what == 9) {

@@ -1,4 +1,5 @@
-/* Errors (DESIGN rule 1): failure is a negative errno with a sentence of its own, out-parameters stay as they were, and errno means nothing. */
+/* Errors (DESIGN rule 1): failure is a negative errno with a sentence of its own, out-parameters stay as they were,
+ * and errno means nothing. */
 #include "lane/world.h"
 
 static int parks(void *arg)

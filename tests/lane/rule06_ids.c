@@ -1,5 +1,6 @@
-/* Ids and rights (DESIGN rule 6): of resources -EPERM outside their lane, -EBADF when stale, -EINVAL for a wrong kind, -EBADF from another
- * runtime; ids of ended lanes and fibers -ESRCH; made-up ids never more than that. All resources go with their lane. */
+/* Ids and rights (DESIGN rule 6): of resources -EPERM outside their lane, -EBADF when stale, -EINVAL for a wrong
+ * kind, -EBADF from another runtime; ids of ended lanes and fibers -ESRCH; made-up ids never more than that. All
+ * resources go with their lane. */
 #include "lane/world.h"
 
 static weft_runtime *rt;
@@ -68,8 +69,9 @@ static void made_up(void)
     uint64_t state = 1;
 
     for (int i = 0; i < 20000; i++) {
-        const weft_id id = {i % 2 ? next_random(&state) : (uint32_t)i % 3000, i % 3 ? of_fibers : i % 5 ? of_lanes : (uint16_t)next_random(&state),
-            (uint16_t)(3 + next_random(&state) % 60000)};
+        const uint32_t key = i % 2 ? next_random(&state) : (uint32_t)i % 3000;
+        const uint16_t ns = i % 3 ? of_fibers : i % 5 ? of_lanes : (uint16_t)next_random(&state);
+        const weft_id id = {key, ns, (uint16_t)(3 + next_random(&state) % 60000)};
         int r = weft_unpark(id);
         CHECK(r == -ESRCH);
         r = weft_cancel(id);

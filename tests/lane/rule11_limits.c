@@ -1,4 +1,5 @@
-/* Overload is refused (DESIGN rule 11): at a limit of fibers, lanes or stacks there is an answer, and once something has ended there is room. */
+/* Overload is refused (DESIGN rule 11): at a limit of fibers, lanes or stacks there is an answer, and once something
+ * has ended there is room. */
 #include "lane/world.h"
 
 static int parks(void *arg)

@@ -1,5 +1,6 @@
-/* Foreign threads (DESIGN rule 12): many of them make lanes, unpark and cancel while the runtime runs; what they may not do answers -EPERM;
- * after the end -ESHUTDOWN. And two runtimes in one process know each other's ids as nothing of theirs. */
+/* Foreign threads (DESIGN rule 12): many of them make lanes, unpark and cancel while the runtime runs; what they may
+ * not do answers -EPERM; after the end -ESHUTDOWN. And two runtimes in one process know each other's ids as nothing
+ * of theirs. */
 #include "lane/world.h"
 
 enum { THREADS = 4, EACH = 3000 };

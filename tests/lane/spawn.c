@@ -1,4 +1,5 @@
-/* Lanes: made from fibers and from foreign threads, joined, detached and cancelled by their parent and nobody else; what each call answers. */
+/* Lanes: made from fibers and from foreign threads, joined, detached and cancelled by their parent and nobody else;
+ * what each call answers. */
 #include "lane/world.h"
 
 static int ended;

@@ -1,5 +1,5 @@
-/* weft_wait returns when the last lane is gone, also when a cancel is on its way to that lane as it ends: then the arrival of the cancel is the
- * last that is heard of it. */
+/* weft_wait returns when the last lane is gone, also when a cancel is on its way to that lane as it ends: then the
+ * arrival of the cancel is the last that is heard of it. */
 #include "lane/world.h"
 
 enum { ROUNDS = 300 };

@@ -1,4 +1,5 @@
-/* weft_init makes main() a fiber; weft_fini waits for its siblings and lanes, or ends them, and gives everything back. */
+/* weft_init makes main() a fiber; weft_fini waits for its siblings and lanes, or ends them, and gives everything
+ * back. */
 #include "lane/world.h"
 
 static int slept, ended_by;

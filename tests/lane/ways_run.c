@@ -1,4 +1,5 @@
-/* Threads of the host's as workers: they join, take lanes, leave one by one, and a lane is never given to one that has left. */
+/* Threads of the host's as workers: they join, take lanes, leave one by one, and a lane is never given to one that
+ * has left. */
 #include "lane/world.h"
 
 static weft_runtime *rt;
@@ -195,7 +196,8 @@ static int starts_and_waits(void *arg)
     return waits_at_gate(arg);
 }
 
-/* On the root's home, which never is the one to leave. It does not yield until one of its children runs, so that one is the second host's. */
+/* On the root's home, which never is the one to leave. It does not yield until one of its children runs, so that one
+ * is the second host's. */
 static int joins_after_all_ended(void *arg)
 {
     enum { CHILDREN = 4 };
@@ -210,13 +212,15 @@ static int joins_after_all_ended(void *arg)
     put(&gates_open, 1);
     while (get(&counted) < CHILDREN)
         CHECK_OK(weft_sleep(weft_after(WEFT_MILLISECOND)));
-    CHECK_OK(weft_sleep(weft_after(10 * WEFT_MILLISECOND))); /* likely the other sleeps now; what is right does not depend on it */
+    /* Likely the other sleeps then; what is right does not depend on it. */
+    CHECK_OK(weft_sleep(weft_after(10 * WEFT_MILLISECOND)));
     for (int i = 0; i < CHILDREN; i++)
         CHECK_OK(weft_lane_join(child[i], NULL, WEFT_NEVER));
     return 0;
 }
 
-/* The last lane of a thread that is to leave is counted out by the lane's parent, on another thread, while it sleeps. */
+/* The last lane of a thread that is to leave is counted out by the lane's parent, on another thread, while it
+ * sleeps. */
 static void leaving_hears_of_the_last_lane(void)
 {
     static spy s;

@@ -1,4 +1,5 @@
-/* What tests of fibers and lanes share: running a function as the main fiber, in whatever mode and on whatever port the environment says. */
+/* What tests of fibers and lanes share: running a function as the main fiber, in whatever mode and on whatever port
+ * the environment says. */
 #ifndef WEFT_TESTS_LANE_WORLD_H
 #define WEFT_TESTS_LANE_WORLD_H
 
@@ -19,7 +20,10 @@ static inline int bump(int *p) { return __atomic_add_fetch(p, 1, __ATOMIC_ACQ_RE
 static inline int64_t soon(void) { return weft_after(20 * WEFT_SECOND); }
 
 /* Runs fn as the main fiber with `workers` workers; what it returned, after everything has ended. */
-static inline int run_main_with(int (*fn)(int, char **), const weft_options *opt) { return weft_main(fn, 0, NULL, opt); }
+static inline int run_main_with(int (*fn)(int, char **), const weft_options *opt)
+{
+    return weft_main(fn, 0, NULL, opt);
+}
 
 static inline int run_main(int (*fn)(int, char **), unsigned workers)
 {

@@ -1,4 +1,5 @@
-/* Workers start in a bloom, whatever their number, and a thread that cannot be started undoes all of it: an error, and nothing left. */
+/* Workers start in a bloom, whatever their number, and a thread that cannot be started undoes all of it: an error,
+ * and nothing left. */
 #include "lane/world.h"
 
 static int ended;
@@ -12,7 +13,8 @@ static int count(void *arg)
 
 static int start_and_use(spy *s, unsigned workers, long fail_thread)
 {
-    weft_options opt = {.workers = workers, .env = &s->env, .blocked_ns = -1}; /* sixteen threads may well wait for a processor */
+    /* No reports: sixteen threads may well wait for a processor. */
+    weft_options opt = {.workers = workers, .env = &s->env, .blocked_ns = -1};
     weft_runtime *rt = NULL;
 
     s->thread_calls = 0;

@@ -1,5 +1,5 @@
-/* The stealable queue: against a model by itself, then its worker and thieves together: every task comes out exactly once, shed chains
- * included. */
+/* The stealable queue: against a model by itself, then its worker and thieves together: every task comes out exactly
+ * once, shed chains included. */
 #include <pthread.h>
 #include <sched.h>
 

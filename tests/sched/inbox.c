@@ -1,5 +1,5 @@
-/* The inbox: many push, one drains. Nothing is lost or doubled, each sender's order is kept, and exactly the pusher that finds it empty is told
- * to wake. */
+/* The inbox: many push, one drains. Nothing is lost or doubled, each sender's order is kept, and exactly the pusher
+ * that finds it empty is told to wake. */
 #include <pthread.h>
 #include <sched.h>
 

@@ -1,5 +1,5 @@
-/* Placement on machines that are made up (DESIGN rule 7 and section 4): how many workers, who is near whom, who is bound where, and what a lane
- * placed by load or by turn gets. */
+/* Placement on machines that are made up (DESIGN rule 7 and section 4): how many workers, who is near whom, who is
+ * bound where, and what a lane placed by load or by turn gets. */
 #include "lane/world.h"
 #include "sched/sched.h"
 

@@ -1,6 +1,7 @@
-/* A worker that is woken to search and finds work of its own first passes the search on: what may move does not wait behind it while
- * others are free (DESIGN rule 9). Two workers sleep; a fiber of worker 0 becomes ready by a completion and then computes until a movable
- * task, submitted a moment after, has run. That task claims worker 0, which is about to be awake anyway. */
+/* A worker that is woken to search and finds work of its own first passes the search on: what may move does not wait
+ * behind it while others are free (DESIGN rule 9). Two workers sleep; a fiber of worker 0 becomes ready by a
+ * completion and then computes until a movable task, submitted a moment after, has run. That task claims worker 0,
+ * which is about to be awake anyway. */
 #include <sys/socket.h>
 
 #include "base/check.h"

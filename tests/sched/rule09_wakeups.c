@@ -1,6 +1,6 @@
-/* Wake-ups are neither lost nor a herd (DESIGN rule 9). Threads from outside throw tasks and lanes at workers that go to sleep again and again, and
- * wait for each batch before the next, so that a lost wake-up is a hang: nothing here sleeps with a limit. Meanwhile a watcher sees that never
- * more than one worker is counted as searching. */
+/* Wake-ups are neither lost nor a herd (DESIGN rule 9). Threads from outside throw tasks and lanes at workers that
+ * go to sleep again and again, and wait for each batch before the next, so that a lost wake-up is a hang: nothing
+ * here sleeps with a limit. Meanwhile a watcher sees that never more than one worker is counted as searching. */
 #include "lane/world.h"
 #include "sched/sched.h"
 

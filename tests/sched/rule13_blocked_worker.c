@@ -1,5 +1,5 @@
-/* A blocked worker is told (DESIGN rule 13): a fiber that does not come back is reported with its name, its lane's, its site and where it
- * is; once; and while nothing runs the monitor sleeps without a limit. */
+/* A blocked worker is told (DESIGN rule 13): a fiber that does not come back is reported with its name, its lane's,
+ * its site and where it is; once; and while nothing runs the monitor sleeps without a limit. */
 #include "lane/world.h"
 #include "sched/sched.h"
 

@@ -1,5 +1,5 @@
-/* Type-stable records: generations, retirement, chains that travel between caches, stale keys, and threads that look records up while
- * others come and go. */
+/* Type-stable records: generations, retirement, chains that travel between caches, stale keys, and threads that look
+ * records up while others come and go. */
 #include <pthread.h>
 
 #include <weft/types.h>

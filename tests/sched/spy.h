@@ -1,4 +1,5 @@
-/* An environment that watches: it passes everything on to the POSIX one, counts, keeps the log, and fails what it is told to fail.
+/* An environment that watches: it passes everything on to the POSIX one, counts, keeps the log, and fails what it is
+ * told to fail.
  *
  *     static spy s;
  *     weft_options opt = {.env = spy_open(&s)};
@@ -20,7 +21,8 @@ typedef struct spy {
     weft_env env;
     const weft_env *base;
     long maps, unmaps, bytes, threads, joins, parks, unparks; /* atomic */
-    long map_calls, fail_map, fail_maps_from; /* the fail_map-th call fails (from 1; 0: none), or all from fail_maps_from on */
+    /* The fail_map-th call fails (from 1; 0: none), or all from fail_maps_from on. */
+    long map_calls, fail_map, fail_maps_from;
     long thread_calls, fail_thread;
     void *watched_parker; /* parks of this one are counted apart */
     long watched_parks;
@@ -56,7 +58,8 @@ static inline void spy_unmap(void *self, void *p, size_t bytes)
     s->base->unmap(s->base->self, p, bytes);
 }
 
-static inline int spy_thread_start(void *self, weft_thread **out, const weft_thread_options *opt, void (*fn)(void *), void *arg)
+static inline int spy_thread_start(void *self, weft_thread **out, const weft_thread_options *opt, void (*fn)(void *),
+                                   void *arg)
 {
     spy *s = self;
 

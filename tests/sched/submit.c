@@ -1,4 +1,5 @@
-/* Tasks without fibers: from any thread, in floods that overflow the queues, each run once, none on the I/O worker; and what submitting answers. */
+/* Tasks without fibers: from any thread, in floods that overflow the queues, each run once, none on the I/O worker;
+ * and what submitting answers. */
 #include "base/check.h"
 #include "lane/world.h"
 #include "sched/sched.h"

@@ -1,5 +1,6 @@
-/* The timer wheel against a plain array: random arming, cancelling and advancing, by seed. A timer never fires early and at most one grain
- * late; a million may be armed; arming and cancelling touch a bounded number of others, whatever the number of timers. */
+/* The timer wheel against a plain array: random arming, cancelling and advancing, by seed. A timer never fires early
+ * and at most one grain late; a million may be armed; arming and cancelling touch a bounded number of others,
+ * whatever the number of timers. */
 #include "base/check.h"
 #include "sched/wheel.h"
 #include "test.h"
