@@ -120,7 +120,8 @@ static int hold(void *arg)
     char c;
     deaf(&shield);
     ready();
-    return (int)weft_read(conn->id, &c, 1, WEFT_NEVER); /* its peer may have been killed before it */
+    weft_read(conn->id, &c, 1, WEFT_NEVER);
+    return weft_shield_leave(&shield); /* its peer may have been killed before it */
 }
 
 static int serve_for_ever(void *arg)
@@ -153,7 +154,7 @@ static int be_served_for_ever(void *arg)
         CHECK_OK(weft_connect(&sock[i], path, SOON));
     ready();
     weft_read(sock[0], &c, 1, WEFT_NEVER);
-    return 0; /* as above */
+    return weft_shield_leave(&shield); /* as above */
 }
 
 static int serve_tcp(void *arg)
@@ -163,7 +164,9 @@ static int serve_tcp(void *arg)
     deaf(&shield);
     weft_id l = listen_here(stopping.address);
     ready();
-    return weft_accept_each(l, hold, NULL); /* the lanes it is made of are not shielded: it ends by itself */
+    /* The lanes it is made of are not shielded: it ends by itself. */
+    weft_accept_each(l, hold, NULL);
+    return weft_shield_leave(&shield);
 }
 
 static int (*const stubborn[])(void *) = {
