@@ -16,11 +16,12 @@ int weft_lane_spawn_at(weft_runtime *rt, weft_id *out, int (*fn)(void *), void *
     if (parent && (parent->crew.killed || weft__canceled(weft__fiber_self()))) /* nothing is born in a killed lane, shielded or not */
         return weft__refuse(weft__fiber_self(), -ECANCELED);
     rt = parent ? parent->rt : rt;
-    int r = weft__lane_make(rt, parent, fn, arg, opt, name, site, &lane);
+    weft_lane_options with = opt ? *opt : (weft_lane_options){0};
+    if (!out || !parent)
+        with.detached = 1; /* from outside nobody can join it */
+    int r = weft__lane_make(rt, parent, fn, arg, &with, name, site, &lane);
     if (r < 0)
         return r;
-    if (!out || !parent)
-        lane->detached = 1; /* from outside nobody can join it */
     if (out)
         *out = weft__lane_id(lane);
     weft__lane_start(lane, parent && opt && opt->pinned ? weft__worker_self() : NULL);

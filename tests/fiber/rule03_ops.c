@@ -69,7 +69,7 @@ static int reader(void *arg)
 
 static int victim_waits(void *arg)
 {
-    weft_desc d;
+    static weft_desc d; /* the port's until it ends: it outlives the killed fiber's stack */
     weft_op op;
 
     weft__desc_init(&d, *(int *)arg, WEFT_DESC_LISTENER);

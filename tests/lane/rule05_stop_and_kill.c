@@ -43,7 +43,7 @@ static int shielded(void *arg)
 /* With an op in the kernel, a buffer on its stack, and no interest in being cancelled. */
 static int in_an_op(void *arg)
 {
-    weft_desc d;
+    static weft_desc d; /* the port's until it ends: it outlives the killed fiber's stack */
     weft_op op;
     char buf[256];
 
