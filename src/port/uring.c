@@ -1,9 +1,10 @@
-/* The io_uring driver: its table, life, and the one kernel entry of a tick. uring_sqe.c fills submissions, uring_cqe.c acts on completions,
- * uring_buffers.c lends buffers, uring_setup.c makes the ring, uring_sys.c is the kernel. Home thread only, but for wake.
+/* The io_uring driver: its table, life, and the one kernel entry of a tick. uring_sqe.c fills submissions,
+ * uring_cqe.c acts on completions, uring_buffers.c lends buffers, uring_setup.c makes the ring, uring_sys.c is the
+ * kernel. Home thread only, but for wake.
  *
- * A tick: what waits for a slot goes into the submission queue, one io_uring_enter hands it over and waits if there is nothing to reap, then
- * plain system calls whose turn has come are made and completions acted on. Nothing to hand over, nothing flagged by the kernel and no wish
- * to wait: no entry at all. */
+ * A tick: what waits for a slot goes into the submission queue, one io_uring_enter hands it over and waits if there
+ * is nothing to reap, then plain system calls whose turn has come are made and completions acted on. Nothing to hand
+ * over, nothing flagged by the kernel and no wish to wait: no entry at all. */
 #include <errno.h>
 #include <poll.h>
 #include <unistd.h>
@@ -48,7 +49,8 @@ static int uring_pending(weft_port *port)
     return weft__uring_completions(u) || weft__uring_unsubmitted(u) || movable(u) || flagged(u);
 }
 
-static int call_kernel(weft__uring *u, unsigned submit, unsigned complete, unsigned flags, const struct __kernel_timespec *ts)
+static int call_kernel(weft__uring *u, unsigned submit, unsigned complete, unsigned flags,
+                       const struct __kernel_timespec *ts)
 {
     struct io_uring_getevents_arg arg = {.ts = (uintptr_t)ts};
     weft__store_relaxed(&u->port->entered, u->port->entered + 1, "uring.entered"); /* others read it */
@@ -79,12 +81,14 @@ static int kernel_deadline(const weft__uring *u, int64_t deadline_ns, struct __k
     return t > 0;
 }
 
-/* Hands over the submission queue, and waits for a completion if told to. One kernel entry at most, none if there is nothing to say. */
+/* Hands over the submission queue, and waits for a completion if told to. One kernel entry at most, none if there is
+ * nothing to say. */
 static int hand_over(weft__uring *u, int wait, int64_t deadline_ns)
 {
     struct __kernel_timespec ts, *timeout = NULL;
     unsigned flags = 0;
-    weft__store_release(u->sq_tail_shared, u->sq_tail, "uring.sq_tail"); /* pairs with the kernel's acquire: entries before tail */
+    /* Pairs with the kernel's acquire: entries before tail. */
+    weft__store_release(u->sq_tail_shared, u->sq_tail, "uring.sq_tail");
     const unsigned submit = weft__uring_unsubmitted(u);
     const uint32_t said = weft__load_relaxed(u->sq_flags, "uring.sq_flags");
     if (wait && deadline_ns != WEFT_NEVER) {
@@ -97,7 +101,8 @@ static int hand_over(weft__uring *u, int wait, int64_t deadline_ns)
         flags |= IORING_ENTER_GETEVENTS;
     if (!wait) {
         flags &= ~WEFT__ENTER_ABS_TIMER;
-        if (u->setup_flags & IORING_SETUP_SQPOLL ? !(flags & IORING_ENTER_SQ_WAKEUP) && !flagged(u) : !submit && !flagged(u))
+        const int taken = u->setup_flags & IORING_SETUP_SQPOLL ? !(flags & IORING_ENTER_SQ_WAKEUP) : !submit;
+        if (taken && !flagged(u))
             return 0;
         return call_kernel(u, submit, 0, flags, NULL);
     }
@@ -113,7 +118,8 @@ static int hand_over(weft__uring *u, int wait, int64_t deadline_ns)
     return call_kernel(u, submit, 1, flags, timeout);
 }
 
-/* The kernel would not take submissions for want of memory or because completions pile up: waits a little for some of those. */
+/* The kernel would not take submissions for want of memory or because completions pile up: waits a little for some of
+ * those. */
 static void back_off(weft__uring *u, int wait)
 {
     const struct __kernel_timespec ts = {.tv_nsec = 1000000};
@@ -137,7 +143,8 @@ void weft__uring_enter(weft_port *port, int64_t deadline_ns)
         const unsigned reaped = weft__uring_reap(u);
         const int told = u->delivered != before || u->woken || !weft_port_room(port);
         /* What did not fit goes next, without waiting; what came may have been of no interest to anybody. */
-        if (u->deferred.head || u->cancelling.head ? stuck || !weft_port_room(port) : told || !reaped || deadline_ns <= WEFT_NOW)
+        const int waits = u->deferred.head || u->cancelling.head;
+        if (waits ? stuck || !weft_port_room(port) : told || !reaped || deadline_ns <= WEFT_NOW)
             return;
     }
 }
@@ -153,16 +160,19 @@ static void uring_wake(weft_port *port)
     errno = error;
 }
 
-/* A ring with deferred work polls readable, but wakes nobody who already sleeps in a poll: nothing of it runs until its thread enters. Its
- * registered eventfd is no way out, Linux 6.18 loses signals that stem from another eventfd (docs/design/uring.md). So whoever wants to
- * live in a foreign loop opens the port with WEFT_URING_NO_DEFER. */
+/* A ring with deferred work polls readable, but wakes nobody who already sleeps in a poll: nothing of it runs until
+ * its thread enters. Its registered eventfd is no way out, Linux 6.18 loses signals that stem from another eventfd
+ * (docs/design/uring.md). So whoever wants to live in a foreign loop opens the port with WEFT_URING_NO_DEFER. */
 static weft_handle uring_pollable(weft_port *port)
 {
     const weft__uring *u = state_of(port);
     return u->deferred_work ? WEFT_NOHANDLE : u->fd;
 }
 
-static enum weft_path uring_path(weft_port *port, enum weft_opcode code) { return (enum weft_path)state_of(port)->path[code]; }
+static enum weft_path uring_path(weft_port *port, enum weft_opcode code)
+{
+    return (enum weft_path)state_of(port)->path[code];
+}
 
 static const char *uring_why(weft_port *port, enum weft_opcode code) { return state_of(port)->why[code]; }
 
@@ -183,7 +193,8 @@ static int uring_open(weft_port *port, const weft_port_config *config)
     return weft__uring_open_on(port, config, &weft__ring_sys_kernel);
 }
 
-/* The ring's own poll is ended and waited for first: with the caller's memory under the rings the kernel must have nothing left to write. */
+/* The ring's own poll is ended and waited for first: with the caller's memory under the rings the kernel must have
+ * nothing left to write. */
 static void uring_close(weft_port *port)
 {
     weft__uring *u = state_of(port);

@@ -1,5 +1,5 @@
-/* The inside of the io_uring driver, shared by its files. Everything here belongs to the port's home thread; only `wake_fd` is written to
- * by others. docs/design/uring.md says why it is as it is. */
+/* The inside of the io_uring driver, shared by its files. Everything here belongs to the port's home thread; only
+ * `wake_fd` is written to by others. docs/design/uring.md says why it is as it is. */
 #ifndef WEFT_PORT_URING_H
 #define WEFT_PORT_URING_H
 
@@ -22,8 +22,8 @@
 #define WEFT__DEFINED(p, n) ((void)(p), (void)(n))
 #endif
 
-/* Where an op is. It is in at most one list, linked by op->wait_next and weft__uring_op.prev: while it is in the ring, only the list of
- * cancels that wait for a submission slot can hold it. */
+/* Where an op is. It is in at most one list, linked by op->wait_next and weft__uring_op.prev: while it is in the
+ * ring, only the list of cancels that wait for a submission slot can hold it. */
 enum weft__uring_where {
     WEFT__AT_NONE,     /* not ours, or being moved */
     WEFT__AT_RING,     /* in the submission queue or in the kernel: only its own completion ends it */
@@ -152,7 +152,8 @@ typedef struct weft__uring {
     size_t map_rings_size, map_cq_size, map_sqes_size;
 } weft__uring;
 
-/* user_data: the op's address, its generation in the upper 16 bits, and what the submission was for in the lower three. */
+/* user_data: the op's address, its generation in the upper 16 bits, and what the submission was for in the lower
+ * three. */
 enum weft__uring_tag { WEFT__TAG_OP, WEFT__TAG_CANCEL, WEFT__TAG_WAKE };
 #define WEFT__TAG_MASK UINT64_C(7)
 
@@ -199,7 +200,8 @@ void weft__uring_run_calls(weft__uring *u);
 void weft__uring_attempt(weft__uring *u, weft_op *op);
 
 /* uring_buffers.c */
-/* The memory's parts are given in *b (ring, stack, lent, data; ring is dropped where the kernel has none) with size and count. */
+/* The memory's parts are given in *b (ring, stack, lent, data; ring is dropped where the kernel has none) with size
+ * and count. */
 void weft__uring_buffers_open(weft__uring *u, const weft__uring_buffers *b);
 void weft__uring_buffers_close(weft__uring *u);
 /* A buffer for a receive that the driver makes itself; 0 or -ENOBUFS. */
@@ -244,7 +246,8 @@ static inline void weft__uring_unlink(weft__uring_list *l, weft_op *op)
 }
 
 
-/* Submissions that the kernel has not taken yet. The load pairs with the kernel's release as it takes entries: their slots are ours again. */
+/* Submissions that the kernel has not taken yet. The load pairs with the kernel's release as it takes entries: their
+ * slots are ours again. */
 static inline uint32_t weft__uring_unsubmitted(const weft__uring *u)
 {
     return u->sq_tail - weft__load_acquire(u->sq_head, "uring.sq_head");

@@ -1,5 +1,6 @@
-/* What the io_uring driver uses of the kernel's interface and <linux/io_uring.h> of Linux 6.1 does not name yet: by number, with the release
- * that brought it. Everything here is probed or falls back when the running kernel is older. */
+/* What the io_uring driver uses of the kernel's interface and <linux/io_uring.h> of Linux 6.1 does not name yet: by
+ * number, with the release that brought it. Everything here is probed or falls back when the running kernel is older.
+ */
 #ifndef WEFT_PORT_URING_ABI_H
 #define WEFT_PORT_URING_ABI_H
 

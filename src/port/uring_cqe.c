@@ -1,8 +1,9 @@
 /* From completion entry to completion. Home thread only.
  *
- * Entries are copied out and the kernel's queue advanced before anything runs. An op ends only with its own entry: what a cancel answers is
- * counted and nothing more. An entry whose generation is not the op's current one is nobody's: a buffer in it goes back, the rest is dropped.
- * A multishot that the kernel ended without a reason is armed again, and nobody hears of it. */
+ * Entries are copied out and the kernel's queue advanced before anything runs. An op ends only with its own entry:
+ * what a cancel answers is counted and nothing more. An entry whose generation is not the op's current one is
+ * nobody's: a buffer in it goes back, the rest is dropped. A multishot that the kernel ended without a reason is
+ * armed again, and nobody hears of it. */
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
@@ -87,7 +88,8 @@ static void tell_stat(weft_op *op)
 
 static int64_t poll_result(uint32_t asked, uint32_t events)
 {
-    return (int64_t)((events & (POLLIN | POLLRDHUP) ? WEFT_READABLE & asked : 0u) | (events & POLLOUT ? WEFT_WRITABLE & asked : 0u) |
+    return (int64_t)((events & (POLLIN | POLLRDHUP) ? WEFT_READABLE & asked : 0u) |
+                     (events & POLLOUT ? WEFT_WRITABLE & asked : 0u) |
                      (events & (POLLRDHUP | POLLHUP | POLLERR) ? WEFT_HANGUP : 0u));
 }
 
@@ -114,12 +116,16 @@ static int64_t convert(const weft__uring *u, weft_op *op, int64_t res)
 
 static int is_refusal(int64_t res) { return res == -EINVAL || res == -EOPNOTSUPP || res == -EPERM || res == -ENOSYS; }
 
-static int can_wait(const weft_op *op) { return op->desc && op->desc->kind != WEFT_DESC_FILE && op->desc->kind != WEFT_DESC_DIR; }
+static int can_wait(const weft_op *op)
+{
+    return op->desc && op->desc->kind != WEFT_DESC_FILE && op->desc->kind != WEFT_DESC_DIR;
+}
 
 /* Errors of an accept that belong to the connection that would have been next, not to the listener. */
 static int of_one_connection(int64_t res)
 {
-    static const int errors[] = {ECONNABORTED, EPROTO, ENOPROTOOPT, ENETDOWN, ENETUNREACH, ENONET, EHOSTDOWN, EHOSTUNREACH};
+    static const int errors[] = {ECONNABORTED, EPROTO,  ENOPROTOOPT, ENETDOWN,
+                                 ENETUNREACH,  ENONET, EHOSTDOWN,   EHOSTUNREACH};
     for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
         if (res == -errors[i])
             return 1;
@@ -140,8 +146,8 @@ static int instead(weft__uring *u, weft_op *op, int64_t res)
         weft__uring_start(u, op);
         return 1;
     }
-    /* What a thread submitted that has ended since is cancelled by the kernel when it should move on: on a shared ring a cancel that
-     * nobody asked for is that. */
+    /* What a thread submitted that has ended since is cancelled by the kernel when it should move on: on a shared
+     * ring a cancel that nobody asked for is that. */
     const int interrupted = !x->cancel && (res == -EINTR || (res == -ECANCELED && u->port->config.shared));
     if (interrupted && op->code == WEFT_OP_CONNECT) {
         op->drv[7] = 1; /* it goes on in the kernel: the attempt asks how */
@@ -291,7 +297,8 @@ static void on_wake(weft__uring *u, const struct done *d)
     u->wake_armed = 0;
     if (d->res == -EINVAL)
         u->wake_multi = 0;
-    /* Armed again with the count at zero, so that it does not end at once. A write in between is seen by the new poll. */
+    /* Armed again with the count at zero, so that it does not end at once. A write in between is seen by the new
+     * poll. */
     uint64_t count;
     if (!u->closing && read(u->wake_fd, &count, sizeof count) > 0)
         u->port->calls++;
@@ -312,7 +319,8 @@ static void on_other(weft__uring *u, const struct done *d)
         u->stray++;
         break;
     }
-    if (d->flags & IORING_CQE_F_BUFFER && u->buffers.ring && bid < u->buffers.count && !u->buffers.lent[bid] && u->buffers.free) {
+    if (d->flags & IORING_CQE_F_BUFFER && u->buffers.ring && bid < u->buffers.count && !u->buffers.lent[bid] &&
+        u->buffers.free) {
         weft_buffer unused;
         weft__uring_buffer_filled(u, bid, 0, &unused);
         weft__uring_buffer_return(u, bid);
@@ -334,7 +342,8 @@ unsigned weft__uring_reap(weft__uring *u)
     struct done batch[WEFT__URING_BATCH];
     uint32_t left = weft__uring_completions(u), taken = 0;
     while (left) {
-        /* An entry makes two results at most: as long as the owner has room for twice as many, all of the batch can be acted on. */
+        /* An entry makes two results at most: as long as the owner has room for twice as many, all of the batch can
+         * be acted on. */
         const unsigned room = weft_port_room(u->port);
         if (!room)
             break;

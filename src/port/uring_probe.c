@@ -1,6 +1,6 @@
-/* What this kernel's rings can do, op by op: which path each takes and, in a line, why. Asked once, when the port is opened; what the answer
- * hides (a seccomp filter, a file system) shows as -EINVAL, -EOPNOTSUPP or -EPERM when an op runs, and the core then takes the next path for
- * that op alone. */
+/* What this kernel's rings can do, op by op: which path each takes and, in a line, why. Asked once, when the port is
+ * opened; what the answer hides (a seccomp filter, a file system) shows as -EINVAL, -EOPNOTSUPP or -EPERM when an op
+ * runs, and the core then takes the next path for that op alone. */
 #include <string.h>
 
 #include "port/uring.h"
@@ -81,14 +81,16 @@ void weft__uring_probe(weft__uring *u)
         if (there)
             choose(u, (enum weft_opcode)code, WEFT_PATH_RING, row->why);
         else
-            choose(u, (enum weft_opcode)code, without_ring((enum weft_opcode)code), "this kernel's rings do not have it");
+            choose(u, (enum weft_opcode)code, without_ring((enum weft_opcode)code),
+                   "this kernel's rings do not have it");
     }
     choose(u, WEFT_OP_SHUTDOWN, WEFT_PATH_CALL, "never waits; the ring would hand it to a kernel thread");
     choose(u, WEFT_OP_CLOSE, WEFT_PATH_CALL, "with the last handle");
     choose(u, WEFT_OP_POST, WEFT_PATH_CALL, "");
     choose(u, WEFT_OP_READDIR, WEFT_PATH_POOL, "rings have no such op");
     choose(u, WEFT_OP_CALL, WEFT_PATH_POOL, "");
-    choose(u, WEFT_OP_SENDFILE, WEFT_PATH_READY, "sendfile(2), then the ring waits: splicing by ring takes a kernel thread and a pipe");
+    choose(u, WEFT_OP_SENDFILE, WEFT_PATH_READY,
+           "sendfile(2), then the ring waits: splicing by ring takes a kernel thread and a pipe");
 
     /* Multishot forms came with the release that brought these ops. */
     const int off = !!(u->port->config.disable & WEFT_URING_NO_MULTISHOT);

@@ -1,5 +1,6 @@
-/* Making and unmaking a ring: its flags from the newest to the plainest the kernel takes, its memory, the wake descriptor. Runs on the thread
- * that becomes the home. What is made here lives in one block, the caller's in strict mode, and is all given back by teardown. */
+/* Making and unmaking a ring: its flags from the newest to the plainest the kernel takes, its memory, the wake
+ * descriptor. Runs on the thread that becomes the home. What is made here lives in one block, the caller's in strict
+ * mode, and is all given back by teardown. */
 #include <errno.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -17,7 +18,8 @@
 #define RING_HEADER 4096u /* struct io_rings and alignment, with room to spare */
 
 /* Without these the driver would have to do differently, not slower (Linux 5.11). */
-#define NEEDED (IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE | IORING_FEAT_RW_CUR_POS | IORING_FEAT_FAST_POLL | IORING_FEAT_EXT_ARG)
+static const uint32_t needed = IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE | IORING_FEAT_RW_CUR_POS |
+                               IORING_FEAT_FAST_POLL | IORING_FEAT_EXT_ARG;
 
 /* Offsets of everything in the one block. */
 struct plan {
@@ -58,7 +60,8 @@ static void make_plan(struct plan *p, const weft_port_config *config, size_t pag
     p->ring = take(&total, p->buffer_count * sizeof(struct io_uring_buf), page);
     p->data = take(&total, (size_t)p->buffer_count * p->buffer_size, page);
     if (config->memory) {
-        p->rings_size = (RING_HEADER + p->cq_entries * sizeof(struct io_uring_cqe) + p->entries * sizeof(uint32_t) + page - 1) & ~(page - 1);
+        p->rings_size = RING_HEADER + p->cq_entries * sizeof(struct io_uring_cqe) + p->entries * sizeof(uint32_t);
+        p->rings_size = (p->rings_size + page - 1) & ~(page - 1);
         p->sqes_size = (p->entries * sizeof(struct io_uring_sqe) + page - 1) & ~(page - 1);
         p->rings = take(&total, p->rings_size, page);
         p->sqes = take(&total, p->sqes_size, page);
@@ -76,17 +79,25 @@ size_t weft__uring_memory_bytes(const weft_port_config *config, size_t page)
 }
 
 /* One io_uring_setup after the other, each time without the newest wish, until the kernel takes one. */
-static int make_ring(weft__uring *u, const weft_port_config *config, const struct plan *plan, uint8_t *block, struct io_uring_params *out)
+static int make_ring(weft__uring *u, const weft_port_config *config, const struct plan *plan, uint8_t *block,
+                     struct io_uring_params *out)
 {
-    static const uint32_t give_up[] = {WEFT__SETUP_NO_SQARRAY, WEFT__SETUP_NO_MMAP, IORING_SETUP_ATTACH_WQ, IORING_SETUP_DEFER_TASKRUN,
-                                       IORING_SETUP_SINGLE_ISSUER, IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
-                                       IORING_SETUP_SUBMIT_ALL};
+    static const uint32_t give_up[] = {
+        WEFT__SETUP_NO_SQARRAY,
+        WEFT__SETUP_NO_MMAP,
+        IORING_SETUP_ATTACH_WQ,
+        IORING_SETUP_DEFER_TASKRUN,
+        IORING_SETUP_SINGLE_ISSUER,
+        IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
+        IORING_SETUP_SUBMIT_ALL,
+    };
+    const int defers = !(config->disable & WEFT_URING_NO_DEFER) && !u->valgrind;
     uint32_t flags = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL | WEFT__SETUP_NO_SQARRAY;
     if (config->disable & WEFT_URING_SQPOLL)
         flags |= IORING_SETUP_SQPOLL;
-    else if (!config->shared) /* cooperative running waits for the submitter, and of several threads that may be the busy one */
+    else if (!config->shared) /* cooperative running waits for the submitter: of several threads, maybe the busy one */
         flags |= IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_TASKRUN_FLAG |
-                 (config->disable & WEFT_URING_NO_DEFER || u->valgrind ? IORING_SETUP_COOP_TASKRUN : IORING_SETUP_DEFER_TASKRUN);
+                 (defers ? IORING_SETUP_DEFER_TASKRUN : IORING_SETUP_COOP_TASKRUN);
     if (config->memory)
         flags |= WEFT__SETUP_NO_MMAP;
     if (config->attach_handle > 0)
@@ -136,9 +147,11 @@ static int map_ring(weft__uring *u, const struct io_uring_params *p, const struc
         u->sqes = (void *)(block + plan->sqes);
     } else {
         const int single = !!(p->features & IORING_FEAT_SINGLE_MMAP);
-        sq = map_part(u, IORING_OFF_SQ_RING, single && cq_size > sq_size ? cq_size : sq_size, &u->map_rings, &u->map_rings_size);
+        const size_t rings_size = single && cq_size > sq_size ? cq_size : sq_size;
+        const size_t sqes_size = p->sq_entries * sizeof(struct io_uring_sqe);
+        sq = map_part(u, IORING_OFF_SQ_RING, rings_size, &u->map_rings, &u->map_rings_size);
         cq = single || !sq ? sq : map_part(u, IORING_OFF_CQ_RING, cq_size, &u->map_cq, &u->map_cq_size);
-        u->sqes = map_part(u, IORING_OFF_SQES, p->sq_entries * sizeof(struct io_uring_sqe), &u->map_sqes, &u->map_sqes_size);
+        u->sqes = map_part(u, IORING_OFF_SQES, sqes_size, &u->map_sqes, &u->map_sqes_size);
         if (!sq || !cq || !u->sqes)
             return -ENOMEM;
     }
@@ -231,7 +244,7 @@ int weft__uring_setup(weft__uring **out, weft_port *port, const weft_port_config
         goto fail;
     u->fd = u->enter_fd = r;
     r = -ENOSYS;
-    if ((params.features & NEEDED) != NEEDED || params.sq_entries > plan.entries)
+    if ((params.features & needed) != needed || params.sq_entries > plan.entries)
         goto fail;
     r = map_ring(u, &params, &plan, block);
     if (r < 0)

@@ -1,9 +1,10 @@
 /* From op to submission entry, and the lists of ops that cannot have one yet. Home thread only.
  *
- * Nothing is dropped and nothing spins: an op without a slot waits in `deferred`, in order; a cancel without one waits in `cancelling`,
- * linked through the op it is for, so there is always room for it; both go into the queue as the kernel empties it, cancels first. A
- * cancel stands behind its op in the queue and the kernel runs cancels as it takes them, so it can never meet a later op at the same
- * address. What an entry points to beside the op (message headers, addresses) lies in the slot's own `side` until the kernel has taken it. */
+ * Nothing is dropped and nothing spins: an op without a slot waits in `deferred`, in order; a cancel without one
+ * waits in `cancelling`, linked through the op it is for, so there is always room for it; both go into the queue as
+ * the kernel empties it, cancels first. A cancel stands behind its op in the queue and the kernel runs cancels as it
+ * takes them, so it can never meet a later op at the same address. What an entry points to beside the op (message
+ * headers, addresses) lies in the slot's own `side` until the kernel has taken it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -108,7 +109,8 @@ static void fill_stat(struct io_uring_sqe *sqe, weft_op *op)
 {
     const char *path = op->stat.path;
     fill(sqe, IORING_OP_STATX, path ? path : "", STATX_BASIC_STATS, (uintptr_t)&weft__uring_of(op)->statx->result);
-    sqe->statx_flags = (uint32_t)((path ? 0 : AT_EMPTY_PATH) | (op->stat.flags & WEFT_STAT_NOFOLLOW ? AT_SYMLINK_NOFOLLOW : 0));
+    sqe->statx_flags = (path ? 0u : (uint32_t)AT_EMPTY_PATH) |
+                       (op->stat.flags & WEFT_STAT_NOFOLLOW ? (uint32_t)AT_SYMLINK_NOFOLLOW : 0u);
     sqe->fd = op->desc ? (int)op->desc->handle : AT_FDCWD;
 }
 
@@ -138,8 +140,12 @@ static void fill_direct(weft__uring *u, struct io_uring_sqe *sqe, weft_op *op)
         fill_recv(u, sqe, op);
         break;
     case WEFT_OP_SEND:
-        fill(sqe, is_socket(op) ? IORING_OP_SEND : IORING_OP_WRITE, op->io.buf, op->io.len, is_socket(op) ? 0 : UINT64_MAX);
-        sqe->msg_flags = is_socket(op) ? op->io.flags | MSG_NOSIGNAL : 0;
+        if (is_socket(op)) {
+            fill(sqe, IORING_OP_SEND, op->io.buf, op->io.len, 0);
+            sqe->msg_flags = op->io.flags | MSG_NOSIGNAL;
+        } else {
+            fill(sqe, IORING_OP_WRITE, op->io.buf, op->io.len, UINT64_MAX);
+        }
         break;
     case WEFT_OP_READV:
     case WEFT_OP_WRITEV:
@@ -292,7 +298,8 @@ static int may_start(weft__uring *u, weft_op *op)
     default:
         return 1;
     }
-    /* Only sends on sockets can be told not to raise SIGPIPE. The attempt at a write on anything else holds the signal back. */
+    /* Only sends on sockets can be told not to raise SIGPIPE. The attempt at a write on anything else holds the
+     * signal back. */
     if (op->desc->kind == WEFT_DESC_STREAM || op->desc->kind == WEFT_DESC_FILE)
         return 1;
     weft__uring_attempt(u, op);

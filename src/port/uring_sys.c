@@ -1,4 +1,5 @@
-/* The four entries by which the driver reaches the kernel. No state; any thread. Nothing else in the library makes an io_uring call. */
+/* The four entries by which the driver reaches the kernel. No state; any thread. Nothing else in the library makes an
+ * io_uring call. */
 #include "port/uring_sys.h"
 
 #include <errno.h>
@@ -14,7 +15,8 @@ static int kernel_setup(void *self, unsigned entries, struct io_uring_params *pa
     return answer(syscall(__NR_io_uring_setup, entries, params));
 }
 
-static int kernel_enter(void *self, int ring, unsigned submit, unsigned complete, unsigned flags, const void *arg, size_t size)
+static int kernel_enter(void *self, int ring, unsigned submit, unsigned complete, unsigned flags, const void *arg,
+                        size_t size)
 {
     (void)self;
     return answer(syscall(__NR_io_uring_enter, ring, submit, complete, flags, arg, size));

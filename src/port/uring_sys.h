@@ -1,5 +1,6 @@
-/* The whole of what the io_uring driver asks of the kernel: set-up, enter, register and mapping, behind a table of four entries, so that a
- * test or the simulator can stand in for the kernel. Everything else the driver does goes through the shared rings. */
+/* The whole of what the io_uring driver asks of the kernel: set-up, enter, register and mapping, behind a table of
+ * four entries, so that a test or the simulator can stand in for the kernel. Everything else the driver does goes
+ * through the shared rings. */
 #ifndef WEFT_PORT_URING_SYS_H
 #define WEFT_PORT_URING_SYS_H
 
@@ -13,7 +14,8 @@ typedef struct weft__ring_sys {
     /* Makes a ring: its descriptor or -errno; *params is filled in as io_uring_setup(2) says. */
     int (*setup)(void *self, unsigned entries, struct io_uring_params *params);
     /* How many submissions were taken, or -errno. */
-    int (*enter)(void *self, int ring, unsigned submit, unsigned complete, unsigned flags, const void *arg, size_t size);
+    int (*enter)(void *self, int ring, unsigned submit, unsigned complete, unsigned flags, const void *arg,
+                 size_t size);
     /* 0 or a count, or -errno. */
     int (*reg)(void *self, int ring, unsigned code, const void *arg, unsigned count);
     /* Maps a part of the ring, NULL on failure. The undo: unmap with p NULL ends the ring itself. */

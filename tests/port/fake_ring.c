@@ -53,7 +53,11 @@ static void put(fake_ring *f, const struct io_uring_cqe *cqe)
     __atomic_store_n(&f->shared->cq_tail, tail + 1, __ATOMIC_RELEASE);
 }
 
-static unsigned room(fake_ring *f) { return f->params.cq_entries - (f->shared->cq_tail - __atomic_load_n(&f->shared->cq_head, __ATOMIC_ACQUIRE)); }
+static unsigned room(fake_ring *f)
+{
+    const uint32_t head = __atomic_load_n(&f->shared->cq_head, __ATOMIC_ACQUIRE);
+    return f->params.cq_entries - (f->shared->cq_tail - head);
+}
 
 void fake_ring_post(fake_ring *f, uint64_t user_data, int32_t res, uint32_t flags)
 {
@@ -98,7 +102,8 @@ static void take(fake_ring *f, const struct io_uring_sqe *sqe)
     }
 }
 
-static int fake_enter(void *self, int ring, unsigned submit, unsigned complete, unsigned flags, const void *arg, size_t size)
+static int fake_enter(void *self, int ring, unsigned submit, unsigned complete, unsigned flags, const void *arg,
+                      size_t size)
 {
     fake_ring *f = self;
     (void)ring;
@@ -187,7 +192,10 @@ static void fake_unmap(void *self, int ring, void *p, size_t bytes)
 
 static fake_ring *opening; /* the driver's open has no other way to learn of it */
 
-static int open_on_fake(weft_port *port, const weft_port_config *config) { return weft__uring_open_on(port, config, &opening->sys); }
+static int open_on_fake(weft_port *port, const weft_port_config *config)
+{
+    return weft__uring_open_on(port, config, &opening->sys);
+}
 
 void fake_ring_init(fake_ring *f)
 {

@@ -1,4 +1,5 @@
-/* A kernel for the ring driver that does nothing by itself: the test sees each submission taken and answers it when and as it likes. */
+/* A kernel for the ring driver that does nothing by itself: the test sees each submission taken and answers it when
+ * and as it likes. */
 #ifndef WEFT_TESTS_PORT_FAKE_RING_H
 #define WEFT_TESTS_PORT_FAKE_RING_H
 

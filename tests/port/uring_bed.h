@@ -1,4 +1,5 @@
-/* A port on the ring driver with nothing above it: what the uring_* tests stand on. The thread that opens it is its home. */
+/* A port on the ring driver with nothing above it: what the uring_* tests stand on. The thread that opens it is its
+ * home. */
 #ifndef WEFT_TESTS_PORT_URING_BED_H
 #define WEFT_TESTS_PORT_URING_BED_H
 

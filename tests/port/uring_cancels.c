@@ -1,4 +1,5 @@
-/* Thousands of receives and all their cancels at once on a small ring: each ends once, with -ECANCELED or with the bytes that had come. */
+/* Thousands of receives and all their cancels at once on a small ring: each ends once, with -ECANCELED or with the
+ * bytes that had come. */
 #include <fcntl.h>
 
 #include "port/uring_bed.h"

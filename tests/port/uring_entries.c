@@ -1,5 +1,6 @@
-/* How often the kernel is entered: once a tick, never for nothing, and completions are seen without asking. Counted through the driver's own
- * table, beside the port's statistics. Wakes: from a thread, a signal handler, and through a foreign poll. */
+/* How often the kernel is entered: once a tick, never for nothing, and completions are seen without asking. Counted
+ * through the driver's own table, beside the port's statistics. Wakes: from a thread, a signal handler, and through a
+ * foreign poll. */
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -8,7 +9,8 @@
 
 static unsigned entries, waiting;
 
-static int counted_enter(void *self, int ring, unsigned submit, unsigned complete, unsigned flags, const void *arg, size_t size)
+static int counted_enter(void *self, int ring, unsigned submit, unsigned complete, unsigned flags, const void *arg,
+                         size_t size)
 {
     entries++;
     waiting += complete > 0;

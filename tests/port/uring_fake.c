@@ -1,5 +1,5 @@
-/* What the kernel may do but rarely does, done by a kernel that does what it is told: the driver loses nothing, repeats nothing and ends each
- * op once. */
+/* What the kernel may do but rarely does, done by a kernel that does what it is told: the driver loses nothing,
+ * repeats nothing and ends each op once. */
 #include <poll.h>
 
 #include "port/fake_ring.h"

@@ -1,5 +1,5 @@
-/* Streaming on the real kernel: many connections through few buffers, in each form the driver has for it. Every byte arrives once and in
- * order, buffers come back, an accept that goes on accepts everybody. */
+/* Streaming on the real kernel: many connections through few buffers, in each form the driver has for it. Every byte
+ * arrives once and in order, buffers come back, an accept that goes on accepts everybody. */
 #include "port/uring_bed.h"
 
 #define CONNECTIONS 20u
@@ -211,7 +211,8 @@ static void peers_are_named(void)
     at = (weft_addr){.family = WEFT_ADDR_UNIX};
     at.path_len = (uint16_t)(1 + snprintf(at.path + 1, sizeof at.path - 1, "weft-test-%d-listener", (int)getpid()));
     weft_addr named = {.family = WEFT_ADDR_UNIX};
-    named.path_len = (uint16_t)(1 + snprintf(named.path + 1, sizeof named.path - 1, "weft-test-%d-%060d", (int)getpid(), 7));
+    const int n = snprintf(named.path + 1, sizeof named.path - 1, "weft-test-%d-%060d", (int)getpid(), 7);
+    named.path_len = (uint16_t)(1 + n);
     struct sockaddr_storage ss;
     unsigned len;
     CHECK_OK(b.driver.listen(&b.port, &h, &at, &(weft_listen_flags){0}));
@@ -226,7 +227,8 @@ static void peers_are_named(void)
     bed_start(&b, &connect);
     bed_await(&b, 4);
     CHECK_EQ(connect.result, 0);
-    CHECK(peer.family == WEFT_ADDR_UNIX && peer.path_len == named.path_len && memcmp(peer.path, named.path, named.path_len) == 0);
+    CHECK(peer.family == WEFT_ADDR_UNIX && peer.path_len == named.path_len);
+    CHECK(memcmp(peer.path, named.path, named.path_len) == 0);
     close((int)accept.result);
     weft__desc_close(&b.port, &client);
     weft__desc_close(&b.port, &listener);

@@ -1,5 +1,6 @@
-/* A ring that several threads enter in turn: when one has ended, the kernel answers -ECANCELED for what it had handed over as soon as that
- * should move on. Nobody may notice: nothing is lost, and only a cancel that was asked for cancels. */
+/* A ring that several threads enter in turn: when one has ended, the kernel answers -ECANCELED for what it had handed
+ * over as soon as that should move on. Nobody may notice: nothing is lost, and only a cancel that was asked for
+ * cancels. */
 #include <pthread.h>
 
 #include "port/uring_bed.h"

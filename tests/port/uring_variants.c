@@ -1,4 +1,5 @@
-/* A ring opens, works and goes away in every form it can be asked for: flags done without, shared, with the caller's memory, attached. */
+/* A ring opens, works and goes away in every form it can be asked for: flags done without, shared, with the caller's
+ * memory, attached. */
 #include <dirent.h>
 #include <sys/mman.h>
 
@@ -72,7 +73,8 @@ static void with(weft_port_config config, uint32_t flags_there, uint32_t flags_m
     const weft__uring *u = bed_ring(&b);
     CHECK_EQ(u->setup_flags & flags_missing, 0);
     /* Older kernels have less; what this one accepted by itself it also has to accept here. */
-    CHECK((u->setup_flags & flags_there) == flags_there || !(u->features & WEFT__FEAT_MIN_TIMEOUT));
+    if (u->features & WEFT__FEAT_MIN_TIMEOUT && !u->valgrind)
+        CHECK_EQ(u->setup_flags & flags_there, flags_there);
     exercise(&b);
     for (unsigned code = 0; code < WEFT_OP_COUNT; code++) {
         CHECK(b.driver.path(&b.port, (enum weft_opcode)code) != WEFT_PATH_NONE);
@@ -119,10 +121,11 @@ int main(void)
     with((weft_port_config){.disable = WEFT_URING_NO_MULTISHOT}, best, 0);
     with((weft_port_config){.disable = WEFT_URING_NO_BUFRING}, best, 0);
     with((weft_port_config){.disable = WEFT_URING_NO_REGRING}, best, 0);
-    with((weft_port_config){.disable = WEFT_URING_NO_MULTISHOT | WEFT_URING_NO_BUFRING | WEFT_URING_NO_REGRING | WEFT_URING_NO_DEFER},
-         cooperative, 0);
+    const unsigned all = WEFT_URING_NO_MULTISHOT | WEFT_URING_NO_BUFRING | WEFT_URING_NO_REGRING | WEFT_URING_NO_DEFER;
+    with((weft_port_config){.disable = all}, cooperative, 0);
     with((weft_port_config){.disable = WEFT_URING_SQPOLL}, IORING_SETUP_SQPOLL, IORING_SETUP_DEFER_TASKRUN);
-    with((weft_port_config){.shared = 1}, 0, IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_COOP_TASKRUN);
+    with((weft_port_config){.shared = 1}, 0,
+         IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_COOP_TASKRUN);
     with((weft_port_config){.entries = 1, .buffer_count = 1, .buffer_size = 1}, best, 0);
     with((weft_port_config){.entries = 4096, .buffer_count = 1000}, best, 0);
     in_the_callers_memory();
