@@ -15,6 +15,7 @@
 
 #include <weft/env.h>
 
+#include "env/default.h"
 #include "test.h"
 
 typedef struct spy {
@@ -117,7 +118,7 @@ static inline const weft_env *spy_open(spy *s)
 {
     memset(s, 0, sizeof *s);
     pthread_mutex_init(&s->lock, NULL);
-    s->base = weft_env_posix();
+    s->base = weft__default_env();
     s->env = *s->base;
     s->env.name = "spy";
     s->env.self = s;
