@@ -101,7 +101,8 @@ typedef struct weft_port_driver {
     int (*pending)(weft_port *port);
     /* Ends another thread's wait in enter, or the next one [needed]. Any thread, signal handlers included. */
     void (*wake)(weft_port *port);
-    /* A descriptor that polls readable when enter has something to do; NULL: the port cannot live in a foreign loop. */
+    /* A descriptor that polls readable when enter has something to do. NULL, or WEFT_NOHANDLE from it: the port cannot live in a foreign
+     * loop as it was opened (a ring must have been opened with WEFT_URING_NO_DEFER). */
     weft_handle (*pollable)(weft_port *port);
     /* How an op is carried out here [needed]; WEFT_PATH_POOL leaves it to the blocking pool, NONE answers -ENOTSUP. */
     enum weft_path (*path)(weft_port *port, enum weft_opcode code);

@@ -314,7 +314,10 @@ int weft_pollable(weft_runtime *rt, weft_handle *out)
     weft_port *port = realm->once->port;
     if (!realm->once->owns_port || !port->driver->pollable)
         return -ENOTSUP;
-    *out = port->driver->pollable(port);
+    weft_handle h = port->driver->pollable(port);
+    if (h == WEFT_NOHANDLE)
+        return -ENOTSUP;
+    *out = h;
     return 0;
 }
 

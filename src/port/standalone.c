@@ -330,8 +330,11 @@ int weft_port_pollable(weft_port *port, weft_handle *out)
     weft__spin_lock(&sa->lock);
     sa->watched = 1;
     weft__spin_unlock(&sa->lock);
-    *out = port->driver->pollable(port);
+    weft_handle h = port->driver->pollable(port);
     weft__standalone_outside(sa);
+    if (h == WEFT_NOHANDLE)
+        return -ENOTSUP;
+    *out = h;
     return 0;
 }
 

@@ -1,5 +1,7 @@
 /* A test of another layer, unmodified, inside the simulator: it passes under every seed, and the same seed gives the same event log. PROGRAM is
  * its source; SEEDS how many seeds. Each run is a process of its own, for the program may keep things in statics. */
+int program_main(void);
+
 #define main program_main
 #include PROGRAM
 #undef main
