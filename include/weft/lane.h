@@ -11,14 +11,57 @@
 extern "C" {
 #endif
 
+/* What a lane may have at once; 0: as much as the runtime allows. At a limit the call that would pass it answers -EAGAIN (memory: -ENOMEM). */
+typedef struct weft_limits {
+    uint32_t fibers;      /* alive, the main one included */
+    uint32_t lanes;       /* child lanes that have not been joined or ended detached */
+    uint32_t ids;         /* resources: sockets, files, timers */
+    uint32_t ops;         /* operations in flight */
+    size_t vat_bytes;     /* memory of its vat, by pages */
+    size_t stack_bytes;   /* of its fibers' stacks, as committed (sampled as fibers are spawned) */
+    uint32_t messages;    /* in its mailbox */
+    size_t message_bytes;
+} weft_limits;
+
+typedef struct weft_vat_kind weft_vat_kind; /* where a lane's memory comes from, see vat.h */
+
 typedef struct weft_lane_options {
     const char *name;   /* shown in reports; must stay valid; default: the function's name */
     size_t stack_size;  /* of its main fiber; 0: the runtime's */
     size_t copy;        /* copy this many bytes at arg into the newborn (at most WEFT_LANE_COPY_MAX) */
     int64_t deadline;   /* cancels the lane when it passes; 0: none */
-    int detached;       /* the parent does not want its result */
+    int detached;       /* nobody will join it: should it fail, the parent is cancelled */
     int pinned;         /* start on the caller's worker: not to be stolen */
+    int mobile;         /* may move to another worker at any suspension point */
+    int containable;    /* dies alone should a fiber of it overflow its stack in code registered for that (see weft_containable) */
+    weft_id parent;     /* a living lane of the same runtime that is the caller's own, or a descendant of it; default: the caller's */
+    weft_id near;       /* placement hint: on the worker that this lane is at home on */
+    const weft_limits *limits;    /* copied; NULL: none of its own */
+    const weft_vat_kind *vat;     /* NULL: pages of the runtime's environment */
 } weft_lane_options;
+
+/* Why a lane ended. */
+enum weft_exit_kind {
+    WEFT_EXIT_NORMAL = 0,  /* its main fiber returned 0 or more, or weft_lane_exit(0) */
+    WEFT_EXIT_ERROR,       /* its main fiber returned a negative errno, or weft_lane_exit said so; or a child's failure was passed on */
+    WEFT_EXIT_CANCELED,    /* it was cancelled from outside and its main fiber answered -ECANCELED, or never ran */
+    WEFT_EXIT_KILLED,
+    WEFT_EXIT_OVERFLOW,    /* a fiber of it overflowed its stack */
+    WEFT_EXIT_DEADLINE,    /* its deadline cancelled it */
+    WEFT_EXIT_LIMIT,       /* it could not begin: no stack, no memory */
+    WEFT_EXIT_UNKNOWN      /* it had ended before anybody asked: a monitor's answer about a dead lane */
+};
+
+typedef struct weft_exit {
+    weft_id lane;   /* whose end this is */
+    weft_id cause;  /* the lane whose failure began it: the same, or a descendant whose failure was passed on */
+    int kind;       /* enum weft_exit_kind */
+    int result;     /* what the main fiber returned, or the errno that goes with the kind */
+} weft_exit;
+
+/* "ended normally", "failed: connection reset by peer (-104)", "was killed"...: at most size bytes with the closing zero; returns the length it
+ * needs. Any thread. */
+WEFT_API size_t weft_exit_format(const weft_exit *e, char *buf, size_t size);
 
 #define WEFT_LANE_COPY_MAX 96
 
@@ -35,6 +78,9 @@ WEFT_API int weft_lane_spawn_at(weft_runtime *rt, weft_id *out, int (*fn)(void *
 /* Waits until a child lane has ended and everything it had is given back. *result: what its main fiber returned (-ECANCELED if it never ran).
  * -ESRCH not a child or already joined; -EPERM somebody else's child; -EBUSY being joined; -ETIMEDOUT; -ECANCELED. */
 WEFT_API int weft_lane_join(weft_id lane, int *result, int64_t deadline);
+/* The same, telling why it ended. */
+WEFT_API int weft_lane_join_exit(weft_id lane, weft_exit *out, int64_t deadline);
+/* Gives up the right to join: its failure, from now on or if it was not asked for yet, cancels the caller's lane. */
 WEFT_API int weft_lane_detach(weft_id lane);
 /* The caller's lane, WEFT_NOID on a foreign thread. Lanes are cancelled by weft_cancel. */
 WEFT_API weft_id weft_lane_self(void);

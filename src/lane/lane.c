@@ -94,6 +94,11 @@ void weft__lane_fill(weft__lane *lane, weft_runtime *rt, weft__lane *parent, con
     weft__link_init(&lane->children);
     weft__link_init(&lane->siblings);
     lane->closing = 0;
+    lane->vat = NULL;
+    lane->holdings = NULL;
+    lane->mail = NULL;
+    lane->ties = NULL;
+    lane->account = NULL;
     memset(&lane->timer, 0, sizeof lane->timer);
     lane->result = -ECANCELED;
     lane->phase = WEFT__LANE_NEWBORN;

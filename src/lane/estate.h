@@ -1,0 +1,24 @@
+/* What a lane leaves behind when it dies, and who gives it back: one function per kind of thing, called by the lane's end (end.c) on its home
+ * worker in the order of DESIGN rule 5. Functions that may take long get a budget of units of about a microsecond and answer 1 when nothing is
+ * left, 0 to be called again in a later tick. None of them waits, runs user code, or fails; what could not be given back is counted. */
+#ifndef WEFT_LANE_ESTATE_H
+#define WEFT_LANE_ESTATE_H
+
+#include "lane/lane.h"
+
+/* vat.c: step 7, the pages of its vat. */
+int weft__vat_bury(weft__lane *lane, unsigned budget);
+/* slice.c: step 7, its references to shared blocks. */
+int weft__holdings_bury(weft__lane *lane, unsigned budget);
+/* mailbox.c: as the lane begins to die (no fiber of it will run again): later sends answer -ESRCH, parked senders are told so. */
+void weft__mailbox_shut(weft__lane *lane);
+/* mailbox.c: step 7, the messages that nobody took. */
+int weft__mailbox_bury(weft__lane *lane, unsigned budget);
+/* tie.c: step 6, its names are free again. */
+void weft__names_bury(weft__lane *lane);
+/* tie.c: step 8, everything else is back: links and monitors are told. */
+void weft__ties_end(weft__lane *lane, const weft_exit *why);
+/* account.c: after step 7. */
+void weft__account_bury(weft__lane *lane);
+
+#endif
