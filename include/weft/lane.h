@@ -36,6 +36,8 @@ typedef struct weft_lane_options {
     int containable;    /* dies alone should a fiber of it overflow its stack in code registered for that (see weft_containable) */
     weft_id parent;     /* a living lane of the same runtime that is the caller's own, or a descendant of it; default: the caller's */
     weft_id near;       /* placement hint: on the worker that this lane is at home on */
+    int linked;         /* linked with the caller's lane from its first moment (see link.h) */
+    weft_id *monitor;   /* monitored by the caller's lane from its first moment: gets the monitor's id; NULL: not */
     const weft_limits *limits;    /* copied; NULL: none of its own */
     const weft_vat_kind *vat;     /* NULL: pages of the runtime's environment */
 } weft_lane_options;

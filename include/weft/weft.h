@@ -6,6 +6,8 @@
 #include <weft/fiber.h>
 #include <weft/file.h>
 #include <weft/lane.h>
+#include <weft/link.h>
+#include <weft/message.h>
 #include <weft/net.h>
 #include <weft/op.h>
 #include <weft/port.h>
