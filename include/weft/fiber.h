@@ -18,6 +18,7 @@ typedef struct weft_spawn_options {
     void *stack;          /* caller's memory for the stack (stack_size bytes), which must live until the fiber has ended; no guard is set */
     size_t copy;          /* copy this many bytes at arg into the newborn: fn gets a pointer to the copy, on its own stack */
     int detached;         /* nobody will join it */
+    int64_t wait;         /* at a limit: waits for room until this deadline; 0: answers at once */
 } weft_spawn_options;
 
 /* Makes a fiber of the caller's lane that runs fn(arg). It starts when the caller next waits or yields. *out (may be NULL: detached) is

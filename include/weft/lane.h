@@ -11,12 +11,14 @@
 extern "C" {
 #endif
 
-/* What a lane may have at once; 0: as much as the runtime allows. At a limit the call that would pass it answers -EAGAIN (memory: -ENOMEM). */
+/* What a lane may have at once, its child lanes not counted in; 0: as much as the runtime allows. At a limit the call that would pass it answers
+ * -EAGAIN (memory: -ENOMEM), or waits for room: spawning by its option `wait`, operations by `ops_wait`, and anything after weft_room. */
 typedef struct weft_limits {
     uint32_t fibers;      /* alive, the main one included */
     uint32_t lanes;       /* child lanes that have not been joined or ended detached */
     uint32_t ids;         /* resources: sockets, files, timers */
-    uint32_t ops;         /* operations in flight */
+    uint32_t ops;         /* operations in flight, of its fibers' calls */
+    int ops_wait;         /* at that limit, calls wait for room within their deadline instead of answering -EAGAIN */
     size_t vat_bytes;     /* memory of its vat, by pages */
     size_t stack_bytes;   /* of its fibers' stacks, as committed (sampled as fibers are spawned) */
     uint32_t messages;    /* in its mailbox */
@@ -39,6 +41,7 @@ typedef struct weft_lane_options {
     int linked;         /* linked with the caller's lane from its first moment (see link.h) */
     weft_id *monitor;   /* monitored by the caller's lane from its first moment: gets the monitor's id; NULL: not */
     const weft_limits *limits;    /* copied; NULL: none of its own */
+    int64_t wait;       /* at a limit of the parent or the runtime: waits for room until this deadline; 0: answers at once */
     const weft_vat_kind *vat;     /* NULL: pages of the runtime's environment */
 } weft_lane_options;
 
@@ -86,6 +89,14 @@ WEFT_API int weft_lane_join_exit(weft_id lane, weft_exit *out, int64_t deadline)
 WEFT_API int weft_lane_detach(weft_id lane);
 /* The caller's lane, WEFT_NOID on a foreign thread. Lanes are cancelled by weft_cancel. */
 WEFT_API weft_id weft_lane_self(void);
+
+/* ---- Limits ---- */
+
+enum weft_room { WEFT_ROOM_FIBERS, WEFT_ROOM_LANES, WEFT_ROOM_IDS, WEFT_ROOM_OPS, WEFT_ROOM_VAT };
+/* Waits until the caller's lane and the runtime have room for n more (of WEFT_ROOM_VAT: bytes), in the order of asking, and keeps it for the
+ * caller until it next waits: so the call that follows is not refused for want of it. One kind at a time. 0; -EAGAIN (memory: -ENOMEM) there
+ * is none and the deadline has passed, or there will never be so much; -ETIMEDOUT; -ECANCELED; -EINVAL; -EPERM no fiber. */
+WEFT_API int weft_room(enum weft_room kind, size_t n, int64_t deadline);
 
 /* ---- Tasks: running without a fiber ---- */
 

@@ -39,8 +39,15 @@ typedef struct weft_options {
     int64_t blocked_ns;             /* a fiber that runs longer than this is reported, default 100 ms; negative: never */
     int64_t grace_ns;               /* between asking lanes to end and killing them at stop, default 5 s */
     unsigned pool_threads;          /* blocking pool, default 8 */
-    unsigned max_fibers;            /* alive at once, 0: no limit; beyond it spawning answers -EAGAIN */
-    unsigned max_lanes;
+    /* Limits, 0: none. At one the call that would pass it answers -EAGAIN (memory: -ENOMEM), or waits for room if its options say so. */
+    unsigned max_fibers;            /* alive at once */
+    unsigned max_lanes;             /* beside the root: not joined yet, or not ended if detached */
+    unsigned max_ids;               /* sockets, files and other resources of all lanes */
+    unsigned max_ops;               /* operations in flight */
+    size_t max_vat_bytes;           /* memory of all lanes' vats, by pages */
+    int ops_wait;                   /* at max_ops, operations wait for room within their deadline */
+    unsigned max_messages;          /* in a lane's mailbox, where its own limits do not say */
+    size_t max_message_bytes;
     int no_binding;                 /* do not bind workers to processors in per-core mode */
     int external_workers;           /* start no worker threads: threads come by weft_run or weft_run_once */
     void *memory;                   /* strict mode: all memory of the core comes from here (at least 1 MiB, see weft_env_block) */

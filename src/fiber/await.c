@@ -55,7 +55,7 @@ void weft__await_cancel(weft__fiber *f)
 static int64_t await(weft__fiber *f, weft_op *op, int64_t deadline)
 {
     weft__worker *w = f->home;
-    weft__await a = {.op = op, .fiber = f};
+    weft__await a = {.op = op, .fiber = f, .account = f->crew->account};
     op->task.run = op_done;
     op->key = (uintptr_t)&a;
     op->origin = w->owns_port ? NULL : w; /* NULL: this thread; then a completion within the start is told by the state alone */
@@ -71,6 +71,7 @@ static int64_t await(weft__fiber *f, weft_op *op, int64_t deadline)
                 weft_yield();
                 f->await = NULL;
             }
+            weft__account_discharge(a.account, WEFT__CHARGE_OPS, 1);
             return op->result;
         }
     } else {
@@ -87,6 +88,7 @@ static int64_t await(weft__fiber *f, weft_op *op, int64_t deadline)
         weft__await_cancel(f);
     weft__suspend(w, f);
     f->await = NULL;
+    weft__account_discharge(a.account, WEFT__CHARGE_OPS, 1);
     return op->result == -ECANCELED && f->timed_out && !weft__canceled(f) ? -ETIMEDOUT : op->result;
 }
 
@@ -94,6 +96,8 @@ void weft__await_drop(weft__fiber *f)
 {
     const weft_op *op = f->await ? f->await->op : NULL;
     weft_port *port = f->home->port;
+    if (op)
+        weft__account_discharge(f->await->account, WEFT__CHARGE_OPS, 1);
     f->await = NULL;
     if (op && (op->code == WEFT_OP_ACCEPT || op->code == WEFT_OP_OPEN) && op->result >= 0 && port->driver->close_handle)
         port->driver->close_handle(port, (weft_handle)op->result);
@@ -106,6 +110,12 @@ int64_t weft__await_op(weft_op *op, int64_t deadline)
         return -EPERM;
     if (weft__canceled(f))
         return weft__refuse(f, -ECANCELED);
+    weft__account *a = f->crew->account;
+    if (a) {
+        int r = weft__account_charge_by(a, WEFT__CHARGE_OPS, 1, a->ops_wait ? deadline : 0);
+        if (r < 0)
+            return r;
+    }
     return await(f, op, deadline);
 }
 
@@ -116,6 +126,7 @@ int64_t weft__await_op_shielded(weft_op *op)
         return -EPERM;
     weft__scope shield = {.parent = f->scopes, .fiber = f, .shield = 1};
     f->scopes = &shield;
+    weft__account_force(f->crew->account, WEFT__CHARGE_OPS, 1);
     int64_t r = await(f, op, WEFT_NEVER);
     f->scopes = shield.parent;
     return r;

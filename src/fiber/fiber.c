@@ -45,31 +45,33 @@ void weft__crew_init(weft__crew *crew, weft__worker *home)
 
 /* ---- birth ---- */
 
-static int count_in(weft__worker *w)
+static int count_in(weft__crew *crew, const weft_spawn_options *opt)
 {
-    uint32_t limit = w->rt->opt.max_fibers;
-    if (!limit || weft__add_relaxed(&realm_of(w)->alive, 1, "fiber.limit") < limit)
+    if (!crew->account)
         return 0;
-    weft__sub_acq_rel(&realm_of(w)->alive, 1, "fiber.limit");
-    return -EAGAIN;
+    if (crew->prepaid) {
+        crew->prepaid = 0;
+        return 0;
+    }
+    return weft__account_charge_by(crew->account, WEFT__CHARGE_FIBERS, 1, opt ? opt->wait : 0);
 }
 
-static void count_out(weft__worker *w)
+static void count_out(weft__crew *crew)
 {
-    if (w->rt->opt.max_fibers)
-        weft__sub_acq_rel(&realm_of(w)->alive, 1, "fiber.limit");
+    if (crew->account)
+        weft__account_discharge(crew->account, WEFT__CHARGE_FIBERS, 1);
 }
 
 int weft__fiber_make(weft__crew *crew, int (*fn)(void *), void *arg, size_t copy, const weft_spawn_options *opt, const char *name,
                      const char *site, weft__fiber **out)
 {
-    weft__worker *w = crew->home;
-    int r = count_in(w);
+    int r = count_in(crew, opt); /* may wait */
     if (r < 0)
         return r;
+    weft__worker *w = crew->home;
     weft__fiber *f = weft__slab_get(&weft__fibers_of(w)->cache);
     if (!f) {
-        count_out(w);
+        count_out(crew);
         return -ENOMEM;
     }
     f->resume.run = weft__fiber_resume;
@@ -165,7 +167,7 @@ static void finish(weft__fiber *f)
     f->stack = NULL;
     crew->alive--;
     weft__count(&w->stats.fibers_ended, 1);
-    count_out(w);
+    count_out(crew);
     if (realm->hooks.ended)
         realm->hooks.ended(crew, f);
     if (f->joiner)
@@ -357,6 +359,9 @@ void weft__fiber_reap(weft__fiber *f)
     weft__link_remove(&f->births);
     weft__stack *stack = f->stack;
     if (f->state == WEFT__WAITING) {
+        if (f->unwait) /* it was nudged, and did not live to see it */
+            f->unwait(f);
+        f->unwait = NULL;
         weft__await_drop(f);
         weft__scopes_drop(f);
         weft__context_discard(&f->context);

@@ -5,6 +5,7 @@
 
 #include <weft/fiber.h>
 
+#include "fiber/account.h"
 #include "fiber/stack.h"
 #include "sched/sched.h"
 
@@ -17,7 +18,7 @@ enum weft__kind {
 #define WEFT__NS_KIND(ns) ((ns) & ((1u << WEFT__KIND_BITS) - 1))
 
 /* Flags in a fiber's or lane's word, set by any thread. */
-enum { WEFT__SIG_PENDING = 1, WEFT__SIG_UNPARK = 2, WEFT__SIG_CANCEL = 4, WEFT__SIG_KILL = 8, WEFT__SIG_BORN = 16, WEFT__SIG_GONE = 32 };
+enum { WEFT__SIG_PENDING = 1, WEFT__SIG_UNPARK = 2, WEFT__SIG_CANCEL = 4, WEFT__SIG_KILL = 8, WEFT__SIG_BORN = 16, WEFT__SIG_GONE = 32, WEFT__SIG_NUDGE = 64 };
 
 typedef struct weft__fiber weft__fiber;
 typedef struct weft__await weft__await;
@@ -29,6 +30,8 @@ typedef struct weft__crew {
     uint32_t alive;          /* fibers that have not ended */
     uint8_t cancelled, killed;
     uint8_t seen;            /* its id was given out */
+    uint8_t prepaid;         /* its first fiber is charged already */
+    weft__account *account;  /* NULL: no limits anywhere */
     const char *name, *site;
     weft_id id;
 } weft__crew;
@@ -41,7 +44,7 @@ typedef struct weft__crew_hooks {
     void (*ended)(weft__crew *crew, weft__fiber *f);
 } weft__crew_hooks;
 
-enum weft__wait { WEFT__WAIT_NONE, WEFT__WAIT_OP, WEFT__WAIT_PARK, WEFT__WAIT_SLEEP, WEFT__WAIT_JOIN, WEFT__WAIT_OTHER };
+enum weft__wait { WEFT__WAIT_NONE, WEFT__WAIT_OP, WEFT__WAIT_PARK, WEFT__WAIT_SLEEP, WEFT__WAIT_JOIN, WEFT__WAIT_OTHER, WEFT__WAIT_NUDGE };
 enum { WEFT__ORPHAN = 2 }; /* in `detached`: over, but a message still carries the record */
 enum weft__fiber_state { WEFT__NEWBORN, WEFT__RUNNING, WEFT__READY, WEFT__WAITING, WEFT__ENDED };
 
@@ -63,7 +66,8 @@ struct weft__fiber {
     weft__stack *stack;
     weft__timer timer;         /* lazy: left armed when a wait ends early, looked at again when it fires */
     weft__fiber *joiner;
-    /* Takes the fiber out of the queue it waits in; called when its wait ends in any way but by that queue. NULL: in none. */
+    /* Takes the fiber out of the queue it waits in; called when its wait ends in any way but by that queue. NULL: in none. After a nudge it stays
+     * set until the fiber runs and clears it; it is called then, too, if the fiber is killed before. */
     void (*unwait)(weft__fiber *f);
     void *waits_on;
     weft__link siblings;       /* in crew->fibers */
@@ -100,6 +104,7 @@ struct weft__await {
     weft_op *op;
     weft__fiber *fiber;
     weft__cancel_request request;
+    weft__account *account; /* that the op is charged to */
     uint8_t finished, asked, outstanding;
 };
 
@@ -113,6 +118,7 @@ typedef struct weft__fibers {
     uint8_t births_queued;
     unsigned idles;            /* since stacks were last looked at */
     unsigned turns;            /* newborns started since the oldest had its turn */
+    weft__reserve reserve;     /* of the fiber that runs now */
     void *lanes;               /* the lane layer's part */
 } weft__fibers;
 
@@ -121,7 +127,8 @@ typedef struct weft__fiber_realm {
     weft__slab slab;
     weft__stack_depot depot;
     weft__crew_hooks hooks;
-    uint32_t alive;            /* only counted when there is a limit (atomic) */
+    weft__account account;     /* the runtime's own limits */
+    uint8_t limited;           /* there are some */
 } weft__fiber_realm;
 
 static inline weft__fibers *weft__fibers_of(weft__worker *w) { return w->fibers; }
@@ -130,6 +137,13 @@ static inline weft__fiber *weft__fiber_self(void)
 {
     weft__worker *w = weft__worker_self();
     return w ? w->running : NULL;
+}
+
+/* The account of whatever has no limits of its own, or NULL. */
+static inline weft__account *weft__runtime_account(weft_runtime *rt)
+{
+    weft__fiber_realm *realm = rt->fibers;
+    return realm->limited ? &realm->account : NULL;
 }
 
 /* ---- realm.c: set-up ---- */
@@ -177,6 +191,8 @@ int weft__wait(weft__fiber *f, enum weft__wait kind, int64_t deadline);
 void weft__expect_by(weft__fiber *f, int64_t deadline);
 /* Ends a wait, if there is one: the fiber runs on with this answer. Home. */
 void weft__wake(weft__fiber *f, int answer);
+/* Ends a wait of the kind NUDGE with 0, leaving `unwait` set. Home. */
+void weft__fiber_nudge(weft__fiber *f);
 /* Is the fiber's present scope cancelled? */
 int weft__canceled(const weft__fiber *f);
 /* Answers a call that would have waited without waiting. A loop that takes no notice of such answers gives up the processor once a tick all

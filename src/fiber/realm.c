@@ -28,6 +28,16 @@ static size_t describe_fault(void *ctx, uintptr_t address, char *buf, size_t siz
     return weft__stack_report(buf, size, &what);
 }
 
+static void set_limits(weft__fiber_realm *realm, weft_runtime *rt)
+{
+    const weft_options *o = &rt->opt;
+    weft_limits limits = {.fibers = o->max_fibers, .lanes = o->max_lanes, .ids = o->max_ids, .ops = o->max_ops, .vat_bytes = o->max_vat_bytes};
+    weft__account_init(&realm->account, rt, &limits, NULL);
+    realm->account.common = 1;
+    realm->account.ops_wait = o->ops_wait != 0;
+    realm->limited = o->max_fibers || o->max_lanes || o->max_ids || o->max_ops || o->max_vat_bytes;
+}
+
 int weft__fibers_open(weft_runtime *rt, const weft__crew_hooks *hooks)
 {
     const weft_env *env = rt->env;
@@ -36,6 +46,7 @@ int weft__fibers_open(weft_runtime *rt, const weft__crew_hooks *hooks)
     if (!realm)
         return -ENOMEM;
     realm->hooks = *hooks;
+    set_limits(realm, rt);
     int strict = rt->opt.memory != NULL;
     int r = weft__slab_init(&realm->slab, env, sizeof(weft__fiber), strict ? 4 : 8, strict ? 512 : 65536, 0xffff);
     if (r < 0)

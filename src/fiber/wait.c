@@ -81,6 +81,15 @@ void weft__wake(weft__fiber *f, int answer)
     weft__worker_ready(f->home, &f->resume);
 }
 
+void weft__fiber_nudge(weft__fiber *f)
+{
+    if (f->waiting != WEFT__WAIT_NUDGE)
+        return;
+    void (*unwait)(weft__fiber *) = f->unwait;
+    weft__wake(f, 0);
+    f->unwait = unwait;
+}
+
 void weft__fiber_unpark(weft__fiber *f)
 {
     if (f->waiting == WEFT__WAIT_PARK)
@@ -105,6 +114,7 @@ int weft__canceled(const weft__fiber *f)
 int weft__refuse(weft__fiber *f, int answer)
 {
     weft__worker *w = f->home;
+    weft__point("refuse"); /* a loop that is refused for ever computes: in the simulator its clock moves here, and others run */
     if (w->budget > 0)
         w->budget--;
     else
@@ -177,6 +187,8 @@ void weft__fiber_message(weft_task *t)
     }
     if (flags & WEFT__SIG_UNPARK)
         weft__fiber_unpark(f);
+    if (flags & WEFT__SIG_NUDGE)
+        weft__fiber_nudge(f);
     if (flags & WEFT__SIG_KILL)
         weft__fiber_kill(f);
 }

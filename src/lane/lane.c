@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "lane/account.h"
+#include "lane/estate.h"
 #include "lane/realm.h"
 
 static weft__lane_realm *realm_of(weft__lane *lane) { return lane->rt->lanes; }
@@ -98,7 +100,6 @@ void weft__lane_fill(weft__lane *lane, weft_runtime *rt, weft__lane *parent, con
     lane->holdings = NULL;
     lane->mail = NULL;
     lane->ties = NULL;
-    lane->account = NULL;
     memset(&lane->timer, 0, sizeof lane->timer);
     lane->result = -ECANCELED;
     lane->phase = WEFT__LANE_NEWBORN;
@@ -117,20 +118,29 @@ int weft__lane_make(weft_runtime *rt, weft__lane *parent, int (*fn)(void *), voi
     size_t copy = opt ? opt->copy : 0;
     if (!fn || copy > WEFT_LANE_COPY_MAX || (copy && !arg) || (opt && opt->stack_size && opt->stack_size < WEFT_STACK_MIN))
         return -EINVAL;
-    uint32_t alive = weft__add_acq_rel(&realm->alive, 1, "lane.make");
-    weft__lane *lane = rt->opt.max_lanes && alive > rt->opt.max_lanes ? NULL : take_record(rt);
+    weft__lane *above = parent ? parent : realm->root;
+    int r = weft__account_admit(above, opt);
+    if (r < 0)
+        return r;
+    weft__add_acq_rel(&realm->alive, 1, "lane.make");
+    weft__lane *lane = take_record(rt);
     if (!lane) {
         weft__sub_acq_rel(&realm->alive, 1, "lane.make");
-        return rt->opt.max_lanes && alive > rt->opt.max_lanes ? -EAGAIN : -ENOMEM;
+        weft__account_expel(above);
+        return -ENOMEM;
     }
     weft__lane_fill(lane, rt, parent, opt, name, site);
+    r = weft__account_open(lane, opt);
     lane->fn = fn;
     lane->arg = arg;
     lane->copied = copy;
     if (copy)
         memcpy(lane->copy, arg, copy);
-    int r = join_family(parent ? parent : realm->root, lane);
+    if (r == 0)
+        r = join_family(above, lane);
     if (r < 0) {
+        weft__account_bury(lane);
+        weft__account_leave(above);
         free_record(lane);
         return r;
     }
@@ -353,6 +363,8 @@ void weft__lane_leave(weft__lane *lane)
     weft__spin_lock(&parent->lock);
     weft__link_remove(&lane->siblings);
     weft__spin_unlock(&parent->lock);
+    weft__account_bury(lane);
+    weft__account_leave(parent);
     /* A message under way still carries the record: then its arrival frees it, unless it has arrived between these two steps. */
     if (!(weft__slab_end(slab, lane, lane->crew.seen) & WEFT__SIG_PENDING) ||
         !(weft__or_seq(&lane->head.word, WEFT__SIG_GONE, "lane.gone") & WEFT__SIG_PENDING))

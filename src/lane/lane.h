@@ -42,7 +42,6 @@ struct weft__lane {
     struct weft__holding *holdings;    /* slices of shared blocks that it holds; slice.c; home */
     struct weft__mailbox *mail;        /* mailbox.c (atomic: set once by whoever sends or receives first) */
     struct weft__tie *ties;            /* links, monitors, grants, names; tie.c; guarded by the realm's tie lock */
-    struct weft__account *account;     /* its limits; account.c; home */
 
     weft_task end_message;     /* from its last child to its home, then from it to its parent's home */
     uint8_t detached;          /* 1, or WEFT__ORPHAN once it has ended undetached; guarded by the parent's lock */

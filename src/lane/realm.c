@@ -25,6 +25,7 @@ static int enter(weft__worker *w)
     }
     pools->lanes.slab = &weft__lanes_of(w->rt)->lanes;
     pools->resources.slab = &weft__lanes_of(w->rt)->resources;
+    pools->accounts.slab = &weft__lanes_of(w->rt)->accounts;
     weft__fibers_of(w)->lanes = pools;
     return 0;
 }
@@ -35,6 +36,7 @@ static void leave(weft__worker *w)
     weft__lane_pools *pools = weft__lane_pools_of(w);
     weft__slab_cache_flush(&pools->lanes);
     weft__slab_cache_flush(&pools->resources);
+    weft__slab_cache_flush(&pools->accounts);
     env->unmap(env->self, pools, pages(env, sizeof *pools));
     weft__fibers_leave(w);
 }
@@ -52,6 +54,7 @@ static weft__lane *make_root(weft__lane_realm *realm, weft_runtime *rt)
     weft__lane_fill(root, rt, NULL, NULL, "root", "weft");
     root->head.word = (1u << WEFT__GEN_SHIFT) | WEFT__SIG_BORN;
     root->crew.id = (weft_id){root->head.key, WEFT__NS(rt, WEFT__LANE), 1};
+    root->crew.account = weft__runtime_account(rt);
     realm->alive = 1;
     return root;
 }
@@ -82,9 +85,12 @@ int weft__realm_open(weft_runtime **out, const weft_options *opt, unsigned host_
     r = weft__slab_init(&realm->resources, env, WEFT__RESOURCE_SIZE, shift, chunks, 0xffff);
     if (r < 0)
         goto lanes;
-    r = weft__fibers_open(rt, &crew_hooks);
+    r = weft__slab_init(&realm->accounts, env, sizeof(weft__account), shift, chunks, 0xffff);
     if (r < 0)
         goto resources;
+    r = weft__fibers_open(rt, &crew_hooks);
+    if (r < 0)
+        goto accounts;
     realm->root = make_root(realm, rt);
     if (!realm->root) {
         r = -ENOMEM;
@@ -94,6 +100,8 @@ int weft__realm_open(weft_runtime **out, const weft_options *opt, unsigned host_
     return 0;
 fibers:
     weft__fibers_close(rt);
+accounts:
+    weft__slab_fini(&realm->accounts);
 resources:
     weft__slab_fini(&realm->resources);
 lanes:
@@ -110,6 +118,7 @@ void weft__realm_close(weft_runtime *rt)
     const weft_env *env = rt->env;
     weft__lane_realm *realm = rt->lanes;
     weft__fibers_close(rt);
+    weft__slab_fini(&realm->accounts);
     weft__slab_fini(&realm->resources);
     weft__slab_fini(&realm->lanes);
     env->unmap(env->self, realm, pages(env, sizeof *realm));

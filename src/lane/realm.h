@@ -6,7 +6,7 @@
 
 /* Per runtime (weft_runtime.lanes). */
 typedef struct weft__lane_realm {
-    weft__slab lanes, resources;
+    weft__slab lanes, resources, accounts;
     weft__lane *root;
     uint32_t alive;            /* lanes that exist, the root included (atomic) */
     uint32_t stopping;         /* weft_stop was called (atomic) */
@@ -38,7 +38,7 @@ typedef struct weft__lane_realm {
 
 /* Per worker (weft__fibers.lanes). */
 typedef struct weft__lane_pools {
-    weft__slab_cache lanes, resources;
+    weft__slab_cache lanes, resources, accounts;
 } weft__lane_pools;
 
 static inline weft__lane_realm *weft__lanes_of(weft_runtime *rt) { return rt->lanes; }

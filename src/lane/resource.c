@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "lane/account.h"
 #include "lane/realm.h"
 
 #define UNOWNED 0xffffffffu
@@ -24,9 +25,14 @@ static void fill(weft__resource *r, const weft__resource_kind *type, weft__lane 
 int weft__resource_make_for(weft__lane *lane, const weft__resource_kind *type, weft__resource **out)
 {
     weft__worker *w = weft__worker_self();
+    int result = weft__charge(lane, WEFT__CHARGE_IDS, 1);
+    if (result < 0)
+        return result;
     weft__resource *r = weft__slab_get(&weft__lane_pools_of(w)->resources);
-    if (!r)
+    if (!r) {
+        weft__discharge(lane, WEFT__CHARGE_IDS, 1);
         return -ENOMEM;
+    }
     fill(r, type, lane);
     *out = r;
     return 0;
@@ -84,6 +90,7 @@ void weft__resource_gone(weft__resource *r)
     weft__lane *lane = r->lane;
     weft__worker *w = weft__worker_self();
     weft__slab_put(&weft__lane_pools_of(w)->resources, r);
+    weft__discharge(lane, WEFT__CHARGE_IDS, 1);
     lane->closing--;
     weft__lane_settle(lane);
 }
