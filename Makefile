@@ -7,6 +7,8 @@ DESTDIR ?=
 ARGS    ?=
 # What `make test` builds and runs, see scripts/test: make test CONFIGS='gcc tsan'
 CONFIGS ?=
+# How long `make soak` goes on, building not counted: make soak SOAK_MINUTES=480 CONFIGS='gcc tsan'
+SOAK_MINUTES ?= 120
 # Benchmarks to run (all): make bench NAME=yield
 NAME    ?=
 
@@ -20,7 +22,7 @@ help:
 	@echo 'make build       build library and programs into $(RELEASE)'
 	@echo 'make test        build and test all configurations (CONFIGS="gcc asan" for some)'
 	@echo 'make test-quick  build and test the plain gcc configuration'
-	@echo 'make soak        the long runs (SOAK_SECONDS= for each; default 600)'
+	@echo 'make soak        the long runs (SOAK_MINUTES= for all of them; default 120)'
 	@echo 'make bench       the benchmarks (NAME= for one); make bench-quick: the short ones'
 	@echo 'make install     install below PREFIX=$(PREFIX) (DESTDIR= to stage)'
 	@echo 'make clean       remove build/'
@@ -43,7 +45,7 @@ test-quick:
 
 soak:
 	@scripts/setup build test
-	@scripts/test --soak $(CONFIGS)
+	@SOAK_MINUTES='$(SOAK_MINUTES)' scripts/test --soak $(CONFIGS)
 
 bench bench-quick:
 	@scripts/setup build bench

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Not exit(): handlers would run on whatever stack the failure was met on, beside threads that go on. */
@@ -42,6 +43,21 @@
         if (test_r_ < 0)                                                                                               \
             TEST_FAIL("%s: %s (%lld)", #call, strerror((int)-test_r_), test_r_);                                       \
     } while (0)
+
+/* Whether a test that has done so many rounds does another: up to `rounds` of them, or, in a soak, for the time that it
+ * was given (WEFT_SOAK_SECONDS), counted from the first question. Any thread may ask. */
+static inline int test_again(uint64_t done, uint64_t rounds)
+{
+    static int64_t until; /* 0: nobody asked yet; below 0: this is no soak */
+    int64_t end = __atomic_load_n(&until, __ATOMIC_RELAXED);
+
+    if (end == 0) {
+        const char *seconds = getenv("WEFT_SOAK_SECONDS");
+        end = seconds ? (int64_t)time(NULL) + atoll(seconds) : -1;
+        __atomic_store_n(&until, end, __ATOMIC_RELAXED);
+    }
+    return end < 0 ? done < rounds : done == 0 || (int64_t)time(NULL) < end;
+}
 
 /* This test cannot run here, and why. */
 #define SKIP(...)                                                                                                      \

@@ -51,7 +51,7 @@ static void *work(void *arg)
     char me;
 
     weft__stack_pool_init(&pool, &depot);
-    for (unsigned i = 0; i < rounds; i++) {
+    for (unsigned i = 0; i % 1000 != 0 || test_again(i, rounds); i++) {
         uint32_t dice = next_random(&random);
         if (dice % 8 < 4 && count < HELD_MAX) {
             size_t kinds = dice % 64 == 0 ? 7 : 5; /* single ones are dear */

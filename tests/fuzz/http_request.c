@@ -16,6 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../test.h"
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define MUST(cond)                                                                                                     \
@@ -228,12 +230,13 @@ int main(int argc, char **argv)
         state = 1;
     for (size_t i = 0; i < sizeof seeds / sizeof *seeds; i++)
         LLVMFuzzerTestOneInput((const uint8_t *)seeds[i], strlen(seeds[i]));
-    for (unsigned long i = 0; i < rounds; i++) {
+    unsigned long done = 0;
+    for (; done % 1000 != 0 || test_again(done, rounds); done++) {
         uint8_t input[1024];
         size_t n = mutate(input, sizeof input, &state);
         LLVMFuzzerTestOneInput(input, n);
     }
-    printf("%lu mutations\n", rounds);
+    printf("%lu mutations\n", done);
     return 0;
 }
 #endif

@@ -136,6 +136,7 @@ static void one_world(uint64_t s)
     weft_stats stats;
 
     seed = s;
+    fprintf(stderr, "replay: WEFT_CHAOS_SEED=%llu\n", (unsigned long long)s);
     memset(ids, 0, sizeof ids);
     put(&stop_meddling, 0);
     put(&budget, 3000);
@@ -172,7 +173,7 @@ int main(int argc, char **argv)
         one_world(strtoull(given, NULL, 0));
         return 0;
     }
-    for (uint64_t s = 1; s <= worlds; s++)
+    for (uint64_t s = 1; test_again(s - 1, worlds); s++)
         one_world(s);
     return 0;
 }

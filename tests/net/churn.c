@@ -89,9 +89,10 @@ static const test_case cases[] = {CASE(short_connections), CASE(short_connection
 int main(int argc, char **argv)
 {
     churn.connections = (argc > 1 ? atoi(argv[1]) : 2000) / CLIENTS;
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        run_case(&cases[i], NULL);
-        alarm(0);
-    }
+    for (uint64_t round = 0; test_again(round, 1); round++)
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+            run_case(&cases[i], NULL);
+            alarm(0);
+        }
     return 0;
 }

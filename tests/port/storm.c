@@ -350,7 +350,7 @@ int main(int argc, char **argv)
             seconds = (int64_t)v;
     }
     int64_t until = bed_after(seconds * WEFT_SECOND);
-    for (uint64_t k = first; seconds ? bed_now() < until : k < first + rounds; k++) {
+    for (uint64_t k = first; seconds ? bed_now() < until : test_again(k - first, rounds); k++) {
         printf("replay: --seed %llu\n", (unsigned long long)k);
         fflush(stdout);
         one_storm(k);

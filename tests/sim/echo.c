@@ -100,7 +100,7 @@ int main(int argc, char **argv)
     const uint64_t seeds = argc > 1 ? strtoull(argv[1], NULL, 0) : 1000;
     uint64_t before = 0, same = 0;
 
-    for (uint64_t seed = 1; seed <= seeds; seed++) {
+    for (uint64_t seed = 1; test_again(seed - 1, seeds); seed++) {
         const weft_sim_result r = run(seed);
 
         if (seed <= 20) {

@@ -4,7 +4,7 @@
 #include "base/list.h"
 #include "world.h"
 
-enum { THREADS = 3, EACH = 5 };
+enum { THREADS = 3, EACH = 5, BATCH = 500 };
 
 static const weft_env *e;
 
@@ -18,9 +18,9 @@ static void together(void (*fn)(void *), void **args)
         e->thread_join(e->self, t[i]);
 }
 
-static void explore(int (*program)(void *), void *arg, uint64_t seeds)
+static void explore(int (*program)(void *), void *arg, uint64_t first, uint64_t seeds)
 {
-    for (uint64_t seed = 0; seed < seeds; seed++)
+    for (uint64_t seed = first; seed < first + seeds; seed++)
         CHECK_EQ(weft_sim_run(&(weft_sim_options){.seed = seed, .switch_every = 1 + (unsigned)(seed % 8)}, program, arg, NULL), 0);
 }
 
@@ -144,12 +144,12 @@ static int unsafe_mailbox(void *arg)
     return 0;
 }
 
-static void lost_wakeups(uint64_t seeds)
+static void lost_wakeups(uint64_t first, uint64_t seeds)
 {
     int recheck = 0;
     unsigned lost = 0;
 
-    for (uint64_t seed = 0; seed < seeds; seed++) {
+    for (uint64_t seed = first; seed < first + seeds; seed++) {
         const weft_sim_options o = {.seed = seed, .switch_every = 3, .quiet = 1};
         const int r = weft_sim_run(&o, unsafe_mailbox, &recheck, NULL);
 
@@ -158,7 +158,7 @@ static void lost_wakeups(uint64_t seeds)
     }
     CHECK(lost > 0);
     recheck = 1;
-    explore(unsafe_mailbox, &recheck, seeds);
+    explore(unsafe_mailbox, &recheck, first, seeds);
 }
 
 /* ---- a port, reached from other threads while it goes to sleep ---- */
@@ -214,12 +214,15 @@ static int port_sleep(void *arg)
 int main(int argc, char **argv)
 {
     const uint64_t seeds = argc > 1 ? strtoull(argv[1], NULL, 0) : 1000;
-    unsigned lost = 0;
 
-    explore(counters, &lost, seeds);
-    CHECK(lost > seeds / 10);
-    explore(mailbox, NULL, seeds);
-    lost_wakeups(seeds);
-    explore(port_sleep, NULL, seeds);
+    for (uint64_t first = 0; test_again(first, seeds); first += BATCH) {
+        unsigned lost = 0;
+
+        explore(counters, &lost, first, BATCH);
+        CHECK(lost > BATCH / 10);
+        explore(mailbox, NULL, first, BATCH);
+        lost_wakeups(first, BATCH);
+        explore(port_sleep, NULL, first, BATCH);
+    }
     return 0;
 }
