@@ -45,6 +45,10 @@ typedef struct weft_options {
     unsigned max_ids;               /* sockets, files and other resources of all lanes */
     unsigned max_ops;               /* operations in flight */
     size_t max_vat_bytes;           /* memory of all lanes' vats, by pages */
+    /* Stack memory as committed, pooled stacks included. It is sampled, because the program itself commits it by touching it: at the bound no
+     * fiber or lane is admitted any more (-ENOMEM), but those that are there may still grow. With stacks_committed their number is the bound,
+     * and a hard one. -ENOTSUP where the environment cannot tell what is committed. */
+    size_t max_stack_bytes;
     int ops_wait;                   /* at max_ops, operations wait for room within their deadline */
     unsigned max_messages;          /* in a lane's mailbox, where its own limits do not say */
     size_t max_message_bytes;

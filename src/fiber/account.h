@@ -18,6 +18,14 @@ enum weft__charge_kind {
 
 typedef struct weft__account weft__account;
 
+/* Committed stack memory: sampled, with an estimate for what came after the sample. limit 0: nobody asks. All but limit are atomic. */
+typedef struct weft__stack_meter {
+    size_t limit, sample;
+    size_t since, unit;           /* fibers admitted after the sample, and what each is taken for */
+    int64_t due_ns, soonest_ns;   /* when the sample is old; when there may be another */
+    uint32_t busy;                /* somebody takes one */
+} weft__stack_meter;
+
 struct weft__account {
     weft__slab_head head;                /* a lane's comes from a slab */
     weft_runtime *rt;
@@ -29,6 +37,7 @@ struct weft__account {
     uint32_t waiting[WEFT__CHARGE_KINDS]; /* lengths of the queues (atomic, written under the lock) */
     weft__spin lock;                     /* guards the queues */
     weft__link queue[WEFT__CHARGE_KINDS];
+    weft__stack_meter stacks;
     weft_limits limits;                  /* as they were given */
 };
 
@@ -58,5 +67,16 @@ static inline size_t weft__account_used(weft__account *a, enum weft__charge_kind
 {
     return weft__load_relaxed(&a->used[kind], "account.used");
 }
+
+/* ---- stack_meter.c ---- */
+#define WEFT__STACK_LOOK_NS (5 * WEFT_MILLISECOND) /* who waits for stack memory looks again after this: nobody tells when it is given back */
+struct weft__crew;
+/* 0, or -ENOTSUP: the environment cannot tell what is committed. */
+int weft__stack_meter_init(weft__stack_meter *m, const weft_runtime *rt, size_t limit);
+/* Is there stack memory for one more fiber, of this crew if it is not NULL and the account its own? Waits for it as weft__account_charge_by
+ * does, but in no order. 0 or -ENOMEM, -ECANCELED. On the crew's worker. */
+int weft__stack_admit(weft__account *a, weft_runtime *rt, struct weft__crew *crew, int64_t deadline);
+/* What the stacks of a crew's fibers have committed now, and how many they are. Its worker; a system call each. */
+size_t weft__crew_stack_bytes(struct weft__crew *crew, size_t *stacks);
 
 #endif

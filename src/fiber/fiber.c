@@ -53,7 +53,9 @@ static int count_in(weft__crew *crew, const weft_spawn_options *opt)
         crew->prepaid = 0;
         return 0;
     }
-    return weft__account_charge_by(crew->account, WEFT__CHARGE_FIBERS, 1, opt ? opt->wait : 0);
+    int64_t wait = opt ? opt->wait : 0;
+    int r = weft__stack_admit(crew->account, crew->home->rt, crew, wait);
+    return r < 0 ? r : weft__account_charge_by(crew->account, WEFT__CHARGE_FIBERS, 1, wait);
 }
 
 static void count_out(weft__crew *crew)

@@ -28,14 +28,18 @@ static size_t describe_fault(void *ctx, uintptr_t address, char *buf, size_t siz
     return weft__stack_report(buf, size, &what);
 }
 
-static void set_limits(weft__fiber_realm *realm, weft_runtime *rt)
+static int set_limits(weft__fiber_realm *realm, weft_runtime *rt)
 {
     const weft_options *o = &rt->opt;
     weft_limits limits = {.fibers = o->max_fibers, .lanes = o->max_lanes, .ids = o->max_ids, .ops = o->max_ops, .vat_bytes = o->max_vat_bytes};
     weft__account_init(&realm->account, rt, &limits, NULL);
     realm->account.common = 1;
     realm->account.ops_wait = o->ops_wait != 0;
-    realm->limited = o->max_fibers || o->max_lanes || o->max_ids || o->max_ops || o->max_vat_bytes;
+    realm->limited = o->max_fibers || o->max_lanes || o->max_ids || o->max_ops || o->max_vat_bytes || o->max_stack_bytes;
+    int r = weft__stack_meter_init(&realm->account.stacks, rt, o->max_stack_bytes);
+    if (r < 0)
+        weft__say(rt, WEFT_LOG_ERROR, "max_stack_bytes: environment \"%s\" cannot tell what is committed", rt->env->name);
+    return r;
 }
 
 int weft__fibers_open(weft_runtime *rt, const weft__crew_hooks *hooks)
@@ -46,9 +50,11 @@ int weft__fibers_open(weft_runtime *rt, const weft__crew_hooks *hooks)
     if (!realm)
         return -ENOMEM;
     realm->hooks = *hooks;
-    set_limits(realm, rt);
     int strict = rt->opt.memory != NULL;
-    int r = weft__slab_init(&realm->slab, env, sizeof(weft__fiber), strict ? 4 : 8, strict ? 512 : 65536, 0xffff);
+    int r = set_limits(realm, rt);
+    if (r < 0)
+        goto unmap;
+    r = weft__slab_init(&realm->slab, env, sizeof(weft__fiber), strict ? 4 : 8, strict ? 512 : 65536, 0xffff);
     if (r < 0)
         goto unmap;
     weft__stack_options stacks = {.limit = rt->opt.max_stacks, .inflight_check = check_stack};

@@ -89,6 +89,14 @@ size_t weft__stack_depot_trim(weft__stack_depot *depot, size_t keep);
 /* How many stacks exist, how many of them lie in the depot (not in pools), and how much address space they reserve. Any thread. */
 void weft__stack_depot_count(weft__stack_depot *depot, size_t *made, size_t *idle, size_t *reserved);
 
+/* The parts of slabs that hold stacks which were made, for measuring: those after the first `from`, at most `max`. Returns how many. Any thread;
+ * a slab may be unmapped meanwhile, which measures as little. */
+typedef struct weft__stack_range {
+    void *lo;
+    size_t size;
+} weft__stack_range;
+size_t weft__stack_depot_ranges(weft__stack_depot *depot, size_t from, weft__stack_range *out, size_t max);
+
 enum weft__stack_part { WEFT__STACK_NOWHERE, WEFT__STACK_GUARD, WEFT__STACK_INSIDE };
 
 /*

@@ -493,6 +493,31 @@ void weft__stack_depot_count(weft__stack_depot *depot, size_t *made, size_t *idl
     weft__spin_unlock(&depot->lock);
 }
 
+/* Slots are made from below: what lies above the last one that was made is untouched. */
+static weft__stack_range made_part(const weft__stack_slab *slab)
+{
+    uint32_t end = slab->slots;
+
+    while (end > 0 && is_raw(slab, end - 1))
+        end--;
+    return (weft__stack_range){slab->first, end * slab->stride};
+}
+
+size_t weft__stack_depot_ranges(weft__stack_depot *depot, size_t from, weft__stack_range *out, size_t max)
+{
+    size_t n = 0;
+
+    weft__spin_lock(&depot->lock);
+    for (unsigned class = 0; class < WEFT__STACK_CLASSES; class++)
+        for (const weft__stack_slab *slab = depot->slabs[class]; slab != NULL && n < max; slab = slab->next)
+            if (from > 0)
+                from--;
+            else
+                out[n++] = made_part(slab);
+    weft__spin_unlock(&depot->lock);
+    return n;
+}
+
 /* Its record lies in one of the pages that go. Returns the slab if this was its last stack and it is not its class's only one. */
 static weft__stack_slab *unmake(weft__stack_depot *depot, weft__stack *s)
 {

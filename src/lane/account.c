@@ -34,7 +34,10 @@ int weft__account_admit(weft__lane *parent, const weft_lane_options *opt)
     int r = weft__account_charge_by(parent->crew.account, WEFT__CHARGE_LANES, 1, wait);
     if (r < 0)
         return r;
-    r = weft__account_charge_by(weft__runtime_account(parent->rt), WEFT__CHARGE_FIBERS, 1, wait);
+    weft__account *common = weft__runtime_account(parent->rt);
+    r = common ? weft__stack_admit(common, parent->rt, NULL, wait) : 0;
+    if (r == 0)
+        r = weft__account_charge_by(common, WEFT__CHARGE_FIBERS, 1, wait);
     if (r < 0)
         weft__account_leave(parent);
     return r;
@@ -56,6 +59,11 @@ int weft__account_open(weft__lane *lane, const weft_lane_options *opt)
         if (!a)
             return -ENOMEM;
         weft__account_init(a, lane->rt, opt->limits, common);
+        int r = weft__stack_meter_init(&a->stacks, lane->rt, opt->limits->stack_bytes);
+        if (r < 0) {
+            put_account(lane->rt, a);
+            return r;
+        }
         a->ops_wait = opt->limits->ops_wait != 0 || (common && common->ops_wait);
         a->used[WEFT__CHARGE_FIBERS] = 1;
         lane->crew.account = a;
