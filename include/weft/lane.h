@@ -45,10 +45,16 @@ typedef struct weft_lane_options {
     const weft_vat_kind *vat;     /* NULL: pages of the runtime's environment */
 } weft_lane_options;
 
-/* Why a lane ended. */
+/* Why a lane ended: the first reason that there was. A lane to which a child's failure was passed on ends for the child's reason, `cause` being
+ * the child.
+ *
+ * Failures are errors, kills, overflows, deadlines and limits, unless an ancestor asked for the end. None passes silently: a failure waits for
+ * the parent's join; is told to a parent that monitors or supervises the child; and else, when the child was detached or all fibers of the
+ * parent have ended without a join, it is the parent's: the parent is cancelled, and ends for that reason unless it failed itself. The root of
+ * a runtime in the background (weft_start) is not cancelled: there such a failure goes to the log. */
 enum weft_exit_kind {
     WEFT_EXIT_NORMAL = 0,  /* its main fiber returned 0 or more, or weft_lane_exit(0) */
-    WEFT_EXIT_ERROR,       /* its main fiber returned a negative errno, or weft_lane_exit said so; or a child's failure was passed on */
+    WEFT_EXIT_ERROR,       /* its main fiber returned a negative errno, or weft_lane_exit said so */
     WEFT_EXIT_CANCELED,    /* it was cancelled from outside and its main fiber answered -ECANCELED, or never ran */
     WEFT_EXIT_KILLED,
     WEFT_EXIT_OVERFLOW,    /* a fiber of it overflowed its stack */
@@ -80,13 +86,17 @@ WEFT_API size_t weft_exit_format(const weft_exit *e, char *buf, size_t size);
 WEFT_API int weft_lane_spawn_at(weft_runtime *rt, weft_id *out, int (*fn)(void *arg), void *arg, const weft_lane_options *opt,
                                 const char *name, const char *site);
 
-/* Waits until a child lane has ended and everything it had is given back. *result: what its main fiber returned (-ECANCELED if it never ran).
- * -ESRCH not a child or already joined; -EPERM somebody else's child; -EBUSY being joined; -ETIMEDOUT; -ECANCELED. */
+/* Waits until a child lane has ended and everything it had is given back. *result: what its main fiber returned, or what goes with another
+ * reason (-ECANCELED: killed, or never run; -ETIMEDOUT: its deadline passed when its main fiber was done already). -ESRCH not a child, detached or already joined; -EPERM somebody else's
+ * child; -EBUSY being joined; -ETIMEDOUT; -ECANCELED. */
 WEFT_API int weft_lane_join(weft_id lane, int *result, int64_t deadline);
 /* The same, telling why it ended. */
 WEFT_API int weft_lane_join_exit(weft_id lane, weft_exit *out, int64_t deadline);
-/* Gives up the right to join: its failure, from now on or if it was not asked for yet, cancels the caller's lane. */
+/* Gives up the right to join: its failure, then or later, cancels the caller's lane. -ESRCH, -EPERM, -EBUSY as above. */
 WEFT_API int weft_lane_detach(weft_id lane);
+/* Ends the caller's lane: records the result as if its main fiber had returned it, unless there is a reason already, and cancels the lane's
+ * fibers and child lanes. Returns 0, and the caller goes on until its next wait. -EPERM outside a lane. */
+WEFT_API int weft_lane_exit(int result);
 /* The caller's lane, WEFT_NOID on a foreign thread. Lanes are cancelled by weft_cancel. */
 WEFT_API weft_id weft_lane_self(void);
 

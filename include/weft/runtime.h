@@ -65,7 +65,7 @@ WEFT_API int weft_main(int (*start)(int argc, char **argv), int argc, char **arg
 /* Makes the calling thread worker 0 of a new runtime and its caller the main fiber of the root lane: from here on the caller may make every
  * call that waits. 0; -EALREADY inside a runtime; or as weft_start. weft_fini, called by the same fiber, waits until every other fiber
  * and lane has ended (or, past the deadline, cancels them, and kills them after the grace) and ends the runtime; afterwards the caller is
- * an ordinary thread again. */
+ * an ordinary thread again. 0; -ETIMEDOUT; or why a child lane failed that was not joined, which cancels the others (see weft_exit). */
 WEFT_API int weft_init(const weft_options *opt);
 WEFT_API int weft_fini(int64_t deadline);
 

@@ -20,6 +20,8 @@ enum weft__kind {
 /* Flags in a fiber's or lane's word, set by any thread. */
 enum { WEFT__SIG_PENDING = 1, WEFT__SIG_UNPARK = 2, WEFT__SIG_CANCEL = 4, WEFT__SIG_KILL = 8, WEFT__SIG_BORN = 16, WEFT__SIG_GONE = 32, WEFT__SIG_NUDGE = 64 };
 
+enum { WEFT__SIG_FAMILY = 128 }; /* beside cancel and kill of a lane: an ancestor wants it */
+
 typedef struct weft__fiber weft__fiber;
 typedef struct weft__await weft__await;
 

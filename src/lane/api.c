@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "base/check.h"
+#include "lane/exit.h"
 #include "lane/realm.h"
 
 int weft_lane_spawn_at(weft_runtime *rt, weft_id *out, int (*fn)(void *), void *arg, const weft_lane_options *opt, const char *name,
@@ -62,14 +63,15 @@ static void leave_join(weft__fiber *f)
     target->joiner = NULL;
 }
 
-int weft_lane_join(weft_id id, int *result, int64_t deadline)
+/* Waits for the child's end. 0: *out is it, to be struck off. */
+static int await_child(weft_id id, int64_t deadline, weft__lane **out)
 {
     weft__lane *self, *lane;
     int r = find_child(id, 1, &self, &lane);
     if (r < 0)
         return r;
     weft__fiber *f = weft__fiber_self();
-    if (lane->joiner)
+    if (lane->joiner || lane->supervised)
         return -EBUSY;
     if (lane->forgotten)
         return -ESRCH;
@@ -83,9 +85,42 @@ int weft_lane_join(weft_id id, int *result, int64_t deadline)
         if (r < 0)
             return r;
     }
+    *out = lane;
+    return 0;
+}
+
+int weft_lane_join(weft_id id, int *result, int64_t deadline)
+{
+    weft__lane *lane;
+    int r = await_child(id, deadline, &lane);
+    if (r < 0)
+        return r;
     if (result)
         *result = lane->result;
     weft__lane_leave(lane);
+    return 0;
+}
+
+int weft_lane_join_exit(weft_id id, weft_exit *out, int64_t deadline)
+{
+    weft__lane *lane;
+    if (!out)
+        return -EINVAL;
+    int r = await_child(id, deadline, &lane);
+    if (r < 0)
+        return r;
+    weft__exit_fill(lane, out);
+    weft__lane_leave(lane);
+    return 0;
+}
+
+int weft_lane_exit(int result)
+{
+    weft__lane *lane = weft__lane_self();
+    if (!lane)
+        return -EPERM;
+    weft__exit_note(lane, result < 0 ? WEFT_EXIT_ERROR : WEFT_EXIT_NORMAL, result, WEFT_NOID);
+    weft__lane_apply(lane, WEFT__SIG_CANCEL);
     return 0;
 }
 
@@ -95,7 +130,7 @@ int weft_lane_detach(weft_id id)
     int r = find_child(id, 1, &self, &lane);
     if (r < 0)
         return r;
-    if (lane->joiner)
+    if (lane->joiner || lane->supervised)
         return -EBUSY;
     if (lane->forgotten)
         return -ESRCH;
@@ -107,8 +142,10 @@ int weft_lane_detach(weft_id id)
     if (!ended)
         return 0;
     lane->forgotten = 1; /* its message may still be on the way */
-    if (lane->told)
+    if (lane->told) {
+        weft__lane_pass_failure(lane);
         weft__lane_leave(lane);
+    }
     return 0;
 }
 
@@ -123,7 +160,7 @@ static int cancel_lane(weft_id id)
         weft__lane_apply(weft__lane_of(f->crew), WEFT__SIG_CANCEL);
         return 0;
     }
-    return r < 0 ? r : weft__lane_signal(self->rt, id, WEFT__SIG_CANCEL);
+    return r < 0 ? r : weft__lane_signal(self->rt, id, WEFT__SIG_CANCEL | WEFT__SIG_FAMILY);
 }
 
 static int cancel_fiber(weft_id id)

@@ -16,6 +16,8 @@ void weft__mailbox_shut(weft__lane *lane);
 int weft__mailbox_bury(weft__lane *lane, unsigned budget);
 /* tie.c: step 6, its names are free again. */
 void weft__names_bury(weft__lane *lane);
+/* tie.c: whether the parent of this lane, which is about to end, monitors it or is linked with it: its failure is told that way then. */
+int weft__ties_watched(weft__lane *lane);
 /* tie.c: step 8, everything else is back: links and monitors are told. */
 void weft__ties_end(weft__lane *lane, const weft_exit *why);
 /* account.c: after step 7. */

@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "lane/account.h"
 #include "lane/estate.h"
+#include "lane/exit.h"
 #include "lane/realm.h"
 
 static weft__lane_realm *realm_of(weft__lane *lane) { return lane->rt->lanes; }
@@ -30,6 +31,7 @@ weft_id weft__lane_id(weft__lane *lane)
 static void born(weft_task *t);
 static void told(weft_task *t);
 static void finish(weft__lane *lane);
+static void tell_children(weft__lane *lane, uint32_t flags);
 
 /* Enters a child into its parent's books. Any thread. */
 static int join_family(weft__lane *parent, weft__lane *child)
@@ -102,6 +104,12 @@ void weft__lane_fill(weft__lane *lane, weft_runtime *rt, weft__lane *parent, con
     lane->ties = NULL;
     memset(&lane->timer, 0, sizeof lane->timer);
     lane->result = -ECANCELED;
+    lane->why = WEFT__EXIT_NONE;
+    lane->cause = WEFT_NOID;
+    lane->family = lane->supervised = lane->quiet = lane->watched = 0;
+    lane->ends = (weft__tasks){0};
+    lane->ender = NULL;
+    lane->tag = NULL;
     lane->phase = WEFT__LANE_NEWBORN;
     lane->main = NULL;
     lane->expired = lane->told = lane->forgotten = lane->barren = lane->held = lane->disowned = 0;
@@ -184,13 +192,13 @@ static uint32_t open_ears(weft__lane *lane)
     do
         next = (word & ~(uint32_t)0xffff) | WEFT__SIG_BORN;
     while (!weft__cas_acq_rel(&lane->head.word, &word, next, "lane.born"));
-    return word & (WEFT__SIG_CANCEL | WEFT__SIG_KILL);
+    return word & (WEFT__SIG_CANCEL | WEFT__SIG_KILL | WEFT__SIG_FAMILY);
 }
 
 static void deadline_passed(weft__timer *t)
 {
     weft__lane *lane = weft__container(t, weft__lane, timer);
-    lane->expired = 1;
+    weft__exit_expired(lane);
     weft__lane_apply(lane, WEFT__SIG_CANCEL);
 }
 
@@ -208,7 +216,10 @@ static void born(weft_task *t)
         r = weft__fiber_make(&lane->crew, lane->fn, lane->copied ? lane->copy : lane->arg, lane->copied, &opt, lane->crew.name,
                              lane->crew.site, &lane->main);
     if (r < 0) {
-        lane->result = r;
+        if (flags & WEFT__SIG_KILL)
+            weft__lane_heed(lane, flags);
+        else
+            weft__exit_note(lane, WEFT_EXIT_LIMIT, r, WEFT_NOID);
         weft__lane_emptied(&lane->crew);
         return;
     }
@@ -246,9 +257,13 @@ void weft__lane_fiber_ended(weft__crew *crew, weft__fiber *f)
         weft__realm_announce(lane->rt); /* weft_fini waits for its siblings */
     if (f == lane->main) {
         lane->main = NULL;
-        lane->result = f->result;
-        if (f->result < 0 && crew->alive > 0) /* a main fiber that fails takes the others along */
+        weft__exit_returned(lane, f->result);
+        if (f->result < 0 && crew->alive > 0) { /* a main fiber that fails takes the others along */
             weft__lane_apply(lane, WEFT__SIG_CANCEL);
+        } else if (f->result < 0) {
+            crew->cancelled = 1;
+            tell_children(lane, WEFT__SIG_CANCEL);
+        }
     }
 }
 
@@ -311,11 +326,84 @@ void weft__lane_disown(weft__lane *lane)
                 c->detached = 1;
         }
         weft__spin_unlock(&lane->lock);
+        lane->ends = (weft__tasks){0}; /* given up with the children that lie there */
         if (!child)
             return;
+        weft__lane_pass_failure(child);
         weft__lane_leave(child);
     }
 }
+
+void weft__lane_pass_failure(weft__lane *child)
+{
+    weft__lane *parent = child->parent;
+    weft_exit e;
+    char text[160];
+    if (child->supervised || child->watched || !weft__exit_failed(child))
+        return;
+    weft__exit_fill(child, &e);
+    weft_exit_format(&e, text, sizeof text);
+    if (parent->held || child->quiet) {
+        weft__say(parent->rt, child->quiet ? WEFT_LOG_DEBUG : WEFT_LOG_WARNING, "lane \"%s\" (spawned at %s) %s", child->crew.name,
+                  child->crew.site, text);
+        return;
+    }
+    weft__exit_inherit(parent, &e);
+    weft__lane_apply(parent, WEFT__SIG_CANCEL);
+}
+
+/* ---- supervised children ---- */
+
+static void push_end(weft__lane *parent, weft__lane *child)
+{
+    weft__tasks_push(&parent->ends, &child->end_message);
+    if (parent->ender)
+        weft__wake(parent->ender, 0);
+    parent->ender = NULL;
+}
+
+static void stop_waiting(weft__fiber *f)
+{
+    weft__lane *self = f->waits_on;
+    self->ender = NULL;
+}
+
+/* Until there is one. */
+static int await_end(weft__lane *self, weft__fiber *f, int64_t deadline)
+{
+    while (weft__tasks_empty(&self->ends)) {
+        if (self->ender)
+            return -EBUSY;
+        if (deadline <= f->home->now_ns)
+            return weft__refuse(f, -ETIMEDOUT);
+        self->ender = f;
+        f->unwait = stop_waiting;
+        f->waits_on = self;
+        int r = weft__wait(f, WEFT__WAIT_OTHER, deadline);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+int weft__lane_next_end(weft__lane *self, weft_exit *out, void **tag, int64_t deadline)
+{
+    weft__fiber *f = weft__fiber_self();
+    if (!f || weft__lane_of(f->crew) != self)
+        return -EPERM;
+    if (weft__canceled(f))
+        return weft__refuse(f, -ECANCELED);
+    int r = await_end(self, f, deadline);
+    if (r < 0)
+        return r;
+    weft__lane *child = weft__container(weft__tasks_pop(&self->ends), weft__lane, end_message);
+    weft__exit_fill(child, out);
+    *tag = child->tag;
+    weft__lane_leave(child);
+    return 0;
+}
+
+/* ---- the last steps ---- */
 
 /* Home. The record may be gone afterwards. */
 static void finish(weft__lane *lane)
@@ -327,13 +415,15 @@ static void finish(weft__lane *lane)
         return;
     }
     weft__count(&w->stats.lanes_ended, 1);
+    weft__exit_settle(lane);
+    lane->watched = (uint8_t)weft__ties_watched(lane);
     weft__spin_lock(&lane->parent->lock);
     int detached = lane->detached;
     if (!detached)
         lane->detached = WEFT__ORPHAN; /* from here on the parent's side decides about the record */
     weft__spin_unlock(&lane->parent->lock);
     lane->end_message.run = told;
-    if (detached)
+    if (detached && !weft__exit_failed(lane))
         weft__lane_leave(lane);
     else if (lane->parent->crew.home == w)
         told(&lane->end_message);
@@ -348,10 +438,14 @@ static void told(weft_task *t)
 {
     weft__lane *lane = weft__container(t, weft__lane, end_message);
     lane->told = 1;
-    if (lane->joiner)
+    if (lane->joiner) {
         weft__wake(lane->joiner, 0); /* who frees the record */
-    else if (lane->forgotten || lane->parent->disowned)
+    } else if (lane->supervised && !lane->parent->disowned) {
+        push_end(lane->parent, lane);
+    } else if (lane->detached == 1 || lane->forgotten || lane->parent->disowned) {
+        weft__lane_pass_failure(lane);
         weft__lane_leave(lane);
+    }
 }
 
 /* Strikes the lane off its parent's books and frees its record. Any worker. */
@@ -418,7 +512,7 @@ void weft__lane_message(weft_task *t)
         free_record(lane);
         weft__realm_announce(rt); /* the last lane, perhaps, and it had not been counted out when its parent was told */
     } else if (!ended) {
-        weft__lane_apply(lane, flags & (WEFT__SIG_CANCEL | WEFT__SIG_KILL));
+        weft__lane_apply(lane, flags & (WEFT__SIG_CANCEL | WEFT__SIG_KILL | WEFT__SIG_FAMILY));
     }
 }
 
@@ -433,15 +527,35 @@ static int hold(weft__lane *lane)
     return 1;
 }
 
+/* To all child lanes. Home. */
+static void tell_children(weft__lane *lane, uint32_t flags)
+{
+    weft__spin_lock(&lane->lock);
+    for (weft__link *l = lane->children.next; l != &lane->children; l = l->next) {
+        weft__lane *child = weft__container(l, weft__lane, siblings);
+        signal_record(child, flags | WEFT__SIG_FAMILY, weft__load_acquire(&child->head.word, "lane.apply"));
+    }
+    weft__spin_unlock(&lane->lock);
+}
+
+void weft__lane_heed(weft__lane *lane, uint32_t flags)
+{
+    lane->crew.cancelled = 1;
+    if ((flags & WEFT__SIG_FAMILY) && (lane->why == WEFT__EXIT_NONE || lane->why == WEFT_EXIT_NORMAL))
+        lane->family = 1;
+    if (flags & WEFT__SIG_KILL) {
+        weft__exit_killed(lane);
+        lane->crew.killed = 1;
+    }
+}
+
 /* Home. The lane may be gone afterwards. */
 void weft__lane_apply(weft__lane *lane, uint32_t flags)
 {
     weft__crew *crew = &lane->crew;
     if (!flags || !hold(lane)) /* this and crew->alive keep the lane in place while its lists are walked */
         return;
-    crew->cancelled = 1;
-    if (flags & WEFT__SIG_KILL)
-        crew->killed = 1;
+    weft__lane_heed(lane, flags);
     crew->alive++;
     for (weft__link *l = crew->fibers.next, *next; l != &crew->fibers; l = next) {
         weft__fiber *f = weft__container(l, weft__fiber, siblings);
@@ -451,12 +565,7 @@ void weft__lane_apply(weft__lane *lane, uint32_t flags)
         else
             weft__interrupt(f);
     }
-    weft__spin_lock(&lane->lock);
-    for (weft__link *l = lane->children.next; l != &lane->children; l = l->next) {
-        weft__lane *child = weft__container(l, weft__lane, siblings);
-        signal_record(child, flags, weft__load_acquire(&child->head.word, "lane.apply"));
-    }
-    weft__spin_unlock(&lane->lock);
+    tell_children(lane, flags);
     if (--crew->alive == 0 && lane->phase == WEFT__LANE_ALIVE && !lane->held)
         weft__lane_emptied(crew);
     if (weft__sub_acq_rel(&lane->refs, 1, "lane.applied") == 1)

@@ -24,7 +24,16 @@ struct weft__lane {
     weft__link resources;      /* weft__resource.link */
     uint32_t closing;          /* resources whose close is under way */
     weft__timer timer;         /* the lane's deadline */
-    int result;                /* of the main fiber */
+    int result;                /* of the main fiber, or what goes with `why` */
+    weft_id cause;             /* the lane whose failure was passed on to it; WEFT_NOID: its own */
+    void *tag;                 /* who supervises it knows it by this */
+    weft__tasks ends;          /* supervised children that have ended, by end_message */
+    weft__fiber *ender;        /* who waits for the next of them */
+    uint8_t why;               /* enum weft_exit_kind once that is known, else WEFT__EXIT_NONE (home; after its end the parent's home) */
+    uint8_t family;            /* an ancestor wants it to end: no failure to pass on */
+    uint8_t supervised;        /* the parent hears of its end by weft__lane_next_end and by nothing else; set before its start */
+    uint8_t quiet;             /* its failures are nobody's business; set before its start */
+    uint8_t watched;           /* its parent monitored it as it ended */
     uint8_t phase;             /* enum weft__lane_phase */
     uint8_t expired;           /* cancelled by its deadline */
     uint8_t held;              /* does not end although it has no fiber: the root of a background runtime */
@@ -55,6 +64,8 @@ struct weft__lane {
 };
 
 /* EMPTY: no fiber left, resources closing. CHILDREN: only child lanes are left. */
+#define WEFT__EXIT_NONE 0xff
+
 enum weft__lane_phase { WEFT__LANE_NEWBORN, WEFT__LANE_ALIVE, WEFT__LANE_EMPTY, WEFT__LANE_CHILDREN, WEFT__LANE_ENDED };
 
 /* ---- Resources: what a lane's ids name: sockets, files ---- */
@@ -106,6 +117,16 @@ int weft__lane_make(weft_runtime *rt, weft__lane *parent, int (*fn)(void *), voi
 void weft__lane_start(weft__lane *lane, weft__worker *at);
 /* Strikes an ended lane off its parent's books and frees its record. Any worker. */
 void weft__lane_leave(weft__lane *lane);
+/* The parent of a newborn that is not started yet will ask for its end by weft__lane_next_end: it can neither be joined nor detached, and its
+ * failure is passed to nobody. */
+static inline void weft__lane_supervise(weft__lane *child, void *tag)
+{
+    child->supervised = 1;
+    child->tag = tag;
+}
+/* Waits for the next of the calling fiber's supervised child lanes to end, in the order in which they did, and strikes it off: everything it
+ * had is given back. 0; -ECANCELED (checked at entry), -ETIMEDOUT; -EBUSY: another fiber waits; -EPERM: not a fiber of `self`. */
+int weft__lane_next_end(weft__lane *self, weft_exit *out, void **tag, int64_t deadline);
 /* Undoes make before start. Its resources are closed. */
 void weft__lane_abandon(weft__lane *lane);
 weft_id weft__lane_id(weft__lane *lane);

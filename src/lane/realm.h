@@ -70,6 +70,11 @@ void weft__lane_close_all(weft__lane *lane);
 void weft__lane_disown(weft__lane *lane);
 /* One thing less to wait for before an empty lane has ended: a resource closed. Home. */
 void weft__lane_settle(weft__lane *lane);
+/* Acts on cancel and kill: on all fibers and child lanes. Home; the lane may be gone afterwards. */
 void weft__lane_apply(weft__lane *lane, uint32_t flags);
+/* The part of it that concerns the lane alone. */
+void weft__lane_heed(weft__lane *lane, uint32_t flags);
+/* An ended child will be asked by nobody: a failure of it becomes the parent's, which is cancelled. On the parent's home. */
+void weft__lane_pass_failure(weft__lane *child);
 
 #endif

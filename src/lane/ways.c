@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "env/current.h"
 #include "env/default.h"
+#include "lane/exit.h"
 #include "lane/realm.h"
 #include "sched/text.h"
 
@@ -169,6 +170,9 @@ int weft_fini(int64_t deadline)
     weft__fiber_free(f);
     weft__lane_forget_results(root);
     weft__stack_put(&weft__fibers_of(w)->stacks, side);
+    int failed = weft__exit_failed(root);
+    if (r == 0 || (r == -ECANCELED && failed))
+        r = failed ? root->result : r; /* a child's, that nobody joined */
     close_with_host(rt, w);
     return r;
 }

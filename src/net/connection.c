@@ -44,6 +44,7 @@ static int start(weft__shard *shard, weft_handle raw, int refused)
     int r = make_lane(shard, refused ? hub->refuse : hub->handler, deadline, &lane);
     if (r < 0)
         return r;
+    lane->quiet = 1; /* how one connection ends is not the server's business */
     r = weft__sock_make_for(lane, raw, &s);
     if (r < 0) {
         weft__lane_abandon(lane);

@@ -96,11 +96,25 @@ static void fini_joins_what_nobody_joined(void)
     weft_id lane, fiber;
 
     begin(&s, 0);
-    CHECK_OK(weft_lane_spawn(&lane, fails, NULL));
+    slept = 0;
     CHECK_OK(weft_lane_spawn(&lane, sleeper, NULL));
     CHECK_OK(weft_spawn(&fiber, fails, NULL));
     end(&s, 0, WEFT_NEVER);
     SPY_SAYS(&s, "fails");
+    CHECK_EQ(slept, 1);
+}
+
+/* A lane's failure that nobody joined is main's own: the others are cancelled, weft_fini tells. */
+static void fini_tells_a_lanes_failure(void)
+{
+    static spy s;
+    weft_id lane;
+
+    begin(&s, 0);
+    CHECK_OK(weft_lane_spawn(NULL, cancelable, NULL));
+    CHECK_OK(weft_lane_spawn(&lane, fails, NULL));
+    end(&s, -EIO, WEFT_NEVER);
+    CHECK_EQ(ended_by, -ECANCELED);
 }
 
 static void fini_closes_what_main_has_open(void)
@@ -188,6 +202,7 @@ int main(int argc, char **argv)
         {"siblings", fini_waits_for_siblings},
         {"lanes", fini_waits_for_lanes},
         {"unjoined", fini_joins_what_nobody_joined},
+        {"lane_fails", fini_tells_a_lanes_failure},
         {"open", fini_closes_what_main_has_open},
         {"cancels", fini_cancels_past_its_deadline},
         {"kills", fini_kills_after_the_grace},
