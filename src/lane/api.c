@@ -5,8 +5,9 @@
 #include "lane/exit.h"
 #include "lane/realm.h"
 
-int weft_lane_spawn_at(weft_runtime *rt, weft_id *out, int (*fn)(void *), void *arg, const weft_lane_options *opt, const char *name,
-                       const char *site)
+/* tag: the caller supervises it; else NULL. */
+static int spawn(weft_runtime *rt, weft_id *out, int (*fn)(void *), void *arg, const weft_lane_options *opt, const char *name,
+                 const char *site, void *tag)
 {
     weft__lane *self = weft__lane_self(), *lane;
     weft__lane *parent = rt && (!self || self->rt != rt) ? NULL : self;
@@ -25,8 +26,22 @@ int weft_lane_spawn_at(weft_runtime *rt, weft_id *out, int (*fn)(void *), void *
         return r;
     if (out)
         *out = weft__lane_id(lane);
+    if (tag)
+        weft__lane_supervise(lane, tag);
     weft__lane_start(lane, parent && opt && opt->pinned ? weft__worker_self() : NULL);
     return 0;
+}
+
+int weft_lane_spawn_at(weft_runtime *rt, weft_id *out, int (*fn)(void *), void *arg, const weft_lane_options *opt, const char *name,
+                       const char *site)
+{
+    return spawn(rt, out, fn, arg, opt, name, site, NULL);
+}
+
+int weft__lane_spawn_supervised(weft_id *out, int (*fn)(void *), void *arg, const weft_lane_options *opt, const char *name,
+                                const char *site, void *tag)
+{
+    return spawn(NULL, out, fn, arg, opt, name, site, tag);
 }
 
 weft_id weft_lane_self(void)

@@ -107,6 +107,7 @@ void weft__lane_fill(weft__lane *lane, weft_runtime *rt, weft__lane *parent, con
     lane->why = WEFT__EXIT_NONE;
     lane->cause = WEFT_NOID;
     lane->family = lane->supervised = lane->quiet = lane->watched = 0;
+    weft__store_relaxed(&lane->tends, 0, "lane.make");
     lane->ends = (weft__tasks){0};
     lane->ender = NULL;
     lane->tag = NULL;
@@ -356,10 +357,11 @@ void weft__lane_pass_failure(weft__lane *child)
 
 static void push_end(weft__lane *parent, weft__lane *child)
 {
+    weft__fiber *f = parent->ender;
     weft__tasks_push(&parent->ends, &child->end_message);
-    if (parent->ender)
-        weft__wake(parent->ender, 0);
     parent->ender = NULL;
+    if (f)
+        weft__wake(f, -EINTR); /* from whatever it waits for meanwhile */
 }
 
 static void stop_waiting(weft__fiber *f)
@@ -380,7 +382,7 @@ static int await_end(weft__lane *self, weft__fiber *f, int64_t deadline)
         f->unwait = stop_waiting;
         f->waits_on = self;
         int r = weft__wait(f, WEFT__WAIT_OTHER, deadline);
-        if (r < 0)
+        if (r < 0 && r != -EINTR)
             return r;
     }
     return 0;
@@ -565,7 +567,8 @@ void weft__lane_apply(weft__lane *lane, uint32_t flags)
         else
             weft__interrupt(f);
     }
-    tell_children(lane, flags);
+    if (!weft__load_relaxed(&lane->tends, "lane.apply") || (flags & WEFT__SIG_KILL))
+        tell_children(lane, flags);
     if (--crew->alive == 0 && lane->phase == WEFT__LANE_ALIVE && !lane->held)
         weft__lane_emptied(crew);
     if (weft__sub_acq_rel(&lane->refs, 1, "lane.applied") == 1)

@@ -28,12 +28,13 @@ struct weft__lane {
     weft_id cause;             /* the lane whose failure was passed on to it; WEFT_NOID: its own */
     void *tag;                 /* who supervises it knows it by this */
     weft__tasks ends;          /* supervised children that have ended, by end_message */
-    weft__fiber *ender;        /* who waits for the next of them */
+    weft__fiber *ender;        /* who waits for the next of them; an end interrupts its wait, whatever else that is for */
     uint8_t why;               /* enum weft_exit_kind once that is known, else WEFT__EXIT_NONE (home; after its end the parent's home) */
     uint8_t family;            /* an ancestor wants it to end: no failure to pass on */
     uint8_t supervised;        /* the parent hears of its end by weft__lane_next_end and by nothing else; set before its start */
     uint8_t quiet;             /* its failures are nobody's business; set before its start */
     uint8_t watched;           /* its parent monitored it as it ended */
+    uint8_t tends;             /* a supervisor: being cancelled, it stops its children itself, one by one (atomic) */
     uint8_t phase;             /* enum weft__lane_phase */
     uint8_t expired;           /* cancelled by its deadline */
     uint8_t held;              /* does not end although it has no fiber: the root of a background runtime */
@@ -113,6 +114,9 @@ weft__lane *weft__lane_self(void); /* of the calling fiber, or NULL */
 /* Makes a newborn child of `parent` without starting it; NULL parent: the root. -EAGAIN, -ENOMEM, -ECANCELED, -ESHUTDOWN. */
 int weft__lane_make(weft_runtime *rt, weft__lane *parent, int (*fn)(void *), void *arg, const weft_lane_options *opt, const char *name,
                     const char *site, weft__lane **out);
+/* weft_lane_spawn_at for a child that the calling fiber's lane supervises. */
+int weft__lane_spawn_supervised(weft_id *out, int (*fn)(void *), void *arg, const weft_lane_options *opt, const char *name,
+                                const char *site, void *tag);
 /* Starts a newborn: wherever placement says, or on worker `at`. */
 void weft__lane_start(weft__lane *lane, weft__worker *at);
 /* Strikes an ended lane off its parent's books and frees its record. Any worker. */
