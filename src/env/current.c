@@ -1,5 +1,5 @@
-/* Owns the one thread-local variable of the core. Any thread and any signal handler may ask: initial-exec storage is there from
- * the thread's first instruction, so reading it neither allocates nor takes a lock. */
+/* Owns the thread-local variables of the core: which worker this is, and which thread. Any thread and any signal handler may ask:
+ * initial-exec storage is there from the thread's first instruction, so reading it neither allocates nor takes a lock. */
 #include "env/current.h"
 
 #if defined(__clang__)
@@ -9,6 +9,7 @@
 #endif
 
 static _Thread_local void *current __attribute__((tls_model("initial-exec")));
+static _Thread_local const void *tag __attribute__((tls_model("initial-exec"))); /* NULL: the variable's own address will do */
 
 /* The empty asm keeps link-time optimisers from finding the functions free of side effects and merging two calls of them. */
 OUT_OF_LINE void *weft__current(void)
@@ -20,5 +21,17 @@ OUT_OF_LINE void *weft__current(void)
 OUT_OF_LINE void weft__set_current(void *worker)
 {
     current = worker;
+    __asm__ volatile("" ::: "memory");
+}
+
+OUT_OF_LINE const void *weft__thread_tag(void)
+{
+    __asm__ volatile("" ::: "memory");
+    return tag ? tag : (const void *)&tag;
+}
+
+OUT_OF_LINE void weft__set_thread_tag(const void *other)
+{
+    tag = other;
     __asm__ volatile("" ::: "memory");
 }

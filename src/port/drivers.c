@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/atomic.h"
+#include "env/default.h"
 #include "port/port.h"
 
 #ifndef WEFT_PORT_URING
@@ -50,9 +51,12 @@ static int works(const weft_port_driver *driver)
     return k == 1;
 }
 
+/* In a simulation every name of a built-in driver means the simulated kernel: no other belongs to its clock and threads. */
 const weft_port_driver *weft_driver_named(const char *name)
 {
-    const weft_port_driver *uring = weft_driver_uring();
+    const weft_port_driver *uring = weft_driver_uring(), *simulated = weft__default_driver();
+    if (simulated && (!name || strcmp(name, "auto") == 0 || strcmp(name, "uring") == 0 || strcmp(name, "epoll") == 0))
+        return simulated;
     if (!name || strcmp(name, "auto") == 0) {
         const char *asked = getenv("WEFT_PORT");
         if (asked && *asked && strcmp(asked, "auto") != 0)

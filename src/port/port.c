@@ -378,12 +378,3 @@ void weft__port_cancel(weft_port *port, weft_op *op)
 }
 
 void weft__port_pool_done(weft_port *port, weft_op *op) { weft_port_complete(port, op, op->result); }
-
-/* Out of line, as a fiber may be elsewhere after it was suspended: the address is never kept across a call. */
-__attribute__((noinline)) const void *weft__thread_tag(void)
-{
-    static _Thread_local char tag;
-    const void *p = &tag;
-    __asm__("" : "+r"(p));
-    return p;
-}

@@ -8,6 +8,8 @@
 
 #include <weft/port.h>
 
+#include "env/current.h"
+
 typedef struct weft__pool weft__pool;
 
 /* What the owner of a port hears from it (installed from above, never called up by name). */
@@ -98,9 +100,6 @@ void weft__desc_close(weft_port *port, weft_desc *d);
 /* Keeps a descriptor from going away while a driver goes through its queues; drop may close it. Home thread. */
 void weft__desc_hold(weft_desc *d);
 void weft__desc_drop(weft_port *port, weft_desc *d);
-
-/* Something that tells the calling thread from all others, for as long as it lives. */
-const void *weft__thread_tag(void);
 
 /* ---- between the core's files ---- */
 /* An op before it is handed to its home port, on the submitter's thread: resets what the port keeps in it. */
