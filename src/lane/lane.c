@@ -59,7 +59,9 @@ static void unload(weft__worker *home)
 {
     weft_runtime *rt = home->rt;
     if (!home->host || home == weft__worker_self()) {
-        weft__sub_acq_rel(&home->load, 1, "lane.load");
+        /* Its own last lane: it goes when it comes out of its tick, which must not sleep at its end. */
+        if (weft__sub_acq_rel(&home->load, 1, "lane.load") == 1 && home->host && weft__load_relaxed(&home->retiring, "lane.load"))
+            weft__worker_wake(home);
         return;
     }
     weft__add_seq(&rt->guests, 1, "lane.unload"); /* before the last lane is gone; pairs with the wait in weft__worker_retire */
