@@ -25,6 +25,8 @@ typedef struct weft_sim_options {
     unsigned switch_every;  /* builds with named points: a thread change at one in so many of them, default 16 */
     unsigned max_handles;   /* open at once, beyond it -EMFILE; default 65536 */
     size_t socket_buffer;   /* bytes on their way or unread in one direction; default: drawn for each, 512 to 65536 */
+    int loopback;           /* connections are as quick and whole as on one machine: bytes have arrived when they were sent, in one piece;
+                             * for programs that rely on it. A socket holds 64 KiB then unless socket_buffer says otherwise */
     const char *log;        /* file that gets the event log as text, one event a line; NULL: what WEFT_SIM_LOG says, else none */
     int quiet;              /* do not say on the standard error why a run failed */
 } weft_sim_options;
@@ -66,8 +68,46 @@ WEFT_API uint64_t weft_sim_random(uint64_t below);
 /* Inside: an entry of the program's own in the log, so that what it saw is part of the hash. `name` is a literal. */
 WEFT_API void weft_sim_note(const char *name, int64_t value);
 
+/* Inside: so many handles may be open from now on (max_handles); those that are stay. -EINVAL. */
+WEFT_API int weft_sim_limit(unsigned handles);
+
 /* Inside: the whole path to the peer breaks: both ends of the connection answer -ECONNRESET. -EBADF. */
 WEFT_API int weft_sim_reset(weft_handle h);
+
+/* ---- The world outside the program, played by threads of its own: a peer that is no weft, a host's event loop ----------------------
+ *
+ * Inside only (-EINVAL elsewhere, -EBADF where there is a handle). Each acts at once, as a system call on a descriptor that does not
+ * wait, and is a place where other threads may run first. Who opens a handle here closes it here, or gives it to a port. */
+
+/* Two connected stream sockets. -EMFILE. */
+WEFT_API int weft_sim_pair(weft_handle out[2]);
+/* A socket that is neither connected nor listens yet. -EMFILE. */
+WEFT_API int weft_sim_socket(weft_handle *out);
+/* It listens (port 0: a free one). -EADDRINUSE; -EAFNOSUPPORT; -EISCONN, -EINVAL it is not fresh. */
+WEFT_API int weft_sim_listen(weft_handle h, const weft_addr *at, int backlog);
+/* It connects to a listener of the simulation. -ECONNREFUSED, -ENOENT (unix) nobody listens there; -EAGAIN its backlog is full; -EISCONN,
+ * -EINVAL it is not fresh. */
+WEFT_API int weft_sim_connect(weft_handle h, const weft_addr *to);
+/* Where it is. */
+WEFT_API int weft_sim_local(weft_handle h, weft_addr *out);
+/* At most n bytes, perhaps fewer; 0 at the end. -EAGAIN nothing there; -ECONNRESET; -ENOTCONN no connection. */
+WEFT_API int64_t weft_sim_read(weft_handle h, void *buf, size_t n);
+/* How many bytes left. -EAGAIN no room; -EPIPE, -ECONNRESET; -ENOTCONN. */
+WEFT_API int64_t weft_sim_write(weft_handle h, const void *buf, size_t n);
+/* As shutdown(2): 0 reading, 1 writing, 2 both. -ENOTCONN. */
+WEFT_API int weft_sim_shutdown(weft_handle h, int how);
+WEFT_API int weft_sim_close(weft_handle h);
+/* Waits until the handle has one of these WEFT_READABLE, WEFT_WRITABLE (WEFT_HANGUP always counts) or the deadline has passed: which, or
+ * 0. The handle may be one that weft_pollable gave. */
+WEFT_API int weft_sim_poll(weft_handle h, unsigned events, int64_t deadline_ns);
+
+/* Raises a signal of the whole program: a thread drawn from the seed runs the handler that was installed through the environment, in the
+ * middle of whatever it does. Raised again before it was taken, it is taken once. 0; -ESRCH nobody watches it (a real process might be
+ * gone); -EINVAL; -ENOMEM. */
+WEFT_API int weft_sim_signal(int number);
+
+/* Says the line that replays this run, with the reason: for a program that is about to end the process because it has failed. */
+WEFT_API int weft_sim_failed(const char *why);
 
 /* Inside: puts a file with this content into the simulated file system ("/www/index.html"; folders come by themselves). The content is
  * copied. A later file of the same name replaces it. -ENOMEM, -EINVAL. */

@@ -168,6 +168,8 @@ static void driver_close(weft_port *port)
         at = &(*at)->next;
     *at = p->next;
     weft__buffers_fini(&p->buffers);
+    if (p->pollable)
+        weft__sim_driver_close_handle(port, (weft_handle)p->pollable->handle);
     port_free(p);
 }
 
@@ -335,6 +337,21 @@ static void driver_wake(weft_port *port)
     p->woken = 1;
     if (p->waiting)
         weft__sim_wake(weft__sim_current(), p->waiting);
+    if (p->pollable)
+        weft__sim_stir(weft__sim_current());
+}
+
+static weft_handle driver_pollable(weft_port *port)
+{
+    sim *s = weft__sim_current();
+    sim_port *p = of(port);
+
+    if (!p->pollable && s->handles_open < s->opt.max_handles) {
+        p->pollable = weft__sim_sock_new(s, SIM_PORT);
+        p->pollable->port = p;
+        weft__sim_handle_new(s, p->pollable);
+    }
+    return p->pollable ? (weft_handle)p->pollable->handle : WEFT_NOHANDLE;
 }
 
 static enum weft_path driver_path(weft_port *port, enum weft_opcode code)
@@ -379,6 +396,7 @@ const weft_port_driver weft__sim_driver_table = {
     .enter = driver_enter,
     .pending = driver_pending,
     .wake = driver_wake,
+    .pollable = driver_pollable,
     .path = driver_path,
     .why = driver_why,
     .release = driver_release,

@@ -147,8 +147,28 @@ static uintptr_t env_worker_tag(void *self)
     return s && s->running ? s->running->ordinal + 1 : 0;
 }
 
-/* page_size is filled in by weft_sim_env. No fault_watch: the program's own thread has its handlers, and no interrupt: a thread that
- * runs is the only one there is. */
+/* Settings are the process's own, as everywhere: what is asked for is part of the run, so it is logged, and named in the line that replays
+ * it. */
+static const char *env_setting(void *self, const char *name)
+{
+    sim *s = weft__sim_current();
+    const char *text = weft__posix_setting(self, name);
+    char line[sizeof s->settings[0]];
+
+    weft__sim_note(s, "setting", name, text != NULL, 0);
+    if (!text)
+        return NULL;
+    weft__sim_note(s, "set to", text, 0, 0);
+    snprintf(line, sizeof line, "%s=%s", name, text);
+    for (unsigned i = 0; i < s->setting_count; i++)
+        if (strcmp(s->settings[i], line) == 0)
+            return text;
+    if (s->setting_count < SIM_SETTINGS)
+        memcpy(s->settings[s->setting_count++], line, sizeof line);
+    return text;
+}
+
+/* page_size is filled in by weft_sim_env. No fault_watch: the program's own thread has its handlers. */
 weft_env weft__sim_env_table = {
     .name = "sim",
     .now = env_now,
@@ -170,5 +190,8 @@ weft_env weft__sim_env_table = {
     .bind = env_bind,
     .log = env_log,
     .worker_tag = env_worker_tag,
+    .interrupt = weft__sim_env_interrupt,
+    .setting = env_setting,
+    .signals = weft__sim_env_signals,
     .symbol = weft__posix_symbol,
 };

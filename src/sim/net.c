@@ -115,9 +115,11 @@ static int any_ip(const weft_addr *a)
     return memcmp(a->ip6, zero, a->family == WEFT_ADDR_IP4 ? 4 : 16) == 0;
 }
 
-/* Whether a listener at `at` takes what is sent to `to`. */
+/* Whether a listener at `at` takes what is sent to `to`. Of the second family it is only IPv6's "any" that takes the first's, too. */
 static int covers(const weft_addr *at, const weft_addr *to)
 {
+    if (at->family == WEFT_ADDR_IP6 && to->family == WEFT_ADDR_IP4)
+        return at->port == to->port && any_ip(at);
     if (at->family != to->family)
         return 0;
     if (at->family == WEFT_ADDR_UNIX)
@@ -157,12 +159,12 @@ static uint16_t free_port(sim *s)
 
 /* ---- listening and connecting ---- */
 
-static void establish(sim *s, sim_flight *f, sim_sock *listener)
+static void establish(sim *s, sim_sock *client, sim_sock *listener, const weft_addr *to)
 {
-    sim_sock *client = weft__sim_sock_of(s, f->op->desc->handle), *server = weft__sim_sock_new(s, SIM_STREAM);
+    sim_sock *server = weft__sim_sock_new(s, SIM_STREAM);
 
     client->kind = SIM_STREAM;
-    client->remote = *f->op->connect.addr;
+    client->remote = *to;
     if (client->remote.family != WEFT_ADDR_UNIX) {
         client->local = client->remote;
         if (any_ip(&client->local)) /* who connects to "any" reaches this machine */
@@ -179,7 +181,6 @@ static void establish(sim *s, sim_flight *f, sim_sock *listener)
     listener->pending_tail = &server->behind;
     listener->queued++;
     weft__sim_note(s, "connected", "sock", client->ordinal, server->ordinal);
-    weft__sim_result(s, f, 0, 0, NULL);
 }
 
 static void take_pending(sim *s, sim_sock *listener)
@@ -214,7 +215,8 @@ static void serve(sim *s, sim_sock *listener)
             sim_flight *f = listener->writers;
 
             weft__sim_queue_remove(f);
-            establish(s, f, listener);
+            establish(s, weft__sim_sock_of(s, f->op->desc->handle), listener, f->op->connect.addr);
+            weft__sim_result(s, f, 0, 0, NULL);
         } else {
             break;
         }
@@ -239,6 +241,19 @@ static void connect_op(sim *s, sim_flight *f, sim_sock *k)
     serve(s, listener);
 }
 
+int weft__sim_connect_now(sim *s, sim_sock *client, const weft_addr *to)
+{
+    sim_sock *listener = find_listener(s, to);
+
+    if (!listener)
+        return to->family == WEFT_ADDR_UNIX ? -ENOENT : -ECONNREFUSED;
+    if (listener->queued >= listener->backlog)
+        return -EAGAIN;
+    establish(s, client, listener, to);
+    serve(s, listener);
+    return 0;
+}
+
 static void accept_op(sim *s, sim_flight *f, sim_sock *k)
 {
     if (k->kind != SIM_LISTENER) {
@@ -251,16 +266,18 @@ static void accept_op(sim *s, sim_flight *f, sim_sock *k)
 
 /* ---- what an op does ---- */
 
-static unsigned events_of(const sim_sock *k)
+unsigned weft__sim_events(const sim_sock *k)
 {
     if (k->kind == SIM_LISTENER)
         return k->pending ? WEFT_READABLE : 0;
+    if (k->kind == SIM_PORT)
+        return k->port->ready || k->port->woken ? WEFT_READABLE : 0;
     return k->kind == SIM_STREAM ? weft__sim_stream_events(k) : k->kind == SIM_FRESH ? WEFT_HANGUP : WEFT_READABLE | WEFT_WRITABLE;
 }
 
 void weft__sim_polls(sim *s, sim_sock *k)
 {
-    const unsigned now = events_of(k);
+    const unsigned now = weft__sim_events(k);
 
     for (sim_flight *f = k->polls, *next; f; f = next) {
         const unsigned met = now & (f->op->poll.events | WEFT_HANGUP);
@@ -375,35 +392,73 @@ static int taken(sim *s, const weft_addr *addr, int reuse_port)
     return 0;
 }
 
+/* This machine has its loopback and nothing else. */
+static int is_ours(const weft_addr *a)
+{
+    static const uint8_t one[16] = {[15] = 1};
+
+    if (a->family == WEFT_ADDR_UNIX || any_ip(a))
+        return 1;
+    return a->family == WEFT_ADDR_IP4 ? a->ip4[0] == 127 : memcmp(a->ip6, one, sizeof one) == 0;
+}
+
+/* Where a listener is to be: port 0 is a free one. */
+static int place(sim *s, const weft_addr *addr, int reuse_port, weft_addr *out)
+{
+    *out = *addr;
+    if (addr->family != WEFT_ADDR_IP4 && addr->family != WEFT_ADDR_IP6 && addr->family != WEFT_ADDR_UNIX)
+        return -EAFNOSUPPORT;
+    if (!is_ours(addr))
+        return -EADDRNOTAVAIL;
+    while (addr->family != WEFT_ADDR_UNIX && addr->port == 0) {
+        out->port = free_port(s);
+        if (!taken(s, out, 0))
+            break;
+    }
+    return taken(s, out, reuse_port) ? -EADDRINUSE : 0;
+}
+
+static void become_listener(sim *s, sim_sock *k, const weft_addr *at, const weft_listen_flags *flags)
+{
+    k->kind = SIM_LISTENER;
+    k->local = *at;
+    k->reuse_port = flags->reuse_port;
+    k->backlog = flags->backlog > 0 ? (unsigned)flags->backlog : 4096;
+    weft__sim_note(s, "listen", "sock", k->ordinal, at->port);
+}
+
+int weft__sim_listen_now(sim *s, sim_sock *k, const weft_addr *addr, int backlog)
+{
+    weft_addr at;
+    int r;
+
+    if (k->kind != SIM_FRESH)
+        return -EINVAL;
+    r = place(s, addr, 0, &at);
+    if (r == 0)
+        become_listener(s, k, &at, &(weft_listen_flags){.backlog = backlog});
+    return r;
+}
+
 int weft__sim_driver_listen(weft_port *port, weft_handle *out, const weft_addr *addr, const weft_listen_flags *flags)
 {
     static const weft_listen_flags none;
     sim *s = weft__sim_current();
-    weft_addr at = *addr;
+    weft_addr at;
     sim_sock *k;
-    int64_t h;
+    int r;
 
     (void)port;
     if (!flags)
         flags = &none;
-    if (at.family != WEFT_ADDR_IP4 && at.family != WEFT_ADDR_IP6 && at.family != WEFT_ADDR_UNIX)
-        return -EAFNOSUPPORT;
-    while (at.family != WEFT_ADDR_UNIX && addr->port == 0) {
-        at.port = free_port(s);
-        if (!taken(s, &at, 0))
-            break;
-    }
-    if (taken(s, &at, flags->reuse_port))
-        return -EADDRINUSE;
+    r = place(s, addr, flags->reuse_port, &at);
+    if (r < 0)
+        return r;
     if (s->handles_open >= s->opt.max_handles)
         return -EMFILE;
     k = weft__sim_sock_new(s, SIM_LISTENER);
-    h = weft__sim_handle_new(s, k);
-    k->local = at;
-    k->reuse_port = flags->reuse_port;
-    k->backlog = flags->backlog > 0 ? (unsigned)flags->backlog : 4096;
-    weft__sim_note(s, "listen", "sock", k->ordinal, at.port);
-    *out = (weft_handle)h;
+    *out = (weft_handle)weft__sim_handle_new(s, k);
+    become_listener(s, k, &at, flags);
     return 0;
 }
 
@@ -507,5 +562,6 @@ WEFT_API int weft_sim_reset(weft_handle h)
         return -EBADF;
     weft__sim_stream_break(s, k);
     weft__sim_stream_break(s, k->peer);
+    weft__sim_stir(s);
     return 0;
 }

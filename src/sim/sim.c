@@ -1,5 +1,6 @@
 /* Owns a run of the simulator from its options to its result, and the pointer by which an OS thread finds its simulation. */
 #include <errno.h> /* program_invocation_name, too */
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -21,6 +22,14 @@ WEFT_API const weft_port_driver *weft_sim_driver(void) { return current ? &weft_
 WEFT_API uint64_t weft_sim_hash(void) { return current ? current->hash : 0; }
 WEFT_API uint64_t weft_sim_random(uint64_t below) { return current ? sim_random_below(&current->choices, below) : 0; }
 
+WEFT_API int weft_sim_limit(unsigned handles)
+{
+    if (!current || handles == 0)
+        return -EINVAL;
+    current->opt.max_handles = handles;
+    return 0;
+}
+
 WEFT_API void weft_sim_note(const char *name, int64_t value)
 {
     if (current)
@@ -37,12 +46,17 @@ static pthread_once_t prepared = PTHREAD_ONCE_INIT;
 #ifdef WEFT_POINTS
 extern void (*weft__point_hook)(const char *name);
 
+#define POINT_NS 10 /* what happens between two of them takes its time, too: loops that only compute end by the clock */
+
 /* A thread may lose the processor before any named atomic operation, but not inside the scheduler, which no thread runs. */
 static void point(const char *name)
 {
     sim *s = current;
 
-    if (!s || !s->running || !sim_random_one_in(&s->choices, s->opt.switch_every))
+    if (!s || !s->running)
+        return;
+    weft__sim_pass(s, POINT_NS);
+    if (!sim_random_one_in(&s->choices, s->opt.switch_every))
         return;
     weft__sim_note(s, "point", name, s->running->ordinal, 0);
     weft__sim_yield(s);
@@ -60,34 +74,90 @@ static void prepare(void)
 
 /* ---- telling how to replay ---- */
 
-static size_t replay_line(const sim *s, const char *why, char *buf, size_t size)
+/* The command of this process, its arguments between spaces. */
+static size_t command(char *buf, size_t size)
 {
-    const int n = snprintf(buf, size, "weft: simulation failed (%s): WEFT_SIM_SEED=%llu %s\n", why, (unsigned long long)s->opt.seed,
-#if defined(__GLIBC__)
-                           program_invocation_name
-#else
-                           "the same program"
-#endif
-    );
+    ssize_t n = -1;
+    const int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
 
-    return n < 0 ? 0 : (size_t)n < size ? (size_t)n : size - 1;
+    if (fd >= 0) {
+        n = read(fd, buf, size - 1);
+        close(fd);
+    }
+    if (n <= 0)
+        return (size_t)snprintf(buf, size, "%s",
+#if defined(__GLIBC__)
+                                program_invocation_name
+#else
+                                "the same program"
+#endif
+        );
+    for (ssize_t i = 0; i + 1 < n; i++)
+        if (buf[i] == 0)
+            buf[i] = ' ';
+    buf[n] = 0;
+    return strlen(buf);
+}
+
+/* What the program was told from outside, and the seed, in front of its command. */
+static size_t replay_line(const sim *s, char *buf, size_t size)
+{
+    size_t n = 0;
+
+    for (unsigned i = 0; i < s->setting_count && n + sizeof s->settings[i] + 64 < size; i++)
+        n += (size_t)snprintf(buf + n, size - n, "%s ", s->settings[i]);
+    n += (size_t)snprintf(buf + n, size - n, "WEFT_SIM_SEED=%llu ", (unsigned long long)s->opt.seed);
+    return n + command(buf + n, size - n);
 }
 
 static void say(const sim *s, const char *why)
 {
-    char line[512];
-    const size_t n = replay_line(s, why, line, sizeof line);
+    char line[2048];
+    size_t n = (size_t)snprintf(line, sizeof line, "weft: simulation failed (%s): ", why);
+
+    n += replay_line(s, line + n, sizeof line - 1 - n);
+    line[n++] = '\n';
     const ssize_t written = write(STDERR_FILENO, line, n);
 
     (void)written;
 }
 
-/* An assertion failed in mid-run: the one thing still worth saying is the seed. */
-static void on_abort(int signal)
+WEFT_API int weft_sim_failed(const char *why)
+{
+    if (!current)
+        return -EINVAL;
+    if (!current->opt.quiet)
+        say(current, why);
+    return 0;
+}
+
+/* ---- an end in mid-run: the one thing still worth saying is the seed ---- */
+
+static const int fatal[] = {SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGFPE};
+enum { FATAL = sizeof fatal / sizeof *fatal };
+static struct sigaction before_us[FATAL];
+static unsigned runs; /* under way, in all threads: the first sets the handlers, the last takes them away */
+static pthread_mutex_t changing = PTHREAD_MUTEX_INITIALIZER;
+
+/* Who was here before gets it next: abort() raises it again, and a fault comes again as soon as this returns. */
+static void on_end(int signal)
 {
     if (current)
-        say(current, "aborted");
-    (void)signal; /* abort() goes on to end the process when the handler returns */
+        say(current, signal == SIGABRT ? "aborted" : "a fault");
+    for (int i = 0; i < FATAL; i++)
+        if (fatal[i] == signal)
+            sigaction(signal, &before_us[i], NULL);
+}
+
+static void watch_ends(int on)
+{
+    struct sigaction ours = {.sa_handler = on_end, .sa_flags = SA_ONSTACK};
+
+    pthread_mutex_lock(&changing);
+    if (on ? runs++ == 0 : --runs == 0)
+        for (int i = 0; i < FATAL; i++)
+            sigaction(fatal[i], on ? &ours : &before_us[i], on ? &before_us[i] : NULL);
+    pthread_mutex_unlock(&changing);
 }
 
 /* ---- the run ---- */
@@ -186,7 +256,6 @@ static int judge(const sim *s, const weft_sim_result *result)
 
 WEFT_API int weft_sim_run(const weft_sim_options *opt, int (*program)(void *arg), void *arg, weft_sim_result *out)
 {
-    struct sigaction ours = {.sa_handler = on_abort}, before;
     weft_sim_result result;
     sim *s;
     int r;
@@ -205,7 +274,7 @@ WEFT_API int weft_sim_run(const weft_sim_options *opt, int (*program)(void *arg)
     s->program = program;
     s->arg = arg;
     current = s;
-    sigaction(SIGABRT, &ours, &before);
+    watch_ends(1);
     if (weft__sim_thread_new(s, "main", NULL, 0, first_thread, s)) {
         tell(s, weft__sim_loop(s), &result);
         r = judge(s, &result);
@@ -214,7 +283,7 @@ WEFT_API int weft_sim_run(const weft_sim_options *opt, int (*program)(void *arg)
     } else {
         r = -ENOMEM;
     }
-    sigaction(SIGABRT, &before, NULL);
+    watch_ends(0);
     close_sim(s);
     current = NULL;
     free(s);

@@ -19,10 +19,11 @@ typedef struct sim_port sim_port;
 typedef struct sim_flight sim_flight;
 typedef struct sim_sock sim_sock;
 typedef struct sim_file sim_file;
+typedef struct sim_call sim_call;
 
 /* ---- threads (thread.c) ---- */
 
-enum sim_state { SIM_RUNNABLE, SIM_PARKED, SIM_ENTERED, SIM_JOINING, SIM_ENDED };
+enum sim_state { SIM_RUNNABLE, SIM_PARKED, SIM_ENTERED, SIM_JOINING, SIM_POLLING, SIM_ASKING, SIM_ENDED };
 
 struct sim_thread {
     unsigned ordinal;
@@ -42,6 +43,14 @@ struct sim_thread {
     unsigned announced;
     void (*fn)(void *);
     void *arg;
+
+    /* What it is made to run beside that (signal.c). */
+    sim_call *calls;        /* oldest first; the first one is under way if `handling` */
+    int handling;
+    weft__context handler;
+    weft__context *interrupted;
+    const void *machine;
+    void *handler_stack;
 };
 
 /* ---- events (event.c): what happens at a time, whoever runs ---- */
@@ -95,12 +104,13 @@ struct sim_port {
     sim_outcome *ready, **ready_tail;
     weft__buffers buffers;
     sim_flight *starved;    /* MULTI receives that wait for a buffer */
+    sim_sock *pollable;     /* its own handle, if somebody wanted one */
     sim_port *next;
 };
 
 /* ---- sockets (net.c, stream.c) ---- */
 
-enum sim_sock_kind { SIM_FRESH, SIM_LISTENER, SIM_STREAM, SIM_FILE, SIM_DIR };
+enum sim_sock_kind { SIM_FRESH, SIM_LISTENER, SIM_STREAM, SIM_FILE, SIM_DIR, SIM_PORT };
 
 struct sim_sock {
     unsigned ordinal;
@@ -131,6 +141,9 @@ struct sim_sock {
     int error;             /* a reset not told yet: negative errno */
     int dead;              /* reset */
 
+    /* A port, for who polls it. */
+    sim_port *port;
+
     /* File, directory. */
     sim_file *file;
     char path[256];        /* of a directory, "" for the root */
@@ -138,6 +151,9 @@ struct sim_sock {
 };
 
 /* ---- the whole ---- */
+
+#define SIM_SIGNALS 65
+#define SIM_SETTINGS 16 /* different names that are asked for */
 
 struct sim {
     weft_sim_options opt;
@@ -176,6 +192,13 @@ struct sim {
 
     sim_file *files;
     uint64_t file_count;
+
+    struct {
+        void (*fn)(void *ctx, int signal);
+        void *ctx;
+    } watches[SIM_SIGNALS];
+    char settings[SIM_SETTINGS][64]; /* "NAME=value" of what was asked for and is set: a replay needs them */
+    unsigned setting_count;
 };
 
 #define SIM_FIRST_HANDLE 0x100000 /* no descriptor of the process: a real system call with one answers -EBADF */
@@ -194,8 +217,17 @@ void weft__sim_wake(sim *s, sim_thread *t);
 /* Runs until the program has ended or the run has failed. */
 enum weft_sim_outcome weft__sim_loop(sim *s);
 void weft__sim_describe_threads(sim *s, char *buf, size_t size);
+/* Who polls looks again. */
+void weft__sim_stir(sim *s);
 /* Time that calls take, so that loops which watch the clock make progress. */
 void weft__sim_pass(sim *s, int64_t ns);
+
+/* ---- signal.c ---- */
+/* The running thread takes what waits for it. */
+void weft__sim_handle(sim *s, sim_thread *t);
+void weft__sim_handler_free(sim_thread *t);
+int weft__sim_env_interrupt(void *self, uintptr_t tag, void (*fn)(void *ctx, const void *machine), void *ctx);
+int weft__sim_env_signals(void *self, const int *signals, void (*fn)(void *ctx, int signal), void *ctx);
 
 /* ---- event.c ---- */
 void weft__sim_event_add(sim *s, const sim_event *e);
@@ -226,6 +258,10 @@ sim_sock *weft__sim_sock_of(sim *s, weft_handle h);
 sim_sock *weft__sim_sock_new(sim *s, enum sim_sock_kind kind);
 int64_t weft__sim_handle_new(sim *s, sim_sock *k);
 void weft__sim_polls(sim *s, sim_sock *k);
+unsigned weft__sim_events(const sim_sock *k);
+/* As a system call, at once: a fresh socket listens; it connects, if somebody listens there and has room. */
+int weft__sim_listen_now(sim *s, sim_sock *k, const weft_addr *addr, int backlog);
+int weft__sim_connect_now(sim *s, sim_sock *client, const weft_addr *to);
 void weft__sim_socks_free(sim *s);
 int weft__sim_driver_socket(weft_port *port, weft_handle *out, const weft_addr *like);
 int weft__sim_driver_listen(weft_port *port, weft_handle *out, const weft_addr *addr, const weft_listen_flags *flags);
@@ -237,6 +273,9 @@ int weft__sim_driver_close_handle(weft_port *port, weft_handle h);
 
 /* ---- stream.c ---- */
 void weft__sim_stream_join(sim *s, sim_sock *a, sim_sock *b);
+/* What is there, or -EAGAIN. */
+int64_t weft__sim_stream_read(sim *s, sim_sock *k, void *buf, size_t n);
+int64_t weft__sim_stream_write(sim *s, sim_sock *k, const void *buf, size_t n);
 void weft__sim_stream_readers(sim *s, sim_sock *k);
 void weft__sim_stream_writers(sim *s, sim_sock *k);
 void weft__sim_stream_shutdown(sim *s, sim_sock *k, int how);

@@ -9,6 +9,13 @@
 #include "port/op.h"
 #include "sim/sim.h"
 
+static size_t buffer_size(sim *s)
+{
+    if (s->opt.socket_buffer)
+        return s->opt.socket_buffer;
+    return s->opt.loopback ? (size_t)64 << 10 : (size_t)512 << sim_random_below(&s->choices, 8);
+}
+
 void weft__sim_stream_join(sim *s, sim_sock *a, sim_sock *b)
 {
     sim_sock *ends[] = {a, b};
@@ -16,7 +23,7 @@ void weft__sim_stream_join(sim *s, sim_sock *a, sim_sock *b)
     a->peer = b;
     b->peer = a;
     for (int i = 0; i < 2; i++) {
-        ends[i]->ring_size = s->opt.socket_buffer ? s->opt.socket_buffer : (size_t)512 << sim_random_below(&s->choices, 8);
+        ends[i]->ring_size = buffer_size(s);
         ends[i]->ring = malloc(ends[i]->ring_size);
         WEFT_ASSERT(ends[i]->ring);
     }
@@ -25,8 +32,10 @@ void weft__sim_stream_join(sim *s, sim_sock *a, sim_sock *b)
 /* Something is on its way to k, behind everything sent before. */
 static void send_event(sim *s, enum sim_event_kind kind, sim_sock *k, int64_t value)
 {
-    sim_event e = {.kind = kind, .sock = k, .value = value, .time_ns = s->now_ns + weft__sim_delay(s)};
+    sim_event e = {.kind = kind, .sock = k, .value = value, .time_ns = s->now_ns};
 
+    if (!s->opt.loopback)
+        e.time_ns += weft__sim_delay(s);
     if (e.time_ns < k->last_ns)
         e.time_ns = k->last_ns;
     k->last_ns = e.time_ns;
@@ -36,7 +45,7 @@ static void send_event(sim *s, enum sim_event_kind kind, sim_sock *k, int64_t va
 /* Kernels may do less than they were asked for: so do we, one time in four. */
 static size_t perhaps_less(sim *s, size_t n)
 {
-    return n > 1 && sim_random_one_in(&s->choices, 4) ? 1 + (size_t)sim_random_below(&s->choices, n) : n;
+    return n > 1 && !s->opt.loopback && sim_random_one_in(&s->choices, 4) ? 1 + (size_t)sim_random_below(&s->choices, n) : n;
 }
 
 /* ---- reading ---- */
@@ -103,6 +112,27 @@ static int64_t nothing_arrived(sim_sock *k)
     return k->fin || k->dead || k->shut_read ? 0 : -EAGAIN;
 }
 
+/* Room appeared for the other end. */
+static void made_room(sim *s, sim_sock *k)
+{
+    if (k->peer->closed)
+        return;
+    weft__sim_stream_writers(s, k->peer);
+    weft__sim_polls(s, k->peer);
+}
+
+int64_t weft__sim_stream_read(sim *s, sim_sock *k, void *buf, size_t n)
+{
+    const struct iovec one = {.iov_base = buf, .iov_len = n};
+    int64_t r;
+
+    if (k->arrived == 0)
+        return nothing_arrived(k);
+    r = read_vectors(s, k, &one, 1);
+    made_room(s, k);
+    return r;
+}
+
 void weft__sim_stream_readers(sim *s, sim_sock *k)
 {
     const size_t before = k->arrived;
@@ -129,10 +159,8 @@ void weft__sim_stream_readers(sim *s, sim_sock *k)
         weft__sim_queue_remove(f);
         weft__sim_result(s, f, r, 0, NULL);
     }
-    if (k->arrived < before && !k->peer->closed) {
-        weft__sim_stream_writers(s, k->peer);
-        weft__sim_polls(s, k->peer);
-    }
+    if (k->arrived < before)
+        made_room(s, k);
 }
 
 /* ---- writing ---- */
@@ -182,6 +210,13 @@ static int64_t write_vectors(sim *s, sim_sock *k, const struct iovec *iov, unsig
     }
     send_event(s, SIM_ARRIVE, peer, (int64_t)wanted);
     return (int64_t)wanted;
+}
+
+int64_t weft__sim_stream_write(sim *s, sim_sock *k, const void *buf, size_t n)
+{
+    const struct iovec one = {.iov_base = (void *)(uintptr_t)buf, .iov_len = n};
+
+    return write_vectors(s, k, &one, 1);
 }
 
 static int64_t write_op(sim *s, sim_sock *k, weft_op *op)

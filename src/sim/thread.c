@@ -22,9 +22,13 @@ static void suspend(sim *s)
     weft__context here;
 
     weft__context_adopt(&here);
-    t->where = &here;
-    t->current = weft__current();
-    weft__switch(&here, &s->main, NULL, NULL);
+    do {
+        t->where = &here;
+        t->current = weft__current();
+        weft__switch(&here, &s->main, NULL, NULL);
+        if (t->calls && !t->handling)
+            weft__sim_handle(s, t);
+    } while (t->state != SIM_RUNNABLE && !t->handling); /* chosen for a call only: the wait goes on */
     weft__context_drop(&here);
 }
 
@@ -34,6 +38,8 @@ static void thread_entry(void *arg)
     sim *s = weft__sim_current();
 
     t->fn(t->arg);
+    if (t->calls)
+        weft__sim_handle(s, t);
     weft__sim_note(s, "end", t->name, t->ordinal, 0);
     t->state = SIM_ENDED;
     for (unsigned i = 0; i < s->thread_count; i++)
@@ -106,6 +112,7 @@ void weft__sim_threads_free(sim *s)
 
         if (t->state != SIM_ENDED)
             weft__context_discard(&t->base);
+        weft__sim_handler_free(t);
         free_stack(t);
         free(t);
     }
@@ -127,6 +134,7 @@ int weft__sim_wait(sim *s, enum sim_state state, int64_t deadline_ns)
 {
     sim_thread *t = s->running;
 
+    WEFT_ASSERT(!t->handling); /* a signal handler must not wait */
     t->state = state;
     t->deadline_ns = deadline_ns;
     t->woken = 0;
@@ -137,6 +145,13 @@ int weft__sim_wait(sim *s, enum sim_state state, int64_t deadline_ns)
 
 void weft__sim_yield(sim *s) { suspend(s); }
 
+void weft__sim_stir(sim *s)
+{
+    for (unsigned i = 0; i < s->thread_count; i++)
+        if (s->threads[i]->state == SIM_POLLING)
+            weft__sim_wake(s, s->threads[i]);
+}
+
 /* Lets everything happen that is due by now. */
 static void catch_up(sim *s)
 {
@@ -146,6 +161,7 @@ static void catch_up(sim *s)
         const sim_event e = weft__sim_event_take(s);
 
         weft__sim_happen(s, &e);
+        weft__sim_stir(s);
     }
     for (unsigned i = 0; i < s->thread_count; i++) {
         sim_thread *t = s->threads[i];
@@ -157,17 +173,23 @@ static void catch_up(sim *s)
     }
 }
 
+/* A thread that waits runs all the same when there is a call for it. */
+static int can_run(const sim_thread *t)
+{
+    return t->state == SIM_RUNNABLE || (t->state != SIM_ENDED && t->calls);
+}
+
 static sim_thread *draw(sim *s)
 {
     unsigned runnable = 0;
 
     for (unsigned i = 0; i < s->thread_count; i++)
-        runnable += s->threads[i]->state == SIM_RUNNABLE;
+        runnable += (unsigned)can_run(s->threads[i]);
     if (runnable == 0)
         return NULL;
     uint64_t chosen = sim_random_below(&s->choices, runnable);
     for (unsigned i = 0;; i++)
-        if (s->threads[i]->state == SIM_RUNNABLE && chosen-- == 0)
+        if (can_run(s->threads[i]) && chosen-- == 0)
             return s->threads[i];
 }
 
@@ -193,9 +215,11 @@ static void resume(sim *s, sim_thread *t)
     weft__sim_note(s, "run", t->name, t->ordinal, 0);
     s->running = t;
     weft__set_current(t->current);
+    weft__set_thread_tag(t);
     weft__switch(&s->main, t->where, NULL, NULL);
     s->running = NULL;
     weft__set_current(NULL);
+    weft__set_thread_tag(NULL);
     if (t->state == SIM_ENDED)
         free_stack(t);
 }
@@ -226,7 +250,8 @@ enum weft_sim_outcome weft__sim_loop(sim *s)
 
 void weft__sim_describe_threads(sim *s, char *buf, size_t size)
 {
-    static const char *const states[] = {"can run", "is parked", "waits in its port", "waits for a thread to end", "has ended"};
+    static const char *const states[] = {"can run", "is parked", "waits in its port", "waits for a thread to end", "polls",
+                                         "waits for a thread to be interrupted", "has ended"};
     size_t used = 0;
 
     buf[0] = 0;
