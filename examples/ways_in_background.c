@@ -38,7 +38,7 @@ int main(void)
         goto failed;
     r = weft_start(&large, &two);
     if (r < 0) {
-        weft_free(small);
+        weft_end(small);
         goto failed;
     }
 
@@ -59,8 +59,8 @@ int main(void)
     if (r == 0)
         r = weft_lane_spawn_in(large, NULL, for_ever, NULL, &detached);
     weft_stop(large);
-    weft_free(large);
-    weft_free(small);
+    weft_end(large);
+    weft_end(small);
 failed:
     if (r < 0)
         fprintf(stderr, "ways_in_background: %s\n", weft_strerror(r));

@@ -75,6 +75,6 @@ int main(void)
     weft_stop(rt);
     while (weft_run_once(rt, weft_after(WEFT_SECOND), NULL) >= 0) /* until every lane has ended */
         ;
-    weft_free(rt);
+    weft_end(rt);
     return r < 0;
 }

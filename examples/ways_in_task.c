@@ -63,6 +63,6 @@ int main(void)
     for (int i = 0; i < TASKS; i++)
         sum += squares[i].result;
     printf("the squares below %d add up to %ld\n", TASKS, sum);
-    weft_free(rt);
+    weft_end(rt);
     return r < 0 || sum != 328350;
 }

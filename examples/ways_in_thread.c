@@ -47,6 +47,6 @@ int main(void)
     weft_stop(rt);  /* the rest goes with the runtime */
     for (int i = 0; i < THREADS; i++)
         pthread_join(thread[i], NULL);
-    weft_free(rt);
+    weft_end(rt);
     return r < 0 || n != LANES * 100;
 }

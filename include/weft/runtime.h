@@ -2,7 +2,7 @@
  *
  *   weft_main               a program that is all weft: start() is the first fiber, the program ends when it and its lanes have ended
  *   weft_init / weft_fini   main() itself becomes a fiber and may wait like any other
- *   weft_start ... weft_free a runtime in the background of an existing program; several may live in one process
+ *   weft_start ... weft_end a runtime in the background of an existing program; several may live in one process
  *   weft_run                a host's own thread joins a runtime as a worker, and leaves again
  *   weft_pollable, weft_run_once   inside somebody else's event loop
  *
@@ -79,7 +79,7 @@ WEFT_API int weft_stop(weft_runtime *rt);
 WEFT_API int weft_wait(weft_runtime *rt, int64_t deadline);
 /* Stops what still runs, waits for it, ends the workers and frees everything. -EBUSY from a thread inside it, or while host threads
  * have not left. */
-WEFT_API int weft_free(weft_runtime *rt);
+WEFT_API int weft_end(weft_runtime *rt);
 
 /* Makes the calling thread a worker of rt until the runtime ends or weft_leave(rt) asks one such thread to go; a thread goes once no lane is
  * at home on it, and the first one stays to the end. There are opt.workers places, and one is used up by each call, left or not. Returns 0,

@@ -219,7 +219,7 @@ int weft_wait(weft_runtime *rt, int64_t deadline)
     return weft__realm_wait(rt, 0, deadline);
 }
 
-int weft_free(weft_runtime *rt)
+int weft_end(weft_runtime *rt)
 {
     weft__worker *self = weft__worker_self();
     if (!valid(rt))

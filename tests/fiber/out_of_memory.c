@@ -99,7 +99,7 @@ static int by_start(const weft_options *opt)
 
     CHECK((r == 0) == (rt != NULL));
     if (r == 0)
-        CHECK_OK(weft_free(rt));
+        CHECK_OK(weft_end(rt));
     return r;
 }
 

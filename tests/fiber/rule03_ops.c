@@ -122,7 +122,7 @@ static void accept_and_kill(void)
         CHECK(client >= 0);
         CHECK_EQ(connect(client, (void *)&at, sizeof at), 0);
         CHECK_OK(weft_wait(rt, WEFT_NEVER));
-        CHECK_OK(weft_free(rt));
+        CHECK_OK(weft_end(rt));
         spy_close(&s);
         close(client);
         close(listener);
@@ -142,7 +142,7 @@ int main(void)
     until(&over, 1); /* a lost end would hang here */
     pthread_join(t, NULL);
     CHECK_EQ(received, BYTES);
-    CHECK_OK(weft_free(rt));
+    CHECK_OK(weft_end(rt));
     close(fds[1]);
     accept_and_kill();
     return 0;

@@ -158,7 +158,7 @@ static void one_world(uint64_t s)
     CHECK_OK(weft_runtime_stats(rt, &stats));
     CHECK_EQ(stats.fibers_spawned, stats.fibers_ended);
     CHECK_EQ(stats.lanes_spawned, stats.lanes_ended);
-    CHECK_OK(weft_free(rt));
+    CHECK_OK(weft_end(rt));
     SPY_SILENT(&spied);
     spy_close(&spied);
     put(&live, 0);

@@ -114,7 +114,7 @@ static void stopping_cancels(void)
     CHECK_OK(weft_stop(rt));
     CHECK_OK(weft_wait(rt, WEFT_NEVER));
     CHECK_EQ(get(&ended), 20);
-    CHECK_OK(weft_free(rt));
+    CHECK_OK(weft_end(rt));
     SPY_SILENT(&s);
     spy_close(&s);
 }
@@ -139,7 +139,7 @@ static void killed_after_the_grace(int (*what)(void *), int arrivals, const char
     CHECK_OK(weft_runtime_stats(rt, &stats));
     CHECK_EQ(stats.fibers_spawned, stats.fibers_ended);
     CHECK_EQ(stats.lanes_spawned, stats.lanes_ended);
-    CHECK_OK(weft_free(rt));
+    CHECK_OK(weft_end(rt));
     spy_close(&s);
 }
 
@@ -174,12 +174,12 @@ static void newborns_of_a_cancelled_lane(void)
     put(&there, 2);
     CHECK_OK(weft_wait(rt, WEFT_NEVER));
     CHECK_EQ(get(&ended), 50); /* cancelled is not killed: they run, and learn it at their first wait */
-    CHECK_OK(weft_free(rt));
+    CHECK_OK(weft_end(rt));
     SPY_SILENT(&s);
     spy_close(&s);
 }
 
-/* weft_free does all of it by itself. */
+/* weft_end does all of it by itself. */
 static void free_stops(void)
 {
     static spy s;
@@ -187,7 +187,7 @@ static void free_stops(void)
     begin(&s, 5 * WEFT_MILLISECOND);
     for (int i = 0; i < 10; i++)
         CHECK_OK(weft_lane_spawn_in(rt, NULL, i % 2 ? stubborn : polite, NULL, NULL));
-    CHECK_OK(weft_free(rt)); /* perhaps before any of them was born */
+    CHECK_OK(weft_end(rt)); /* perhaps before any of them was born */
     spy_close(&s);
 }
 

@@ -78,7 +78,7 @@ static void many_threads(void)
     CHECK_EQ(stats.lanes_spawned, THREADS * EACH);
     CHECK_EQ(stats.lanes_ended, stats.lanes_spawned);
     CHECK_EQ(stats.fibers_spawned, stats.fibers_ended);
-    CHECK_OK(weft_free(rt));
+    CHECK_OK(weft_end(rt));
     SPY_SILENT(&s);
     spy_close(&s);
 }
@@ -109,7 +109,7 @@ static void not_for_them(void)
         sched_yield();
     CHECK_EQ(r, -ESHUTDOWN);
     CHECK_OK(weft_wait(rt, WEFT_NEVER));
-    CHECK_OK(weft_free(rt));
+    CHECK_OK(weft_end(rt));
 }
 
 /* ---- two runtimes ---- */
@@ -155,8 +155,8 @@ static void two_runtimes(void)
     CHECK_OK(weft_wait(other, WEFT_NEVER));
     CHECK_OK(weft_wait(rt, WEFT_NEVER));
     CHECK_EQ(get(&ended), 3);
-    CHECK_OK(weft_free(rt));
-    CHECK_OK(weft_free(other));
+    CHECK_OK(weft_end(rt));
+    CHECK_OK(weft_end(other));
 }
 
 int main(void)

@@ -46,7 +46,7 @@ int main(void)
         CHECK_OK(weft_wait(rt, WEFT_NEVER)); /* a lost notice hangs here */
         CHECK_EQ(weft_cancel_in(rt, id), -ESRCH);
     }
-    CHECK_OK(weft_free(rt));
+    CHECK_OK(weft_end(rt));
     spy_close(&s);
     return 0;
 }

@@ -68,7 +68,7 @@ static void finish(spy *s)
     while (weft_run_once(rt, WEFT_NEVER, NULL) != -ESHUTDOWN)
         continue;
     CHECK_EQ(weft_run_once(rt, WEFT_NOW, NULL), -ESHUTDOWN);
-    CHECK_OK(weft_free(rt));
+    CHECK_OK(weft_end(rt));
     SPY_SILENT(s);
     spy_close(s);
 }

@@ -61,10 +61,10 @@ static void free_without_hosts(void)
     static spy s;
 
     begin(&s, 2);
-    CHECK_OK(weft_free(rt));
+    CHECK_OK(weft_end(rt));
     begin(&s, 2);
     CHECK_OK(weft_lane_spawn_in(rt, NULL, count, NULL, NULL)); /* before there is anybody to run it */
-    CHECK_OK(weft_free(rt));
+    CHECK_OK(weft_end(rt));
     spy_close(&s);
     CHECK_EQ(get(&counted), 0);
 }
@@ -80,19 +80,19 @@ static void lanes_wait_for_the_first_host(void)
     const pthread_t a = thread_of(host, &r);
     CHECK_OK(weft_wait(rt, WEFT_NEVER));
     CHECK_EQ(get(&counted), 10);
-    CHECK_EQ(weft_free(rt), -EBUSY); /* it is inside still */
+    CHECK_EQ(weft_end(rt), -EBUSY); /* it is inside still */
     CHECK_OK(weft_stop(rt));
     pthread_join(a, NULL);
     CHECK_EQ(r, 0);
     CHECK_EQ(weft_run(rt), -ESHUTDOWN);
-    CHECK_OK(weft_free(rt));
+    CHECK_OK(weft_end(rt));
     spy_close(&s);
 }
 
 static int joins_again(void *arg)
 {
     (void)arg;
-    return weft_run(rt) == -EALREADY && weft_free(rt) == -EBUSY && weft_wait(rt, WEFT_NOW) == -EDEADLK ? 0 : 1;
+    return weft_run(rt) == -EALREADY && weft_end(rt) == -EBUSY && weft_wait(rt, WEFT_NOW) == -EDEADLK ? 0 : 1;
 }
 
 static int checks_from_inside(void *arg)
@@ -129,7 +129,7 @@ static void too_many_hosts(void)
         CHECK(r[i] == 0 || r[i] == -EAGAIN || r[i] == -ESHUTDOWN);
     }
     CHECK(refused <= 1);
-    CHECK_OK(weft_free(rt));
+    CHECK_OK(weft_end(rt));
     spy_close(&s);
 }
 
@@ -159,7 +159,7 @@ static void one_leaves(void)
     CHECK_OK(weft_stop(rt));
     pthread_join(t[1 - gone], NULL);
     CHECK_EQ(r[1 - gone], 0);
-    CHECK_OK(weft_free(rt));
+    CHECK_OK(weft_end(rt));
     spy_close(&s);
 }
 
@@ -183,7 +183,7 @@ static void leaving_waits_for_lanes(void)
         pthread_join(t[i], NULL);
         CHECK(r[i] == 0 || r[i] == -ESHUTDOWN);
     }
-    CHECK_OK(weft_free(rt));
+    CHECK_OK(weft_end(rt));
     spy_close(&s);
 }
 
@@ -230,7 +230,7 @@ static void leaving_hears_of_the_last_lane(void)
     begin(&s, 2);
     CHECK_OK(weft_runtime_info(rt, &info));
     if (info.mode == WEFT_PER_CORE) { /* no lane moves */
-        CHECK_OK(weft_free(rt));
+        CHECK_OK(weft_end(rt));
         spy_close(&s);
         return;
     }
@@ -244,7 +244,7 @@ static void leaving_hears_of_the_last_lane(void)
     CHECK_OK(weft_stop(rt));
     pthread_join(first, NULL);
     CHECK_EQ(r, 0);
-    CHECK_OK(weft_free(rt));
+    CHECK_OK(weft_end(rt));
     spy_close(&s);
 }
 
@@ -254,7 +254,7 @@ static void bad_arguments(void)
     CHECK_EQ(weft_leave(NULL), -EINVAL);
     CHECK_EQ(weft_stop(NULL), -EINVAL);
     CHECK_EQ(weft_wait(NULL, WEFT_NOW), -EINVAL);
-    CHECK_EQ(weft_free(NULL), -EINVAL);
+    CHECK_EQ(weft_end(NULL), -EINVAL);
 }
 
 int main(int argc, char **argv)

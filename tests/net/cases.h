@@ -60,7 +60,7 @@ static inline void run_case(const test_case *test, const weft_options *opt)
     CHECK_OK(weft_runtime_stats(rt, &stats));
     CHECK_EQ(stats.fibers_spawned, stats.fibers_ended);
     CHECK_EQ(stats.lanes_spawned, stats.lanes_ended);
-    CHECK_OK(weft_free(rt));
+    CHECK_OK(weft_end(rt));
     CHECK_EQ(open_descriptors(), before);
 }
 

@@ -206,7 +206,7 @@ static void stop_once(unsigned seed)
     CHECK_OK(weft_runtime_stats(rt, &stats));
     CHECK_EQ(stats.fibers_spawned, stats.fibers_ended);
     CHECK_EQ(stats.lanes_spawned, stats.lanes_ended);
-    CHECK_OK(weft_free(rt));
+    CHECK_OK(weft_end(rt));
     CHECK_EQ(stopping.survived, 0);
     CHECK_EQ(open_descriptors(), before);
     CHECK(access(stopping.path, F_OK) < 0); /* the socket's file went with its listener */

@@ -29,7 +29,7 @@ static int start_and_use(spy *s, unsigned workers, long fail_thread)
         CHECK_OK(weft_lane_spawn_in(rt, NULL, count, NULL, NULL));
     CHECK_OK(weft_wait(rt, WEFT_NEVER));
     CHECK_EQ(get(&ended), (int)(3 * workers));
-    CHECK_OK(weft_free(rt));
+    CHECK_OK(weft_end(rt));
     return 0;
 }
 

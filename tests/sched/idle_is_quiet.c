@@ -63,7 +63,7 @@ int main(void)
     for (int i = 0; i < 4; i++)
         CHECK_OK(weft_cancel_in(rt, id[i]));
     CHECK_OK(weft_wait(rt, WEFT_NEVER));
-    CHECK_OK(weft_free(rt));
+    CHECK_OK(weft_end(rt));
     spy_close(&s);
     return 0;
 }

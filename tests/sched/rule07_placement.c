@@ -92,7 +92,7 @@ static void counts(void)
         CHECK(strcmp(info.topology, "synthetic") == 0);
         near_order(rt);
         CHECK_EQ(bound, 0); /* only per-core mode binds */
-        CHECK_OK(weft_free(rt));
+        CHECK_OK(weft_end(rt));
         spy_close(&s);
     }
 }
@@ -105,20 +105,20 @@ static void binding(void)
     weft_runtime *rt = start(&s, WEFT_PER_CORE, 6);
     CHECK_EQ(bound, 0x3f);
     near_order(rt);
-    CHECK_OK(weft_free(rt));
+    CHECK_OK(weft_end(rt));
     spy_close(&s);
     rt = start(&s, WEFT_PER_CORE, 12); /* more than there are: binding would only put them on top of each other */
     CHECK_EQ(bound, 0);
     CHECK_EQ(rt->workers, 12);
     near_order(rt);
-    CHECK_OK(weft_free(rt));
+    CHECK_OK(weft_end(rt));
     spy_close(&s);
     make_machine(4);
     rt = start(&s, WEFT_SINGLE_IO, 4);
     CHECK_EQ(rt->workers, 5);
     CHECK_EQ(rt->first_cpu_worker, 1);
     near_order(rt);
-    CHECK_OK(weft_free(rt));
+    CHECK_OK(weft_end(rt));
     spy_close(&s);
 }
 
@@ -179,7 +179,7 @@ static void per_core_never_moves(void)
     CHECK_OK(weft_wait(rt, WEFT_NEVER));
     CHECK_OK(weft_lane_spawn_in(rt, NULL, children_here, NULL, NULL));
     CHECK_OK(weft_wait(rt, WEFT_NEVER));
-    CHECK_OK(weft_free(rt));
+    CHECK_OK(weft_end(rt));
     spy_close(&s);
 }
 
@@ -210,7 +210,7 @@ static void pinned_stay(void)
         weft_runtime *rt = start(&s, (enum weft_mode)m, 4);
         CHECK_OK(weft_lane_spawn_in(rt, NULL, pinned_children, NULL, NULL));
         CHECK_OK(weft_wait(rt, WEFT_NEVER));
-        CHECK_OK(weft_free(rt));
+        CHECK_OK(weft_end(rt));
         spy_close(&s);
     }
 }

@@ -80,7 +80,7 @@ int main(void)
             TEST_FAIL("round %d: a movable task waited for 5 s while a worker was free", i);
     }
     CHECK_OK(weft_wait(rt, WEFT_NEVER));
-    CHECK_OK(weft_free(rt));
+    CHECK_OK(weft_end(rt));
     close(fds[1]);
     return 0;
 }

@@ -93,6 +93,6 @@ int main(void)
     pthread_join(w, NULL);
     CHECK(most_searching <= 1);
     CHECK_OK(weft_wait(rt, WEFT_NEVER));
-    CHECK_OK(weft_free(rt));
+    CHECK_OK(weft_end(rt));
     return 0;
 }

@@ -99,7 +99,7 @@ int main(void)
         while (weft_now() < pause)
             sched_yield();
     } while (spy_get(&s.parks) != parks);
-    CHECK_OK(weft_free(rt));
+    CHECK_OK(weft_end(rt));
     spy_close(&s);
 
     /* Off: no thread for it. */
@@ -108,7 +108,7 @@ int main(void)
     opt.mode = WEFT_SHARED;
     CHECK_OK(weft_start(&rt, &opt));
     CHECK_EQ(s.threads, 2);
-    CHECK_OK(weft_free(rt));
+    CHECK_OK(weft_end(rt));
     spy_close(&s);
     return 0;
 }

@@ -89,7 +89,7 @@ int main(void)
     while (stats.tasks_run < (uint64_t)all);
     CHECK_EQ(weft_runtime_stats(NULL, &stats), -EINVAL);
     CHECK_EQ(weft_runtime_stats(rt, NULL), -EINVAL);
-    CHECK_OK(weft_free(rt));
+    CHECK_OK(weft_end(rt));
     for (int i = 0; i < THREADS; i++)
         free(jobs[i]);
     SPY_SILENT(&s);
