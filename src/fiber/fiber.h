@@ -11,7 +11,8 @@
 
 /* Kinds of ids, the low bits of ns; the rest is the runtime's tag, so that another runtime's id is never mistaken for ours. */
 enum weft__kind {
-    WEFT__FIBER = 1, WEFT__LANE, WEFT__SOCKET, WEFT__LISTENER, WEFT__FILE, WEFT__DIR
+    WEFT__FIBER = 1, WEFT__LANE, WEFT__SOCKET, WEFT__LISTENER, WEFT__FILE, WEFT__DIR,
+    WEFT__ALIAS = 48, WEFT__MONITOR /* no resources: addresses, and names of ties */
 };
 #define WEFT__KIND_BITS 6
 #define WEFT__NS(rt, kind) ((uint16_t)((uint16_t)((rt)->tag << WEFT__KIND_BITS) | (uint16_t)(kind)))
@@ -21,6 +22,7 @@ enum weft__kind {
 enum { WEFT__SIG_PENDING = 1, WEFT__SIG_UNPARK = 2, WEFT__SIG_CANCEL = 4, WEFT__SIG_KILL = 8, WEFT__SIG_BORN = 16, WEFT__SIG_GONE = 32, WEFT__SIG_NUDGE = 64 };
 
 enum { WEFT__SIG_FAMILY = 128 }; /* beside cancel and kill of a lane: an ancestor wants it */
+enum { WEFT__SIG_LINK = 256 };   /* beside cancel: a linked lane has failed */
 
 typedef struct weft__fiber weft__fiber;
 typedef struct weft__await weft__await;

@@ -24,6 +24,11 @@ static int spawn(weft_runtime *rt, weft_id *out, int (*fn)(void *), void *arg, c
     int r = weft__lane_make(rt, parent, fn, arg, &with, name, site, &lane);
     if (r < 0)
         return r;
+    if (parent && (with.linked || with.monitor) && (r = weft__ties_at_birth(parent, lane, &with)) < 0) {
+        lane->detached = 1;
+        weft__lane_abandon(lane);
+        return r;
+    }
     if (out)
         *out = weft__lane_id(lane);
     if (tag)

@@ -102,8 +102,8 @@ void weft__lane_fill(weft__lane *lane, weft_runtime *rt, weft__lane *parent, con
     lane->closing = 0;
     lane->vat = NULL;
     lane->holdings = NULL;
-    lane->mail = NULL;
-    lane->ties = NULL;
+    weft__store_release(&lane->mail, weft__open_mark(lane->crew.id.gen), "lane.make"); /* from here on others find it, by its id */
+    weft__store_release(&lane->ties, weft__open_mark(lane->crew.id.gen), "lane.make");
     memset(&lane->timer, 0, sizeof lane->timer);
     lane->result = -ECANCELED;
     lane->why = WEFT__EXIT_NONE;
@@ -195,7 +195,7 @@ static uint32_t open_ears(weft__lane *lane)
     do
         next = (word & ~(uint32_t)0xffff) | WEFT__SIG_BORN;
     while (!weft__cas_acq_rel(&lane->head.word, &word, next, "lane.born"));
-    return word & (WEFT__SIG_CANCEL | WEFT__SIG_KILL | WEFT__SIG_FAMILY);
+    return word & (WEFT__SIG_CANCEL | WEFT__SIG_KILL | WEFT__SIG_FAMILY | WEFT__SIG_LINK);
 }
 
 static void deadline_passed(weft__timer *t)
@@ -289,6 +289,7 @@ void weft__lane_emptied(weft__crew *crew)
     lane->phase = WEFT__LANE_EMPTY;
     weft__timer_cancel(crew->home, &lane->timer);
     weft__lane_forget_results(lane);
+    weft__mailbox_shut(lane);
     weft__lane_close_all(lane);
     weft__lane_settle(lane);
 }
@@ -409,18 +410,31 @@ int weft__lane_next_end(weft__lane *self, weft_exit *out, void **tag, int64_t de
 
 /* ---- the last steps ---- */
 
+/* Steps 6 to 8 of DESIGN rule 5 for names, mailbox and ties. */
+static void bequeath(weft__lane *lane)
+{
+    weft_exit e;
+    weft__exit_settle(lane);
+    weft__exit_fill(lane, &e);
+    weft__names_bury(lane);
+    while (!weft__mailbox_bury(lane, 100))
+        ;
+    weft__ties_end(lane, &e);
+}
+
 /* Home. The record may be gone afterwards. */
 static void finish(weft__lane *lane)
 {
     weft__worker *w = lane->crew.home;
     lane->phase = WEFT__LANE_ENDED;
     if (lane == realm_of(lane)->root) {
+        bequeath(lane);
         weft__realm_root_ended(lane->rt);
         return;
     }
     weft__count(&w->stats.lanes_ended, 1);
-    weft__exit_settle(lane);
     lane->watched = (uint8_t)weft__ties_watched(lane);
+    bequeath(lane);
     weft__spin_lock(&lane->parent->lock);
     int detached = lane->detached;
     if (!detached)
@@ -516,7 +530,7 @@ void weft__lane_message(weft_task *t)
         free_record(lane);
         weft__realm_announce(rt); /* the last lane, perhaps, and it had not been counted out when its parent was told */
     } else if (!ended) {
-        weft__lane_apply(lane, flags & (WEFT__SIG_CANCEL | WEFT__SIG_KILL | WEFT__SIG_FAMILY));
+        weft__lane_apply(lane, flags & (WEFT__SIG_CANCEL | WEFT__SIG_KILL | WEFT__SIG_FAMILY | WEFT__SIG_LINK));
     }
 }
 
@@ -537,14 +551,17 @@ static void tell_children(weft__lane *lane, uint32_t flags)
     weft__spin_lock(&lane->lock);
     for (weft__link *l = lane->children.next; l != &lane->children; l = l->next) {
         weft__lane *child = weft__container(l, weft__lane, siblings);
-        signal_record(child, flags | WEFT__SIG_FAMILY, weft__load_acquire(&child->head.word, "lane.apply"));
+        signal_record(child, (flags & ~(uint32_t)WEFT__SIG_LINK) | WEFT__SIG_FAMILY, weft__load_acquire(&child->head.word, "lane.apply"));
     }
     weft__spin_unlock(&lane->lock);
 }
 
 void weft__lane_heed(weft__lane *lane, uint32_t flags)
 {
+    weft_exit e;
     lane->crew.cancelled = 1;
+    if ((flags & WEFT__SIG_LINK) && weft__ties_exit_signal(lane, &e))
+        weft__exit_inherit(lane, &e);
     if ((flags & WEFT__SIG_FAMILY) && (lane->why == WEFT__EXIT_NONE || lane->why == WEFT_EXIT_NORMAL))
         lane->family = 1;
     if (flags & WEFT__SIG_KILL) {

@@ -51,7 +51,7 @@ struct weft__lane {
     struct weft__vat *vat;             /* vat.c; home */
     struct weft__holding *holdings;    /* slices of shared blocks that it holds; slice.c; home */
     struct weft__mailbox *mail;        /* mailbox.c (atomic: set once by whoever sends or receives first) */
-    struct weft__tie *ties;            /* links, monitors, grants, names; tie.c; guarded by the realm's tie lock */
+    struct weft__knot *ties;           /* links, monitors, grants, names; tie.c (atomic; what it points to: tie lock) */
 
     weft_task end_message;     /* from its last child to its home, then from it to its parent's home */
     uint8_t detached;          /* 1, or WEFT__ORPHAN once it has ended undetached; guarded by the parent's lock */
@@ -63,6 +63,11 @@ struct weft__lane {
     int64_t deadline_ns;
     _Alignas(16) unsigned char copy[WEFT_LANE_COPY_MAX];
 };
+
+/* What `mail` and `ties` hold while a living lane has no mailbox or knot: an odd number that no other life of the record shares, so that others can
+ * put one there by a compare-and-swap. NULL: there is no such lane, or it is at its end. */
+static inline void *weft__open_mark(uint16_t gen) { return (void *)(uintptr_t)((unsigned)gen << 1 | 1); }
+static inline int weft__is_mark(const void *p) { return (int)((uintptr_t)p & 1); }
 
 /* EMPTY: no fiber left, resources closing. CHILDREN: only child lanes are left. */
 #define WEFT__EXIT_NONE 0xff

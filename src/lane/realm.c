@@ -26,6 +26,8 @@ static int enter(weft__worker *w)
     pools->lanes.slab = &weft__lanes_of(w->rt)->lanes;
     pools->resources.slab = &weft__lanes_of(w->rt)->resources;
     pools->accounts.slab = &weft__lanes_of(w->rt)->accounts;
+    weft__mail_enter(&pools->mail, &weft__lanes_of(w->rt)->mail);
+    weft__ties_enter(&pools->ties, &weft__lanes_of(w->rt)->ties);
     weft__fibers_of(w)->lanes = pools;
     return 0;
 }
@@ -37,6 +39,8 @@ static void leave(weft__worker *w)
     weft__slab_cache_flush(&pools->lanes);
     weft__slab_cache_flush(&pools->resources);
     weft__slab_cache_flush(&pools->accounts);
+    weft__mail_leave(&pools->mail, &weft__lanes_of(w->rt)->mail);
+    weft__ties_leave(&pools->ties);
     env->unmap(env->self, pools, pages(env, sizeof *pools));
     weft__fibers_leave(w);
 }
@@ -88,9 +92,15 @@ int weft__realm_open(weft_runtime **out, const weft_options *opt, unsigned host_
     r = weft__slab_init(&realm->accounts, env, sizeof(weft__account), shift, chunks, 0xffff);
     if (r < 0)
         goto resources;
-    r = weft__fibers_open(rt, &crew_hooks);
+    r = weft__mail_open(&realm->mail, env, shift, chunks);
     if (r < 0)
         goto accounts;
+    r = weft__ties_open(&realm->ties, env, shift, chunks);
+    if (r < 0)
+        goto mail;
+    r = weft__fibers_open(rt, &crew_hooks);
+    if (r < 0)
+        goto ties;
     realm->root = make_root(realm, rt);
     if (!realm->root) {
         r = -ENOMEM;
@@ -100,6 +110,10 @@ int weft__realm_open(weft_runtime **out, const weft_options *opt, unsigned host_
     return 0;
 fibers:
     weft__fibers_close(rt);
+ties:
+    weft__ties_close(&realm->ties);
+mail:
+    weft__mail_close(&realm->mail, env);
 accounts:
     weft__slab_fini(&realm->accounts);
 resources:
@@ -118,6 +132,8 @@ void weft__realm_close(weft_runtime *rt)
     const weft_env *env = rt->env;
     weft__lane_realm *realm = rt->lanes;
     weft__fibers_close(rt);
+    weft__ties_close(&realm->ties);
+    weft__mail_close(&realm->mail, env);
     weft__slab_fini(&realm->accounts);
     weft__slab_fini(&realm->resources);
     weft__slab_fini(&realm->lanes);

@@ -3,6 +3,8 @@
 #define WEFT_LANE_REALM_H
 
 #include "lane/lane.h"
+#include "lane/mail.h"
+#include "lane/tie.h"
 
 /* Per runtime (weft_runtime.lanes). */
 typedef struct weft__lane_realm {
@@ -34,11 +36,15 @@ typedef struct weft__lane_realm {
         uint64_t mask;
     } signals;
     uint32_t stop_seen;        /* the stop is on its way to it (atomic) */
+    weft__mail_realm mail;
+    weft__tie_realm ties;
 } weft__lane_realm;
 
 /* Per worker (weft__fibers.lanes). */
 typedef struct weft__lane_pools {
     weft__slab_cache lanes, resources, accounts;
+    weft__mail_pools mail;
+    weft__tie_pools ties;
 } weft__lane_pools;
 
 static inline weft__lane_realm *weft__lanes_of(weft_runtime *rt) { return rt->lanes; }
