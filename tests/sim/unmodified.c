@@ -2,7 +2,7 @@
  * seed gives the same event log. Each run is a process of its own, for the program may keep things in statics.
  *
  *     sim-unmodified-... [--modes M,N] [--seeds COUNT] [--from SEED] [--switch-every N] [--cpus N] [--loopback 1]
- *                         [arguments of the program]
+ *                         [--limit SECONDS] [arguments of the program]
  *
  * Whatever ends a run that should not have ended so (a check, an assertion, a fault, a time limit), a line tells how to run it again: with
  * WEFT_SIM_SEED set there is that one run, in this process and in the mode that WEFT_MODE names. */
@@ -22,9 +22,8 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
-enum { LIMIT_S = 100 }; /* of real time, for one run: an endless loop that never meets the simulator */
-
 static int64_t given_seeds = 2, first_seed = 1, given_every, cpus, loopback;
+static int64_t limit_s = 100; /* of real time, for one run: an endless loop that never meets the simulator */
 static const char *modes = "single-io,shared,per-core";
 static int program_argc;
 static char **program_argv, **all_argv;
@@ -38,6 +37,7 @@ static int call_with(void (*fn)(void)) { return ((int (*)(int, char **))fn)(prog
 static int whole_program(void *arg)
 {
     (void)arg;
+    weft_sim_env()->setting(weft_sim_env()->self, "WEFT_MODE"); /* the line names it, also if the program fails before it asks */
     CHECK_EQ(weft_sim_file("/dev/null", "", 0), 0); /* a file that every machine has */
     return _Generic(&program_main, int (*)(void) : call_without, int (*)(int, char **) : call_with)((void (*)(void))program_main);
 }
@@ -65,7 +65,7 @@ static void child(uint64_t seed, const char *mode, int out)
     weft_sim_result result;
 
     setenv("WEFT_MODE", mode, 1);
-    alarm(LIMIT_S);
+    alarm((unsigned)limit_s);
     if (simulate(seed, &result) != 0) {
         *told = 1;
         _exit(1);
@@ -105,8 +105,10 @@ static uint64_t run_with(uint64_t seed, const char *mode)
     CHECK_EQ(waitpid(pid, &status, 0), pid);
     if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
         exit(77);
-    if (WIFSIGNALED(status))
+    if (WIFSIGNALED(status)) {
+        *told |= WTERMSIG(status) != SIGALRM && WTERMSIG(status) != SIGKILL; /* faults and assertions are told in the run */
         fail(seed, mode, strsignal(WTERMSIG(status)));
+    }
     if (status != 0 || n != (ssize_t)sizeof hash)
         fail(seed, mode, "its process ended");
     return hash;
@@ -136,6 +138,8 @@ static void read_arguments(int argc, char **argv)
             first_seed = strtoll(value, NULL, 0);
         else if (is_option(argv[i], "--switch-every", argv, &i, &value))
             given_every = strtoll(value, NULL, 0);
+        else if (is_option(argv[i], "--limit", argv, &i, &value))
+            limit_s = strtoll(value, NULL, 0);
         else if (is_option(argv[i], "--cpus", argv, &i, &value))
             cpus = strtoll(value, NULL, 0);
         else if (is_option(argv[i], "--loopback", argv, &i, &value))
