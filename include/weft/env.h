@@ -42,6 +42,12 @@ typedef struct weft_topology {
     const char *source;               /* who said so: "hwloc", "sched_getaffinity", "synthetic" */
 } weft_topology;
 
+/* Memory for other purposes than the runtime's own. */
+enum weft_map_as {
+    WEFT_MAP_SHARED = 1, /* the same memory in processes forked later */
+    WEFT_MAP_HUGE        /* on huge pages, or where there are none to be had, advised to become such */
+};
+
 struct weft_env {
     const char *name;
     void *self;
@@ -58,6 +64,8 @@ struct weft_env {
     size_t page_size;
     void *(*map)(void *self, size_t bytes, size_t align);
     void (*unmap)(void *self, void *p, size_t bytes);
+    /* The same as map, for memory of another sort; `unmap` takes it back. NULL: there is none. */
+    void *(*map_as)(void *self, size_t bytes, size_t align, enum weft_map_as how);
     /* Makes pages inaccessible so that any touch faults (0 or -errno); NULL: no guards are set. */
     int (*guard)(void *self, void *p, size_t bytes);
     int (*unguard)(void *self, void *p, size_t bytes);

@@ -13,6 +13,8 @@
 #include <weft/port.h>
 #include <weft/runtime.h>
 #include <weft/signal.h>
+#include <weft/slice.h>
 #include <weft/types.h>
+#include <weft/vat.h>
 
 #endif

@@ -138,6 +138,7 @@ static void fill(void)
         .page_size = weft__posix_page_size(),
         .map = weft__posix_map,
         .unmap = weft__posix_unmap,
+        .map_as = weft__posix_map_as,
         .guard = weft__posix_guard,
         .unguard = weft__posix_unguard,
 #if defined(__aarch64__)

@@ -16,6 +16,7 @@ void weft__posix_relax(void *self);
 size_t weft__posix_page_size(void);
 void *weft__posix_map(void *self, size_t bytes, size_t align);
 void weft__posix_unmap(void *self, void *p, size_t bytes);
+void *weft__posix_map_as(void *self, size_t bytes, size_t align, enum weft_map_as how);
 int weft__posix_guard(void *self, void *p, size_t bytes);
 int weft__posix_unguard(void *self, void *p, size_t bytes);
 void weft__posix_discard(void *self, void *p, size_t bytes);

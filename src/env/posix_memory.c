@@ -10,6 +10,7 @@
 #include "env/posix.h"
 
 /* By number: the C library's headers are older than the kernels that have them. */
+#define ADVICE_HUGEPAGE 14
 #define ADVICE_NOHUGEPAGE 15
 #define ADVICE_POPULATE_WRITE 23
 #define ADVICE_GUARD_INSTALL 102
@@ -18,6 +19,9 @@
 #ifndef MAP_NORESERVE
 #define MAP_NORESERVE 0
 #endif
+
+#define HUGE_BYTES ((size_t)2 << 20)
+#define HUGE_FLAG (21 << 26) /* MAP_HUGE_2MB: their default size may be another */
 
 static int guard_kind;    /* enum weft__guard_kind */
 static int guards_mixed;  /* 1 once mprotect stood in for a refused MADV_GUARD_INSTALL */
@@ -36,19 +40,17 @@ static void give_back(void *p, size_t bytes)
         weft__panic(__FILE__, "what is unmapped was mapped as a whole");
 }
 
-/* Huge pages are declined: a slab of stacks is committed a page at a time as fibers touch theirs, and one touch must not commit the
- * two megabytes around it. */
-void *weft__posix_map(void *self, size_t bytes, size_t align)
+/* A mapping with these flags, at a multiple of align; what there is too much of goes back. */
+static char *map_aligned(size_t bytes, size_t align, int flags)
 {
     const size_t page = weft__posix_page_size();
     const size_t slack = align > page ? align - page : 0;
     const size_t rounded = (bytes + page - 1) & ~(page - 1);
     char *p, *start;
 
-    (void)self;
     if (bytes == 0 || rounded < bytes || rounded + slack < rounded || (align & (align - 1)) != 0)
         return NULL;
-    p = mmap(NULL, rounded + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    p = mmap(NULL, rounded + slack, PROT_READ | PROT_WRITE, flags | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED)
         return NULL;
     start = p;
@@ -57,10 +59,57 @@ void *weft__posix_map(void *self, size_t bytes, size_t align)
         give_back(p, (size_t)(start - p));
         give_back(start + rounded, slack - (size_t)(start - p));
     }
-#if defined(__linux__)
-    (void)madvise(start, rounded, ADVICE_NOHUGEPAGE); /* -EINVAL where the kernel has no huge pages: nothing to decline */
-#endif
     return start;
+}
+
+static void advise(char *p, size_t bytes, int advice)
+{
+    const size_t page = weft__posix_page_size();
+
+#if defined(__linux__)
+    (void)madvise(p, (bytes + page - 1) & ~(page - 1), advice); /* -EINVAL where the kernel has no huge pages */
+#else
+    (void)p, (void)page, (void)advice;
+#endif
+}
+
+/* Huge pages are declined: a slab of stacks is committed a page at a time as fibers touch theirs, and one touch must not commit the
+ * two megabytes around it. */
+void *weft__posix_map(void *self, size_t bytes, size_t align)
+{
+    char *p = map_aligned(bytes, align, MAP_PRIVATE);
+
+    (void)self;
+    if (p)
+        advise(p, bytes, ADVICE_NOHUGEPAGE);
+    return p;
+}
+
+/* Reserved huge pages are few or none on most machines; then the kernel is asked to make some of ordinary ones. Without NORESERVE: a
+ * process that touches reserved pages which are not there gets SIGBUS. */
+static void *map_huge(size_t bytes, size_t align)
+{
+    char *p;
+
+#if defined(MAP_HUGETLB)
+    if (bytes % HUGE_BYTES == 0 && align <= HUGE_BYTES) {
+        p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | HUGE_FLAG, -1, 0);
+        if (p != MAP_FAILED)
+            return p;
+    }
+#endif
+    p = map_aligned(bytes, align, MAP_PRIVATE);
+    if (p)
+        advise(p, bytes, ADVICE_HUGEPAGE);
+    return p;
+}
+
+void *weft__posix_map_as(void *self, size_t bytes, size_t align, enum weft_map_as how)
+{
+    (void)self;
+    if (how == WEFT_MAP_HUGE)
+        return map_huge(bytes, align);
+    return how == WEFT_MAP_SHARED ? map_aligned(bytes, align, MAP_SHARED) : NULL;
 }
 
 void weft__posix_unmap(void *self, void *p, size_t bytes)

@@ -12,6 +12,7 @@
 /* Kinds of ids, the low bits of ns; the rest is the runtime's tag, so that another runtime's id is never mistaken for ours. */
 enum weft__kind {
     WEFT__FIBER = 1, WEFT__LANE, WEFT__SOCKET, WEFT__LISTENER, WEFT__FILE, WEFT__DIR,
+    WEFT__BLOCK = 40, WEFT__SLICE, WEFT__ROPE, /* no resources: what a lane holds of shared memory */
     WEFT__ALIAS = 48, WEFT__MONITOR /* no resources: addresses, and names of ties */
 };
 #define WEFT__KIND_BITS 6

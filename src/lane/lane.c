@@ -11,6 +11,7 @@
 #include "lane/estate.h"
 #include "lane/exit.h"
 #include "lane/realm.h"
+#include "lane/vat.h"
 
 static weft__lane_realm *realm_of(weft__lane *lane) { return lane->rt->lanes; }
 
@@ -100,7 +101,7 @@ void weft__lane_fill(weft__lane *lane, weft_runtime *rt, weft__lane *parent, con
     weft__link_init(&lane->children);
     weft__link_init(&lane->siblings);
     lane->closing = 0;
-    lane->vat = NULL;
+    lane->vat = weft__vat_promise(opt ? opt->vat : NULL);
     lane->holdings = NULL;
     weft__store_release(&lane->mail, weft__open_mark(lane->crew.id.gen), "lane.make"); /* from here on others find it, by its id */
     weft__store_release(&lane->ties, weft__open_mark(lane->crew.id.gen), "lane.make");
@@ -130,7 +131,10 @@ int weft__lane_make(weft_runtime *rt, weft__lane *parent, int (*fn)(void *), voi
     if (!fn || copy > WEFT_LANE_COPY_MAX || (copy && !arg) || (opt && opt->stack_size && opt->stack_size < WEFT_STACK_MIN))
         return -EINVAL;
     weft__lane *above = parent ? parent : realm->root;
-    int r = weft__account_admit(above, opt);
+    int r = weft__vat_kind_check(rt, opt ? opt->vat : NULL);
+    if (r < 0)
+        return r;
+    r = weft__account_admit(above, opt);
     if (r < 0)
         return r;
     weft__add_acq_rel(&realm->alive, 1, "lane.make");

@@ -28,6 +28,7 @@ static int enter(weft__worker *w)
     pools->accounts.slab = &weft__lanes_of(w->rt)->accounts;
     weft__mail_enter(&pools->mail, &weft__lanes_of(w->rt)->mail);
     weft__ties_enter(&pools->ties, &weft__lanes_of(w->rt)->ties);
+    weft__memory_enter(&pools->memory, &weft__lanes_of(w->rt)->memory);
     weft__fibers_of(w)->lanes = pools;
     return 0;
 }
@@ -36,6 +37,7 @@ static void leave(weft__worker *w)
 {
     const weft_env *env = w->rt->env;
     weft__lane_pools *pools = weft__lane_pools_of(w);
+    weft__memory_leave(&pools->memory, &weft__lanes_of(w->rt)->memory);
     weft__slab_cache_flush(&pools->lanes);
     weft__slab_cache_flush(&pools->resources);
     weft__slab_cache_flush(&pools->accounts);
@@ -43,6 +45,12 @@ static void leave(weft__worker *w)
     weft__ties_leave(&pools->ties);
     env->unmap(env->self, pools, pages(env, sizeof *pools));
     weft__fibers_leave(w);
+}
+
+static void idle(weft__worker *w)
+{
+    weft__fibers_idle(w);
+    weft__memory_idle(&weft__lanes_of(w->rt)->memory);
 }
 
 /* ---- per runtime ---- */
@@ -65,7 +73,7 @@ static weft__lane *make_root(weft__lane_realm *realm, weft_runtime *rt)
 
 int weft__realm_open(weft_runtime **out, const weft_options *opt, unsigned host_places)
 {
-    static const weft__sched_hooks hooks = {enter, leave, weft__fibers_idle, weft__fibers_describe};
+    static const weft__sched_hooks hooks = {enter, leave, idle, weft__fibers_describe};
     static const weft__crew_hooks crew_hooks = {weft__lane_emptied, weft__lane_fiber_ended};
     weft_runtime *rt;
     int r = weft__runtime_open(&rt, opt, &hooks, host_places);
@@ -83,9 +91,12 @@ int weft__realm_open(weft_runtime **out, const weft_options *opt, unsigned host_
     realm->grace.fire = grace_over;
     int strict = rt->opt.memory != NULL;
     unsigned shift = strict ? 4 : 8, chunks = strict ? 512 : 65536;
-    r = weft__slab_init(&realm->lanes, env, sizeof(weft__lane), shift, chunks, 0xffff);
+    r = weft__memory_open(&realm->memory, env, strict);
     if (r < 0)
         goto unmap;
+    r = weft__slab_init(&realm->lanes, env, sizeof(weft__lane), shift, chunks, 0xffff);
+    if (r < 0)
+        goto memory;
     r = weft__slab_init(&realm->resources, env, WEFT__RESOURCE_SIZE, shift, chunks, 0xffff);
     if (r < 0)
         goto lanes;
@@ -120,6 +131,8 @@ resources:
     weft__slab_fini(&realm->resources);
 lanes:
     weft__slab_fini(&realm->lanes);
+memory:
+    weft__memory_close(&realm->memory);
 unmap:
     env->unmap(env->self, realm, pages(env, sizeof *realm));
 close_runtime:
@@ -137,6 +150,7 @@ void weft__realm_close(weft_runtime *rt)
     weft__slab_fini(&realm->accounts);
     weft__slab_fini(&realm->resources);
     weft__slab_fini(&realm->lanes);
+    weft__memory_close(&realm->memory);
     env->unmap(env->self, realm, pages(env, sizeof *realm));
     weft__runtime_close(rt);
 }

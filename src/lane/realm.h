@@ -3,11 +3,13 @@
 #define WEFT_LANE_REALM_H
 
 #include "lane/lane.h"
+#include "lane/memory.h"
 #include "lane/mail.h"
 #include "lane/tie.h"
 
 /* Per runtime (weft_runtime.lanes). */
 typedef struct weft__lane_realm {
+    weft__memory_realm memory;
     weft__slab lanes, resources, accounts;
     weft__lane *root;
     uint32_t alive;            /* lanes that exist, the root included (atomic) */
@@ -42,6 +44,7 @@ typedef struct weft__lane_realm {
 
 /* Per worker (weft__fibers.lanes). */
 typedef struct weft__lane_pools {
+    weft__memory_pools memory;
     weft__slab_cache lanes, resources, accounts;
     weft__mail_pools mail;
     weft__tie_pools ties;
