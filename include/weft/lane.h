@@ -34,10 +34,6 @@ typedef struct weft_lane_options {
     int64_t deadline;   /* cancels the lane when it passes; 0: none */
     int detached;       /* nobody will join it: should it fail, the parent is cancelled */
     int pinned;         /* start on the caller's worker: not to be stolen */
-    int mobile;         /* may move to another worker at any suspension point */
-    int containable;    /* dies alone should a fiber of it overflow its stack in code registered for that (see weft_containable) */
-    weft_id parent;     /* a living lane of the same runtime that is the caller's own, or a descendant of it; default: the caller's */
-    weft_id near;       /* placement hint: on the worker that this lane is at home on */
     int linked;         /* linked with the caller's lane from its first moment (see link.h) */
     weft_id *monitor;   /* monitored by the caller's lane from its first moment: gets the monitor's id; NULL: not */
     const weft_limits *limits;    /* copied; NULL: none of its own */
