@@ -426,10 +426,25 @@ static void bequeath(weft__lane *lane)
     weft__ties_end(lane, &e);
 }
 
+static void finish_task(weft_task *t);
+
+/* Step 7: its memory, in as many turns as it takes. 0: not yet. */
+static int bury(weft__lane *lane)
+{
+    enum { TURN = 40 }; /* units of about a microsecond */
+    if (weft__holdings_bury(lane, TURN) && weft__vat_bury(lane, TURN))
+        return 1;
+    lane->end_message.run = finish_task;
+    weft__worker_ready(lane->crew.home, &lane->end_message);
+    return 0;
+}
+
 /* Home. The record may be gone afterwards. */
 static void finish(weft__lane *lane)
 {
     weft__worker *w = lane->crew.home;
+    if (!bury(lane))
+        return;
     lane->phase = WEFT__LANE_ENDED;
     if (lane == realm_of(lane)->root) {
         bequeath(lane);
