@@ -9,6 +9,7 @@
 #define WEFT_MESSAGE_H
 
 #include <weft/runtime.h>
+#include <weft/slice.h>
 #include <weft/types.h>
 
 #ifdef __cplusplus
@@ -61,6 +62,12 @@ WEFT_API int weft_send_in(weft_runtime *rt, weft_id to, const void *data, size_t
  * Fibers; -ENOMEM, also at the lane's limit of memory; -EPERM. weft_msg_alloc_in: for other threads, charged to nobody. */
 WEFT_API int weft_msg_alloc(weft_message **out, size_t size);
 WEFT_API int weft_msg_alloc_in(weft_runtime *rt, weft_message **out, size_t size);
+/* A message whose bytes are those of a slice: they are shared, not copied, on the way and by whoever gets it, so nobody writes to them. It holds a
+ * reference of its own; the slice stays the caller's. As weft_msg_alloc, and the errors of slices. */
+WEFT_API int weft_msg_alloc_slice(weft_message **out, weft_slice slice);
+/* The bytes of such a message as a slice of the caller's lane, for keeping them beyond the message or passing parts on. -EINVAL the message was
+ * not made of a slice; others as weft_slice_sub. */
+WEFT_API int weft_msg_slice(weft_message *msg, weft_slice *out);
 /* Hands a message over without copying it: one that was allocated, or received and is passed on. The errors are those of weft_send; on any
  * error the message stays with the caller, on success it is gone. -EPERM: another lane holds it. */
 WEFT_API int weft_send_msg(weft_id to, weft_message *msg, const weft_send_options *opt);

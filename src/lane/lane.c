@@ -414,15 +414,12 @@ int weft__lane_next_end(weft__lane *self, weft_exit *out, void **tag, int64_t de
 
 /* ---- the last steps ---- */
 
-/* Steps 6 to 8 of DESIGN rule 5 for names, mailbox and ties. */
+/* Step 8 of DESIGN rule 5: links and monitors are told. */
 static void bequeath(weft__lane *lane)
 {
     weft_exit e;
     weft__exit_settle(lane);
     weft__exit_fill(lane, &e);
-    weft__names_bury(lane);
-    while (!weft__mailbox_bury(lane, 100))
-        ;
     weft__ties_end(lane, &e);
 }
 
@@ -432,7 +429,8 @@ static void finish_task(weft_task *t);
 static int bury(weft__lane *lane)
 {
     enum { TURN = 40 }; /* units of about a microsecond */
-    if (weft__holdings_bury(lane, TURN) && weft__vat_bury(lane, TURN))
+    weft__names_bury(lane); /* step 6 */
+    if (weft__mailbox_bury(lane, TURN) && weft__holdings_bury(lane, TURN) && weft__vat_bury(lane, TURN))
         return 1;
     lane->end_message.run = finish_task;
     weft__worker_ready(lane->crew.home, &lane->end_message);

@@ -41,6 +41,8 @@ typedef struct weft__msg {
     uint8_t pinned;        /* a matcher looks at it */
     uint8_t doomed;        /* was dropped while a matcher looked at it */
     uint8_t charged;       /* HELD: to the lane's limit of memory */
+    uint8_t draining, drained; /* its lane is dead, and what takes long about it is begun, is done */
+    uint8_t sliced;        /* content is a weft__span: a reference to shared bytes, which pub.data points to */
     weft_message pub;
     _Alignas(16) unsigned char content[];
 } weft__msg;
@@ -56,6 +58,11 @@ typedef struct weft__msg_shelf {
 /* A block whose content has room for size bytes, LOOSE, its public part filled in; NULL: no memory. Any thread that may touch the runtime. */
 weft__msg *weft__msg_take(weft_runtime *rt, size_t size);
 void weft__msg_give(weft__msg *m);
+/* What takes long about giving back a large block that nobody uses any more, in steps: 1 once the rest is quick, 0 when the budget is used up. */
+int weft__msg_drain(weft__msg *m, unsigned *budget);
+/* How many bytes it may have at most, and what it counts for in its holder's limit of memory. */
+size_t weft__msg_room(const weft__msg *m);
+size_t weft__msg_weight(const weft__msg *m);
 
 /* ---- Mailboxes ---- */
 

@@ -46,7 +46,7 @@ static int send_held(weft_runtime *rt, weft__fiber *f, weft_id to, weft_message 
         return -EINVAL;
     weft__msg *m = weft__msg_of(msg);
     int r = weft__msg_check(f ? weft__lane_of(f->crew) : NULL, m);
-    if (r == 0 && (m->rt != rt || msg->size > m->bytes - sizeof *m))
+    if (r == 0 && (m->rt != rt || msg->size > weft__msg_room(m)))
         r = -EINVAL;
     return r < 0 ? r : send(rt, f, to, m, 0, opt);
 }

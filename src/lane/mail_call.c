@@ -237,7 +237,7 @@ int weft_call_msg(weft_id lane, weft_message *request, weft_message **reply, int
     int is_sent = 0, r = may_call(f, lane, reply);
     if (r == 0)
         r = request ? weft__msg_check(weft__lane_of(f->crew), weft__msg_of(request)) : -EINVAL;
-    if (r == 0 && (weft__msg_of(request)->rt != f->home->rt || request->size > weft__msg_of(request)->bytes - sizeof(weft__msg)))
+    if (r == 0 && (weft__msg_of(request)->rt != f->home->rt || request->size > weft__msg_room(weft__msg_of(request))))
         r = -EINVAL;
     if (r == 0)
         r = call(f, lane, weft__msg_of(request), reply, deadline, &is_sent);

@@ -6,8 +6,9 @@
 
 #include "base/check.h"
 #include "lane/realm.h"
+#include "lane/share.h"
 
-enum { SMALLEST = 128, CHAIN_BLOCKS = 32, CHAIN_BYTES = 32 << 10, CHUNK_BYTES = 64 << 10 };
+enum { SMALLEST = 128, CHAIN_BLOCKS = 32, CHAIN_BYTES = 32 << 10, CHUNK_BYTES = 64 << 10, DRAIN_STEP = 256 << 10, DRAIN_COST = 20 };
 
 typedef struct weft__msg_chunk {
     struct weft__msg_chunk *next;
@@ -226,7 +227,7 @@ weft__msg *weft__msg_take(weft_runtime *rt, size_t size)
     m->counted = 0;
     weft__store_relaxed(&m->magic, WEFT__MSG_MAGIC, "msg.take");
     m->class = (uint8_t)class;
-    m->system = m->pinned = m->doomed = 0;
+    m->system = m->pinned = m->doomed = m->sliced = m->draining = m->drained = 0;
     m->pub = (weft_message){.data = m->content, .size = size};
     weft__store_relaxed(&m->state, (uint8_t)WEFT__MSG_LOOSE, "msg.take");
     return m;
@@ -237,6 +238,8 @@ void weft__msg_give(weft__msg *m)
     weft_runtime *rt = m->rt;
     unsigned class = m->class;
     weft__store_relaxed(&m->state, (uint8_t)WEFT__MSG_FREE, "msg.give");
+    if (m->sliced && !m->drained)
+        weft__span_drop((weft__span *)(void *)m->content);
     if (class >= WEFT__MSG_CLASSES) {
         rt->env->unmap(rt->env->self, m, m->bytes);
         return;
@@ -249,3 +252,41 @@ void weft__msg_give(weft__msg *m)
     m->link.next = NULL;
     depot_give(weft__mail_of(rt), class, &m->link);
 }
+
+/* The memory goes first, then the mapping, which can be given back only as a whole; `counted` says how much of it is gone. */
+static int drain_mapping(weft__msg *m, unsigned *budget)
+{
+    const weft_env *env = m->rt->env;
+    if (!env->discard)
+        return 1;
+    if (!m->draining)
+        m->counted = env->page_size; /* the first page has the header */
+    m->draining = 1;
+    while (m->counted < m->bytes) {
+        if (!*budget)
+            return 0;
+        size_t n = m->bytes - m->counted < DRAIN_STEP ? m->bytes - m->counted : DRAIN_STEP;
+        env->discard(env->self, (char *)m + m->counted, n);
+        m->counted += n;
+        *budget -= *budget < DRAIN_COST ? *budget : DRAIN_COST;
+    }
+    return 1;
+}
+
+int weft__msg_drain(weft__msg *m, unsigned *budget)
+{
+    if (m->sliced && !m->drained)
+        m->drained = (uint8_t)weft__shared_unref_some(((weft__span *)(void *)m->content)->block, &m->draining, budget);
+    else if (m->class == WEFT__MSG_CLASSES && !m->drained)
+        m->drained = (uint8_t)drain_mapping(m, budget);
+    else
+        m->drained = 1;
+    return m->drained;
+}
+
+size_t weft__msg_room(const weft__msg *m)
+{
+    return m->sliced ? ((const weft__span *)(const void *)m->content)->length : m->bytes - sizeof *m;
+}
+
+size_t weft__msg_weight(const weft__msg *m) { return m->bytes + (m->sliced ? weft__msg_room(m) : 0); }

@@ -26,7 +26,7 @@ typedef struct receiver {
 /* Message m goes to the lane: 0, or -ENOMEM and it stays. Under the lock. */
 static int take(weft__mailbox *box, weft__msg *m, weft__mail_news *n)
 {
-    int r = m->system ? 0 : weft__charge(box->lane, WEFT__CHARGE_VAT, m->bytes);
+    int r = m->system ? 0 : weft__charge(box->lane, WEFT__CHARGE_VAT, weft__msg_weight(m));
     if (r < 0)
         return r;
     weft__mailbox_remove(box, m, n);

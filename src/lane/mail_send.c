@@ -16,7 +16,7 @@
 /* Out of what its lane holds; how much of the lane's limit it still takes up. */
 static size_t detach(weft__msg *m)
 {
-    size_t charged = m->charged ? m->bytes : 0;
+    size_t charged = m->charged ? weft__msg_weight(m) : 0;
     m->charged = 0;
     weft__link_remove(&m->link);
     weft__store_relaxed(&m->state, (uint8_t)WEFT__MSG_GONE, "msg.detach");
@@ -322,7 +322,8 @@ int weft__mail_send(weft_runtime *rt, weft_id to, weft__msg *m, int full, int64_
     if (r < 0)
         return r;
     size_t charged = detach(m);
-    m->pub.data = m->content;
+    if (!m->sliced)
+        m->pub.data = m->content;
     m->pub.from = f ? weft__lane_id(weft__lane_of(f->crew)) : WEFT_NOID;
     m->pub.to = alias ? to : WEFT_NOID;
     m->pub.kind = WEFT_MSG_DATA;

@@ -267,8 +267,8 @@ int weft__msg_hold(weft__mailbox *box, weft__msg *m, int must)
 {
     weft__account *a = box->lane->crew.account;
     if (must && a)
-        weft__account_force(a, WEFT__CHARGE_VAT, m->bytes);
-    int r = must ? 0 : weft__charge(box->lane, WEFT__CHARGE_VAT, m->bytes);
+        weft__account_force(a, WEFT__CHARGE_VAT, weft__msg_weight(m));
+    int r = must ? 0 : weft__charge(box->lane, WEFT__CHARGE_VAT, weft__msg_weight(m));
     if (r < 0)
         return r;
     m->charged = 1;
@@ -282,7 +282,7 @@ int weft__msg_hold(weft__mailbox *box, weft__msg *m, int must)
 void weft__msg_release(weft__msg *m)
 {
     if (m->charged)
-        weft__discharge(m->holder->lane, WEFT__CHARGE_VAT, m->bytes);
+        weft__discharge(m->holder->lane, WEFT__CHARGE_VAT, weft__msg_weight(m));
     m->charged = 0;
     m->holder = NULL;
     weft__link_remove(&m->link);
@@ -324,13 +324,15 @@ int weft__mailbox_bury(weft__lane *lane, unsigned budget)
     weft__mailbox *box = weft__load_relaxed(&lane->mail, "mail.bury");
     if (!box || weft__is_mark(box))
         return 1;
-    for (uint64_t n = (uint64_t)budget * FREED_PER_UNIT; !weft__link_alone(&box->held); n--) {
-        if (!n)
-            return 0;
+    for (unsigned n = 0; !weft__link_alone(&box->held); n++) {
         weft__msg *m = weft__container(box->held.next, weft__msg, link);
+        if (!budget || !weft__msg_drain(m, &budget))
+            return 0;
         m->holder = box;
         weft__msg_release(m);
         weft__msg_give(m);
+        if (n % FREED_PER_UNIT == 0)
+            budget--;
     }
     return 1;
 }

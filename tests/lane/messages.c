@@ -466,6 +466,97 @@ static int bounded_by_bytes(int argc, char **argv)
     return 0;
 }
 
+/* ---- shared bytes ---- */
+
+static const void *shared_at;
+
+static int looks_and_keeps(void *arg)
+{
+    weft_message *m;
+    weft_slice s;
+    size_t n;
+
+    (void)arg;
+    CHECK_OK(weft_receive(&m, soon()));
+    CHECK_EQ(m->size, 300000);
+    CHECK(m->data == shared_at); /* nobody copied */
+    CHECK_OK(weft_msg_slice(m, &s));
+    CHECK_OK(weft_send_msg(m->from, m, NULL)); /* and on it goes */
+    CHECK(weft_slice_data(s, &n) == shared_at);
+    CHECK_EQ(n, 300000);
+    CHECK_EQ(((const unsigned char *)weft_slice_data(s, NULL))[299999], 9);
+    return 0; /* the slice goes with us */
+}
+
+static int slices(int argc, char **argv)
+{
+    weft_block b;
+    weft_slice s, part;
+    weft_id l;
+    weft_message *m;
+    void *data;
+    int r;
+
+    (void)argc, (void)argv;
+    CHECK_OK(weft_block_make(&b, 400000, &data));
+    memset(data, 9, 400000);
+    CHECK_OK(weft_block_freeze(b, 400000, &s));
+    CHECK_OK(weft_slice_sub(&part, s, 100, 300000));
+    CHECK_OK(weft_slice_drop(s));
+    shared_at = weft_slice_data(part, NULL);
+    CHECK_OK(weft_lane_spawn(&l, looks_and_keeps, NULL));
+    CHECK_OK(weft_msg_alloc_slice(&m, part));
+    CHECK_OK(weft_slice_drop(part));
+    CHECK_EQ(weft_msg_alloc_slice(&m, part), -EBADF);
+    m->tag = 4;
+    CHECK_EQ(weft_send_msg(WEFT_NOID, m, NULL), -ESRCH); /* refused, and still there */
+    CHECK(m->data == shared_at);
+    CHECK_OK(weft_send_msg(l, m, NULL));
+    CHECK_OK(weft_lane_join(l, &r, soon()));
+    CHECK_EQ(r, 0);
+    m = expect(4);
+    CHECK(m->data == shared_at);
+    CHECK_EQ(((const unsigned char *)m->data)[0], 9);
+    CHECK_OK(weft_msg_free(m));
+    CHECK_OK(weft_msg_alloc(&m, 4));
+    CHECK_EQ(weft_msg_slice(m, &s), -EINVAL);
+    CHECK_EQ(weft_msg_slice(NULL, &s), -EINVAL);
+    CHECK_OK(weft_msg_free(m));
+    return 0;
+}
+
+/* Dies with large messages in its hands and in its mailbox: all of it goes. */
+static int dies_rich(void *arg)
+{
+    weft_message *m;
+    weft_slice s;
+    weft_block b;
+    void *data;
+
+    (void)arg;
+    for (int i = 0; i < 20; i++) {
+        CHECK_OK(weft_msg_alloc(&m, 1 << 20));
+        memset(m->data, i, m->size);
+    }
+    CHECK_OK(weft_block_make(&b, 8 << 20, &data));
+    memset(data, 1, 8 << 20);
+    CHECK_OK(weft_block_freeze(b, 8 << 20, &s));
+    CHECK_OK(weft_msg_alloc_slice(&m, s));
+    for (int i = 0; i < 900; i++)
+        CHECK_OK(weft_send(weft_lane_self(), &i, sizeof i, NULL));
+    return 0;
+}
+
+static int rich_end(int argc, char **argv)
+{
+    weft_id l;
+
+    (void)argc, (void)argv;
+    CHECK_OK(weft_lane_spawn(&l, dies_rich, NULL));
+    CHECK_OK(weft_lane_join(l, NULL, soon()));
+    return 0;
+}
+
 static int everything(int argc, char **argv)
 {
     there_and_back(argc, argv);
@@ -478,7 +569,9 @@ static int everything(int argc, char **argv)
     full_drops(argc, argv);
     full_parks_in_order(argc, argv);
     given_up(argc, argv);
-    return bounded_by_bytes(argc, argv);
+    bounded_by_bytes(argc, argv);
+    slices(argc, argv);
+    return rich_end(argc, argv);
 }
 
 int main(void)
