@@ -42,7 +42,7 @@ static int nobody_unparks(int argc, char **argv)
     return weft_lane_join(l, NULL, WEFT_NEVER);
 }
 
-static int *nowhere;
+static volatile uintptr_t nowhere = 64; /* not null: that a sanitizer would see before the processor does */
 
 int main(int argc, char **argv)
 {
