@@ -85,7 +85,7 @@ static arena_head *head_of(const void *p) { return (arena_head *)(uintptr_t)((co
 
 static void *arena_take(weft__vat *v, size_t size)
 {
-    size_t room = (size + 15) & ~(size_t)15, whole = room + ARENA_HEAD;
+    size_t room = size ? (size + 15) & ~(size_t)15 : 16, whole = room + ARENA_HEAD; /* no room would be no block */
     if ((size_t)(v->end - v->bump) < whole) {
         weft__page *g = weft__vat_take(v, WEFT__WHOLE);
         if (!g)

@@ -50,6 +50,18 @@ static inline void *spy_map(void *self, size_t bytes, size_t align)
     return p;
 }
 
+static inline void *spy_map_as(void *self, size_t bytes, size_t align, enum weft_map_as how)
+{
+    spy *s = self;
+
+    void *p = s->base->map_as(s->base->self, bytes, align, how);
+    if (p) {
+        spy_add(&s->maps, 1);
+        spy_add(&s->bytes, (long)bytes);
+    }
+    return p;
+}
+
 static inline void spy_unmap(void *self, void *p, size_t bytes)
 {
     spy *s = self;
@@ -124,6 +136,7 @@ static inline const weft_env *spy_open(spy *s)
     s->env.self = s;
     s->env.map = spy_map;
     s->env.unmap = spy_unmap;
+    s->env.map_as = s->base->map_as ? spy_map_as : NULL;
     s->env.thread_start = spy_thread_start;
     s->env.thread_join = spy_thread_join;
     s->env.park = spy_park;
