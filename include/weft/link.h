@@ -22,7 +22,7 @@ typedef struct weft_down {
 } weft_down;
 
 /* Watches a lane: when it ends, the caller's lane gets exactly one WEFT_MSG_DOWN message. *ref (may be NULL) names the monitor. A lane that has
- * ended already is answered at once in the same way, with the kind WEFT_EXIT_UNKNOWN unless its exit record still exists. The message has
+ * ended already is answered at once in the same way, with the kind WEFT_EXIT_UNKNOWN unless its exit record has come and still exists. The message has
  * been paid for by this call: it comes whatever the state of memory, does not count in the mailbox, and is never dropped.
  * Several monitors of one lane are several messages. -ENOMEM; -EINVAL the caller's own lane, or no lane's id. */
 WEFT_API int weft_monitor(weft_id lane, weft_id *ref);

@@ -87,12 +87,14 @@ void weft__account_bury(weft__lane *lane)
     put_account(lane->rt, a);
 }
 
+/* Senders ask, on any thread and perhaps after the lane's end: so it is not the account that is read. */
 void weft__mailbox_limits(weft__lane *lane, uint32_t *messages, size_t *bytes)
 {
-    const weft__account *a = lane->crew.account;
     const weft_options *o = &lane->rt->opt;
-    *messages = a && !a->common && a->limits.messages ? a->limits.messages : o->max_messages;
-    *bytes = a && !a->common && a->limits.message_bytes ? a->limits.message_bytes : o->max_message_bytes;
+    uint32_t own = weft__load_relaxed(&lane->mail_messages, "mail.limits");
+    *messages = own ? own : o->max_messages;
+    own = weft__load_relaxed(&lane->mail_bytes, "mail.limits");
+    *bytes = own ? own : o->max_message_bytes;
 }
 
 /* ---- the public call ---- */

@@ -101,6 +101,10 @@ void weft__lane_fill(weft__lane *lane, weft_runtime *rt, weft__lane *parent, con
     weft__link_init(&lane->children);
     weft__link_init(&lane->siblings);
     lane->closing = 0;
+    const weft_limits *limits = opt ? opt->limits : NULL;
+    size_t bytes = limits ? limits->message_bytes : 0;
+    weft__store_relaxed(&lane->mail_messages, limits ? limits->messages : 0, "lane.make");
+    weft__store_relaxed(&lane->mail_bytes, bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX, "lane.make");
     lane->vat = weft__vat_promise(opt ? opt->vat : NULL);
     lane->holdings = NULL;
     weft__store_release(&lane->mail, weft__open_mark(lane->crew.id.gen), "lane.make"); /* from here on others find it, by its id */

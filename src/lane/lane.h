@@ -50,6 +50,7 @@ struct weft__lane {
     /* What it owns beside fibers and resources; each pointer is NULL until the lane first needs the thing. */
     struct weft__vat *vat;             /* vat.c; home */
     struct weft__holding *holdings;    /* slices of shared blocks that it holds; slice.c; home */
+    uint32_t mail_messages, mail_bytes; /* what its mailbox may hold; 0: the runtime's; any thread reads them (atomic) */
     struct weft__mailbox *mail;        /* mailbox.c (atomic: set once by whoever sends or receives first) */
     struct weft__knot *ties;           /* links, monitors, grants, names; tie.c (atomic; what it points to: tie lock) */
 
