@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "arch/poison.h"
 #include "base/check.h"
 
 enum { CHAIN = 32 }; /* records that change hands at a time */
@@ -36,8 +37,10 @@ void weft__slab_fini(weft__slab *s)
 {
     if (!s->chunks)
         return;
-    for (uint32_t i = 0; i < s->count >> s->shift; i++)
+    for (uint32_t i = 0; i < s->count >> s->shift; i++) {
+        weft__unpoison(s->chunks[i], chunk_bytes(s)); /* whoever gets the addresses next knows nothing of its owner's poison */
         s->env->unmap(s->env->self, s->chunks[i], chunk_bytes(s));
+    }
     s->env->unmap(s->env->self, s->chunks, table_bytes(s));
     s->chunks = NULL;
 }
