@@ -1,8 +1,9 @@
-/* Mailboxes from the inside: message blocks, mailboxes, aliases, senders that wait. All of them come from pools of the runtime and lie in no lane's
- * memory, so a sender may hold on to a mailbox whose lane is just dying: a mailbox's record stays a mailbox, and its lock and owner tell.
+/* Mailboxes from the inside: message blocks, mailboxes, aliases, senders that wait. All of them come from pools of
+ * the runtime and lie in no lane's memory, so a sender may hold on to a mailbox whose lane is just dying: a
+ * mailbox's record stays a mailbox, and its lock and owner tell.
  *
- * Locks: a mailbox has one, held for a few instructions. A thread holds one mailbox's lock at a time, and may take it while it holds the tie
- * lock (tie.h), never the other way round. */
+ * Locks: a mailbox has one, held for a few instructions. A thread holds one mailbox's lock at a time, and may take
+ * it while it holds the tie lock (tie.h), never the other way round. */
 #ifndef WEFT_LANE_MAIL_H
 #define WEFT_LANE_MAIL_H
 
@@ -25,7 +26,8 @@ typedef struct weft__alias weft__alias;
 
 enum weft__msg_state { WEFT__MSG_FREE, WEFT__MSG_LOOSE, WEFT__MSG_HELD, WEFT__MSG_GONE };
 
-/* A message block. GONE: in a mailbox or on its way; LOOSE: a thread's that is no fiber; HELD: a lane's, in the list of its mailbox. */
+/* A message block. GONE: in a mailbox or on its way; LOOSE: a thread's that is no fiber; HELD: a lane's, in the list
+ * of its mailbox. */
 typedef struct weft__msg {
     weft__link link;       /* in a mailbox (its lock), or in what a lane holds (home); while free: next block, next chain */
     weft_runtime *rt;
@@ -55,10 +57,12 @@ typedef struct weft__msg_shelf {
     unsigned count;
 } weft__msg_shelf;
 
-/* A block whose content has room for size bytes, LOOSE, its public part filled in; NULL: no memory. Any thread that may touch the runtime. */
+/* A block whose content has room for size bytes, LOOSE, its public part filled in; NULL: no memory. Any thread that
+ * may touch the runtime. */
 weft__msg *weft__msg_take(weft_runtime *rt, size_t size);
 void weft__msg_give(weft__msg *m);
-/* What takes long about giving back a large block that nobody uses any more, in steps: 1 once the rest is quick, 0 when the budget is used up. */
+/* What takes long about giving back a large block that nobody uses any more, in steps: 1 once the rest is quick, 0
+ * when the budget is used up. */
 int weft__msg_drain(weft__msg *m, unsigned *budget);
 /* How many bytes it may have at most, and what it counts for in its holder's limit of memory. */
 size_t weft__msg_room(const weft__msg *m);
@@ -92,8 +96,8 @@ struct weft__mailbox {
     weft_task wake;
 };
 
-/* An address of a lane that can be given up: of a call that waits for its answer, or opened by the program. Valid while its generation is the
- * id's; that changes under the lock of the owner's mailbox only. */
+/* An address of a lane that can be given up: of a call that waits for its answer, or opened by the program. Valid
+ * while its generation is the id's; that changes under the lock of the owner's mailbox only. */
 struct weft__alias {
     weft__slab_head head;
     weft__mailbox *box;    /* the owner's (atomic) */
@@ -107,7 +111,8 @@ struct weft__alias {
     uint8_t call, once, spent;
 };
 
-/* One that waits for room in a mailbox. In a record of its own, since the news that it was let in may arrive after it has given up. */
+/* One that waits for room in a mailbox. In a record of its own, since the news that it was let in may arrive after
+ * it has given up. */
 typedef struct weft__sender {
     weft__slab_head head;
     weft__link link;       /* in box->senders; its lock */
@@ -131,8 +136,8 @@ typedef struct weft__mail_news {
 } weft__mail_news;
 
 /* mailbox.c */
-/* The mailbox of the lane that `id` names, made if need be. 0; -ESRCH; -ENOMEM. Any thread that may touch the runtime. What it answers may be
- * another lane's by the time its lock is taken: compare `owner`. */
+/* The mailbox of the lane that `id` names, made if need be. 0; -ESRCH; -ENOMEM. Any thread that may touch the
+ * runtime. What it answers may be another lane's by the time its lock is taken: compare `owner`. */
 int weft__mailbox_find(weft_runtime *rt, weft_id id, weft__mailbox **out);
 /* That of a lane which is known to exist. -ENOMEM; -ESRCH it is dying. */
 int weft__mailbox_of(weft__lane *lane, weft__mailbox **out);
@@ -149,21 +154,24 @@ void weft__mailbox_alarm(weft__mailbox *box, weft__mail_news *n);
 int weft__mailbox_fits(const weft__mailbox *box, const weft__msg *m);
 /* Is `to` the box's lane, or a living alias of it? Under the lock. 0 or -ESRCH. */
 int weft__mailbox_accepts(weft__mailbox *box, weft_id to);
-/* A message of the runtime's own, which counts for nothing: 1, or 0 if the box is shut; then it is freed. May be called under the tie lock; then
- * `n` is told later. */
+/* A message of the runtime's own, which counts for nothing: 1, or 0 if the box is shut; then it is freed. May be
+ * called under the tie lock; then `n` is told later. */
 int weft__mailbox_post(weft__mailbox *box, weft__msg *m, weft__mail_news *n);
-/* Home: message m is the lane's from now on, and no longer. hold: -ENOMEM at the lane's limit of memory, unless `must`. */
+/* Home: message m is the lane's from now on, and no longer. hold: -ENOMEM at the lane's limit of memory, unless
+ * `must`. */
 int weft__msg_hold(weft__mailbox *box, weft__msg *m, int must);
 void weft__msg_release(weft__msg *m);
-/* The box whose lane is dying: calls that it has not answered are told, and it is freed. Home; after everything else of the lane. */
+/* The box whose lane is dying: calls that it has not answered are told, and it is freed. Home; after everything else
+ * of the lane. */
 void weft__mailbox_end(weft__lane *lane);
 
 /* mail_receive.c: gives waiting receivers what has come, and wakes callers. Home. */
 void weft__mailbox_deliver(weft__mailbox *box);
 
 /* mail_send.c */
-/* Sends a message that is LOOSE, or HELD by the caller's lane. Waits only if the caller is a fiber of rt, or no worker at all. On failure it
- * is what it was, or was LOOSE and is HELD now. The caller has a guest's place if it is no worker of rt. */
+/* Sends a message that is LOOSE, or HELD by the caller's lane. Waits only if the caller is a fiber of rt, or no
+ * worker at all. On failure it is what it was, or was LOOSE and is HELD now. The caller has a guest's place if it is
+ * no worker of rt. */
 int weft__mail_send(weft_runtime *rt, weft_id to, weft__msg *m, int full, int64_t deadline);
 /* May the caller, whose lane is `self` (NULL: no fiber), hand this message over? 0, -EINVAL, -EPERM. */
 int weft__msg_check(weft__lane *self, const weft__msg *m);

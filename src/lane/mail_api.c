@@ -11,7 +11,8 @@ static int options_valid(const weft_send_options *opt) { return opt->full >= WEF
 
 static int64_t deadline_of(weft__fiber *f, const weft_send_options *opt) { return f && !opt->deadline ? WEFT_NEVER : opt->deadline; }
 
-/* The end of every send: a message that was copied and not taken is freed; a fiber that only ever sends lets others run once a tick. */
+/* The end of every send: a message that was copied and not taken is freed; a fiber that only ever sends lets others
+ * run once a tick. */
 static int send(weft_runtime *rt, weft__fiber *f, weft_id to, weft__msg *m, int copied, const weft_send_options *opt)
 {
     int park = f && opt->full == WEFT_FULL_PARK;

@@ -1,8 +1,10 @@
-/* Aliases, calls and answers. An alias is made and given up by its owner's fibers; others use it by its id, under the lock of the owner's mailbox, where
- * its generation is looked at and changed. So an answer either finds the call still waiting, or learns that nobody does; there is no moment
- * at which it could reach a later call (the record's next life has another generation).
+/* Aliases, calls and answers. An alias is made and given up by its owner's fibers; others use it by its id, under
+ * the lock of the owner's mailbox, where its generation is looked at and changed. So an answer either finds the call
+ * still waiting, or learns that nobody does; there is no moment at which it could reach a later call (the record's
+ * next life has another generation).
  *
- * A call is known to its callee's mailbox from the moment the request lies there, so that the callee's end is an answer too. */
+ * A call is known to its callee's mailbox from the moment the request lies there, so that the callee's end is an
+ * answer too. */
 #include <errno.h>
 
 #include "base/check.h"

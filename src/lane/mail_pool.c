@@ -1,6 +1,7 @@
-/* Message blocks and the pools of everything that mail is made of. Any thread: a worker uses its own shelves without a lock, and trades chains of
- * blocks with the depot of the runtime; other threads go to the depot. So blocks taken here and freed there do not make the pools grow
- * (DESIGN rule 8). Blocks above the largest class are mapped one by one. */
+/* Message blocks and the pools of everything that mail is made of. Any thread: a worker uses its own shelves without
+ * a lock, and trades chains of blocks with the depot of the runtime; other threads go to the depot. So blocks taken
+ * here and freed there do not make the pools grow (DESIGN rule 8). Blocks above the largest class are mapped one by
+ * one. */
 #include <errno.h>
 #include <string.h>
 
@@ -253,7 +254,8 @@ void weft__msg_give(weft__msg *m)
     depot_give(weft__mail_of(rt), class, &m->link);
 }
 
-/* The memory goes first, then the mapping, which can be given back only as a whole; `counted` says how much of it is gone. */
+/* The memory goes first, then the mapping, which can be given back only as a whole; `counted` says how much of it is
+ * gone. */
 static int drain_mapping(weft__msg *m, unsigned *budget)
 {
     const weft_env *env = m->rt->env;

@@ -1,8 +1,10 @@
-/* Receiving. For fibers of the mailbox's lane, and for whoever at its home has put something in. The queue is under the mailbox's lock, because senders
- * add to it and may drop from it; a matcher runs without the lock, on a message that is pinned meanwhile and so stays in its place.
+/* Receiving. For fibers of the mailbox's lane, and for whoever at its home has put something in. The queue is under
+ * the mailbox's lock, because senders add to it and may drop from it; a matcher runs without the lock, on a message
+ * that is pinned meanwhile and so stays in its place.
  *
- * Fibers wait in the order they came. One that takes anything is handed its message by deliver() and needs not look again; one with a matcher is
- * woken to look at what has come since its last look, and nothing else: messages have numbers, and the new ones are at the end. */
+ * Fibers wait in the order they came. One that takes anything is handed its message by deliver() and needs not look
+ * again; one with a matcher is woken to look at what has come since its last look, and nothing else: messages have
+ * numbers, and the new ones are at the end. */
 #include <errno.h>
 
 #include "base/check.h"

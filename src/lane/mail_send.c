@@ -1,9 +1,11 @@
-/* Sending: from fibers, from other threads, and by those who wait for room. A message is taken out of what its lane holds before the mailbox's lock
- * is taken, and put back if it was refused; so at each moment exactly one place owns it, and a kill finds it there.
+/* Sending: from fibers, from other threads, and by those who wait for room. A message is taken out of what its lane
+ * holds before the mailbox's lock is taken, and put back if it was refused; so at each moment exactly one place owns
+ * it, and a kill finds it there.
  *
- * Who waits for room has a record in the mailbox's list. Whoever makes room moves the message, sets `over` under the lock, and then tells the
- * sender at its home (or unparks the thread). A sender that gives up looks under the same lock: either it takes itself off the list and the
- * message was not sent, or `over` is set and it was; the news under way then finds nobody and frees the record. */
+ * Who waits for room has a record in the mailbox's list. Whoever makes room moves the message, sets `over` under the
+ * lock, and then tells the sender at its home (or unparks the thread). A sender that gives up looks under the same
+ * lock: either it takes itself off the list and the message was not sent, or `over` is set and it was; the news
+ * under way then finds nobody and frees the record. */
 #include <errno.h>
 #include <string.h>
 

@@ -1,4 +1,5 @@
-/* Messages that carry shared bytes: the content of such a block is one counted reference, given back with the block. For fibers. */
+/* Messages that carry shared bytes: the content of such a block is one counted reference, given back with the block.
+ * For fibers. */
 #include <errno.h>
 
 #include "base/check.h"

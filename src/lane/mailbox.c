@@ -1,12 +1,15 @@
-/* Mailboxes: their life, and what lies in them. A mailbox is made by whoever first sends to its lane or receives in it, on any thread; it comes from
- * a slab and stays a mailbox for ever, so a sender that was overtaken by the lane's death finds a lock it may take and an owner that is not
- * whom it meant. Everything that senders touch is under that lock; lists of receivers and of held messages belong to the lane's worker.
+/* Mailboxes: their life, and what lies in them. A mailbox is made by whoever first sends to its lane or receives in
+ * it, on any thread; it comes from a slab and stays a mailbox for ever, so a sender that was overtaken by the lane's
+ * death finds a lock it may take and an owner that is not whom it meant. Everything that senders touch is under that
+ * lock; lists of receivers and of held messages belong to the lane's worker.
  *
- * A lane's `mail` tells its state: NULL, there is no living lane; an odd number, the lane of that generation lives and has none yet (so that
- * making one is a compare-and-swap that cannot hit another life of the record); else the mailbox.
+ * A lane's `mail` tells its state: NULL, there is no living lane; an odd number, the lane of that generation lives
+ * and has none yet (so that making one is a compare-and-swap that cannot hit another life of the record); else the
+ * mailbox.
  *
- * No wake-up is lost: a receiver looks at the queue and raises `waiting` under one hold of the lock, a sender adds its message and looks at
- * `waiting` under another. `signalled` says that a message to the worker is under way which has not looked yet; nobody sends a second one. */
+ * No wake-up is lost: a receiver looks at the queue and raises `waiting` under one hold of the lock, a sender adds
+ * its message and looks at `waiting` under another. `signalled` says that a message to the worker is under way which
+ * has not looked yet; nobody sends a second one. */
 #include <errno.h>
 #include <string.h>
 
@@ -37,7 +40,8 @@ static void put_box(weft__mailbox *box)
         weft__slab_put_shared(&weft__mail_of(rt)->boxes, box);
 }
 
-/* Nobody has the box but us, and senders that mean an earlier owner: they read `owner`, and nothing else, under the lock. */
+/* Nobody has the box but us, and senders that mean an earlier owner: they read `owner`, and nothing else, under the
+ * lock. */
 static void fill(weft__mailbox *box, weft__lane *lane, weft_id id)
 {
     uint32_t messages = 0;

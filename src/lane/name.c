@@ -1,5 +1,5 @@
-/* Names of lanes: a hash table per runtime. Looking up takes the names' lock only, on any thread; a name's place in its lane's knot is under the tie
- * lock, which is taken first where both are needed. */
+/* Names of lanes: a hash table per runtime. Looking up takes the names' lock only, on any thread; a name's place in
+ * its lane's knot is under the tie lock, which is taken first where both are needed. */
 #include <errno.h>
 #include <string.h>
 

@@ -1,9 +1,10 @@
-/* Ties and knots: making, fastening, and what happens to them at a lane's end. The tie lock is the realm's; it is held for a few instructions, so the
- * end of a lane with many ties takes it once for each.
+/* Ties and knots: making, fastening, and what happens to them at a lane's end. The tie lock is the realm's; it is
+ * held for a few instructions, so the end of a lane with many ties takes it once for each.
  *
- * A lane's `ties` tells its state as `mail` does: NULL, at its end or no lane; an odd number, none yet; else its knot. The end of a lane exchanges
- * it for NULL: who fastens looks at the knot's owner under the lock, so a tie is either fastened before that knot is emptied, and told, or
- * refused. A message that a tie tells is put into the mailbox under the tie lock: once a monitor is found gone, its message is there. */
+ * A lane's `ties` tells its state as `mail` does: NULL, at its end or no lane; an odd number, none yet; else its
+ * knot. The end of a lane exchanges it for NULL: who fastens looks at the knot's owner under the lock, so a tie is
+ * either fastened before that knot is emptied, and told, or refused. A message that a tie tells is put into the
+ * mailbox under the tie lock: once a monitor is found gone, its message is there. */
 #include "lane/tie.h"
 
 #include <errno.h>

@@ -1,8 +1,9 @@
-/* Ties: what connects two lanes beside their parenthood. One kind of record for monitors, links and grants, with an end in each lane; a lane's knot is
- * where its ends, its names and its wish to trap exits hang. A lane without any of these has no knot, and its death pays one exchange.
+/* Ties: what connects two lanes beside their parenthood. One kind of record for monitors, links and grants, with an
+ * end in each lane; a lane's knot is where its ends, its names and its wish to trap exits hang. A lane without any
+ * of these has no knot, and its death pays one exchange.
  *
- * All of it is under the realm's tie lock, held for a few instructions at a time, and by lanes with ties only. Mailbox locks and the names'
- * lock may be taken inside it. */
+ * All of it is under the realm's tie lock, held for a few instructions at a time, and by lanes with ties only.
+ * Mailbox locks and the names' lock may be taken inside it. */
 #ifndef WEFT_LANE_TIE_H
 #define WEFT_LANE_TIE_H
 
@@ -21,8 +22,8 @@ typedef struct weft__tie_end {
     weft__tie *tie;
 } weft__tie_end;
 
-/* A monitor and a grant: ends[0] is the lane whose end, or over whom; ends[1] who is told, or who may. A link: both alike. The generation is a
- * monitor's id and changes under the tie lock only. */
+/* A monitor and a grant: ends[0] is the lane whose end, or over whom; ends[1] who is told, or who may. A link: both
+ * alike. The generation is a monitor's id and changes under the tie lock only. */
 struct weft__tie {
     weft__slab_head head;
     uint8_t kind;          /* enum weft__tie_kind; 0: free */
@@ -79,7 +80,8 @@ weft__tie_pools *weft__tie_pools_of(weft_runtime *rt); /* the calling worker's *
 int weft__knot_find(weft_runtime *rt, weft_id id, weft__knot **out);
 /* Is it still that lane's, and the lane not at its end? Under the tie lock. */
 int weft__knot_lives(const weft__knot *k, weft_id id);
-/* Does a tie of that kind go from `from` to `to` (a link: either way)? Walks both in step, so the shorter decides. Under the tie lock. */
+/* Does a tie of that kind go from `from` to `to` (a link: either way)? Walks both in step, so the shorter decides.
+ * Under the tie lock. */
 weft__tie *weft__tie_between(weft__knot *from, weft__knot *to, enum weft__tie_kind kind);
 /* A tie with its note, in no list yet; NULL: no memory. `noted`: it will tell something. */
 weft__tie *weft__tie_make(weft_runtime *rt, enum weft__tie_kind kind, int noted);
@@ -93,7 +95,8 @@ void weft__tie_loosen(weft_runtime *rt, weft__tie *t);
 void weft__names_drop(weft__knot *k);
 
 /* ---- for the rest of the lane layer ---- */
-/* What opt->linked and opt->monitor ask for, between `self`, which calls, and its newborn that was not started. 0, -ENOMEM. */
+/* What opt->linked and opt->monitor ask for, between `self`, which calls, and its newborn that was not started. 0,
+ * -ENOMEM. */
 int weft__ties_at_birth(weft__lane *self, weft__lane *newborn, const weft_lane_options *opt);
 /* Was this right (enum weft_right) over the lane `subject` granted to `holder`? Any worker. */
 int weft__tie_right(weft__lane *holder, weft_id subject, unsigned right);

@@ -32,7 +32,8 @@ int weft__ties_family(weft__lane *self, weft_id id)
 
 /* ---- monitors ---- */
 
-/* Why a lane ended that is dead by now: known for a child whose end has been told to this parent and which was not joined yet. */
+/* Why a lane ended that is dead by now: known for a child whose end has been told to this parent and which was not
+ * joined yet. */
 static void past_end(weft__lane *self, weft_id id, weft_exit *out)
 {
     *out = (weft_exit){.lane = id, .cause = id, .kind = WEFT_EXIT_UNKNOWN};
@@ -63,7 +64,8 @@ static void fire_at_once(weft__lane *self, weft__mailbox *box, weft_id id, weft_
     weft__tie_free(self->rt, t);
 }
 
-/* Both lanes live as far as is known: fastens t between them, unless they do not. 0 or -ESRCH: which end is dead, from 1. */
+/* Both lanes live as far as is known: fastens t between them, unless they do not. 0 or -ESRCH: which end is dead,
+ * from 1. */
 static int fasten(weft__lane *self, weft__tie *t, weft__knot *subject, weft_id id, weft__knot *own)
 {
     weft__spin_lock(lock_of(self->rt));

@@ -1,5 +1,5 @@
-/* Threads that are no workers send (DESIGN rule 12): without waiting, or asleep until there is room, the deadline has passed, or the
- * lane has ended. Each thread's messages stay in order. */
+/* Threads that are no workers send (DESIGN rule 12): without waiting, or asleep until there is room, the deadline
+ * has passed, or the lane has ended. Each thread's messages stay in order. */
 #include <pthread.h>
 
 #include "lane/world.h"

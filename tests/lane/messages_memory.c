@@ -1,5 +1,5 @@
-/* Memory: no mapping after warm-up however many messages pass; a mapping that fails is an answer and leaves nothing behind;
- * limits of lanes are charged and discharged as messages change hands. */
+/* Memory: no mapping after warm-up however many messages pass; a mapping that fails is an answer and leaves nothing
+ * behind; limits of lanes are charged and discharged as messages change hands. */
 #include "lane/world.h"
 
 static spy s;
