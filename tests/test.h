@@ -59,6 +59,10 @@ static inline int test_again(uint64_t done, uint64_t rounds)
     return end < 0 ? done < rounds : done == 0 || (int64_t)time(NULL) < end;
 }
 
+/* How many of so many rounds are worth their time: all, or a few where the configuration only repeats what others have
+ * done at length (WEFT_TEST_BRIEF; scripts/test says where). Any thread. */
+static inline int test_rounds(int rounds) { return getenv("WEFT_TEST_BRIEF") ? (rounds + 7) / 8 : rounds; }
+
 /* This test cannot run here, and why. */
 #define SKIP(...)                                                                                                      \
     do {                                                                                                               \

@@ -70,7 +70,7 @@ static int steady(int argc, char **argv)
         CHECK_OK(weft_lane_spawn(&to[i], answers, NULL));
     converse(to, 4, WARM);
     const long before = spy_get(&s.map_calls);
-    converse(to, 4, STEADY);
+    converse(to, 4, test_rounds(STEADY));
     CHECK_EQ(spy_get(&s.map_calls), before);
     for (int i = 0; i < 4; i++)
         CHECK_OK(weft_cancel(to[i]));

@@ -215,7 +215,7 @@ int main(int argc, char **argv)
 {
     static const test_case test = CASE(everything_goes_wrong);
     uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 0) : 1;
-    long rounds = argc > 2 ? atol(argv[2]) : argc > 1 ? 1 : 6;
+    long rounds = argc > 2 ? atol(argv[2]) : argc > 1 ? 1 : 1 + test_rounds(5);
     for (long i = 0; test_again((uint64_t)i, (uint64_t)rounds); i++) {
         memset(&chaos, 0, sizeof chaos);
         chaos.seed = seed + (uint64_t)i;

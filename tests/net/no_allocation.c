@@ -196,7 +196,7 @@ static int talker(void *arg)
     round_trips(sock, WARM);
     add(&talk.warm);
     wait_until(&talk.go, 1);
-    round_trips(sock, TRIPS);
+    round_trips(sock, test_rounds(TRIPS));
     add(&talk.done);
     wait_until(&talk.go, 2);
     return 0;
@@ -305,7 +305,7 @@ static int a_hundred_thousand_fibers(void *arg)
     (void)arg;
     fibers(BIRTHS / 10);
     watch();
-    fibers(BIRTHS);
+    fibers(test_rounds(BIRTHS));
     unwatch("spawning fibers");
     return 0;
 }
@@ -345,7 +345,7 @@ static int a_hundred_thousand_lanes(void *arg)
         lanes(1000);
     uint64_t before = steals();
     watch();
-    lanes(BIRTHS);
+    lanes(test_rounds(BIRTHS));
     while (stolen && steals() == before) /* some are to end elsewhere than they were made */
         lanes(1000);
     unwatch("spawning lanes");
