@@ -59,6 +59,18 @@ static inline int test_again(uint64_t done, uint64_t rounds)
     return end < 0 ? done < rounds : done == 0 || (int64_t)time(NULL) < end;
 }
 
+/* Whether AddressSanitizer or ThreadSanitizer watches: it brings a heap of its own, and everything takes long. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define TEST_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define TEST_SANITIZED 1
+#endif
+#endif
+#ifndef TEST_SANITIZED
+#define TEST_SANITIZED 0
+#endif
+
 /* How many of so many rounds are worth their time: all, or a few where the configuration only repeats what others have
  * done at length (WEFT_TEST_BRIEF; scripts/test says where). Any thread. */
 static inline int test_rounds(int rounds) { return getenv("WEFT_TEST_BRIEF") ? (rounds + 7) / 8 : rounds; }

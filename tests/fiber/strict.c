@@ -9,15 +9,7 @@
 #include "fiber/fiber.h"
 #include "lane/world.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
-#define SANITIZED
-#endif
-#endif
-
-#ifdef SANITIZED
+#if TEST_SANITIZED
 
 int main(void) { SKIP("sanitizers bring a heap of their own"); }
 

@@ -2,22 +2,11 @@
 #include "lane/share.h"
 #include "lane/world.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SLOW 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SLOW 1
-#endif
-#endif
-#ifndef SLOW
-#define SLOW 0
-#endif
-
 static spy eye;
 
 /* ---- birth and death of many ---- */
 
-enum { AT_ONCE = 100, LANES = SLOW ? 20000 : 100000 };
+enum { AT_ONCE = 100, LANES = TEST_SANITIZED ? 20000 : 100000 };
 
 /* What a session has: a record, a name, a buffer, something shared. */
 static int session(void *arg)
@@ -99,7 +88,7 @@ static int goes_on(void *arg)
     return 0;
 }
 
-static size_t total = (size_t)1 << (SLOW ? 27 : 30);
+static size_t total = (size_t)1 << (TEST_SANITIZED ? 27 : 30);
 
 static int of_blocks(void *arg)
 {
@@ -146,7 +135,7 @@ static int of_a_long_rope(void *arg)
     weft_rope rope;
     (void)arg;
     CHECK_OK(weft_rope_make(&rope));
-    for (int i = 0; i < (SLOW ? 20000 : 100000); i++) {
+    for (int i = 0; i < (TEST_SANITIZED ? 20000 : 100000); i++) {
         CHECK_OK(weft_rope_add_copy(rope, "some bytes", 10));
         if (i % 1000 == 0)
             CHECK_OK(weft_yield());
@@ -183,7 +172,7 @@ static int large_ones(int argc, char **argv)
     ends_in_slices(of_blocks, (void *)(uintptr_t)60000, (chunks - kept) / 16, "blocks of 60000 bytes");
     ends_in_slices(of_one_block, NULL, chunks / 16, "one block");
     ends_in_slices(of_shared_bytes, NULL, chunks / 16, "one shared block");
-    ends_in_slices(of_a_long_rope, NULL, (SLOW ? 20000 : 100000) / 400, "a long rope");
+    ends_in_slices(of_a_long_rope, NULL, (TEST_SANITIZED ? 20000 : 100000) / 400, "a long rope");
     return 0;
 }
 

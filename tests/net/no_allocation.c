@@ -7,15 +7,10 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define WATCHED 0
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define WATCHED 0
-#endif
-#endif
-#if !defined(WATCHED) && defined(__GLIBC__)
+#if !TEST_SANITIZED && defined(__GLIBC__)
 #define WATCHED 1
+#else
+#define WATCHED 0
 #endif
 
 #if WATCHED
