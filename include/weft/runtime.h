@@ -120,8 +120,9 @@ typedef struct weft_stats {
     uint64_t ticks, tasks_run, switches, steals, parks, wakes; /* wakes: sleeping workers woken by a system call */
     uint64_t ops_started, ops_completed, kernel_entries;
     uint64_t timers_armed, timers_fired;
-    uint64_t stacks_reserved, stacks_used; /* stacks in slabs, stacks taken now */
+    uint64_t stacks_reserved, stacks_used; /* stacks that exist, pooled ones included; of them, those that fibers stand on now */
     uint64_t blocked_reports;
+    uint64_t ops_in_flight; /* taken by a port and not ended: those of fibers' calls, and what streams and listeners keep armed */
 } weft_stats;
 WEFT_API int weft_runtime_stats(weft_runtime *rt, weft_stats *out);
 

@@ -18,11 +18,13 @@ enum weft__charge_kind {
 
 typedef struct weft__account weft__account;
 
-/* Committed stack memory: sampled, with an estimate for what came after the sample. limit 0: nobody asks. All but limit are atomic. */
+/* Committed stack memory: sampled, with an estimate for what came after the sample. limit 0: nobody asks. All but limit and cost_ns are atomic. */
 typedef struct weft__stack_meter {
     size_t limit, sample;
+    size_t count;                 /* stacks in the sample */
     size_t since, unit;           /* fibers admitted after the sample, and what each is taken for */
     int64_t due_ns, soonest_ns;   /* when the sample is old; when there may be another */
+    int64_t cost_ns;              /* what one is thought to cost; guarded by busy, not atomic */
     uint32_t busy;                /* somebody takes one */
 } weft__stack_meter;
 

@@ -157,6 +157,8 @@ void weft__fibers_close(weft_runtime *rt);
 int weft__fibers_enter(weft__worker *w);
 void weft__fibers_leave(weft__worker *w);
 void weft__fibers_idle(weft__worker *w);
+/* What this layer knows of the figures. Any thread. */
+void weft__fibers_stats(weft_runtime *rt, weft_stats *out);
 size_t weft__fibers_describe(weft__worker *w, const void *machine, char *buf, size_t size);
 /* Where an interrupted fiber (or, with NULL, its worker) is: only frame pointers are followed, and only within its stack. */
 void weft__trace_interrupted(weft__fiber *f, const void *machine, weft_trace *out);

@@ -98,6 +98,8 @@ int weft__fibers_enter(weft__worker *w)
     fs->worker = w;
     fs->cache.slab = &realm->slab;
     weft__stack_pool_init(&fs->stacks, &realm->depot);
+    fs->stacks.taken = &w->stats.stacks_taken; /* the worker's record outlives its pool: figures are read at any time */
+    fs->stacks.given = &w->stats.stacks_given;
     weft__link_init(&fs->newborns);
     fs->births.run = weft__births;
     w->fibers = fs;
@@ -120,10 +122,22 @@ void weft__fibers_idle(weft__worker *w)
 {
     enum { SEVERAL = 8, OFTEN = 64, BUDGET = 4 };
     weft__fibers *fs = w->fibers;
+    if (fs->stacks.unchecked && weft__load_relaxed(&fs->stacks.depot->tight, "stack.tight")) {
+        weft__stack_pool_tend(&fs->stacks, WEFT__STACK_TEND_ALL);
+        return;
+    }
     if (!fs->stacks.unchecked || (fs->stacks.unchecked < SEVERAL && ++fs->idles < OFTEN))
         return;
     fs->idles = 0;
     weft__stack_pool_tend(&fs->stacks, BUDGET);
+}
+
+void weft__fibers_stats(weft_runtime *rt, weft_stats *out)
+{
+    weft__fiber_realm *realm = rt->fibers;
+    size_t made, idle, bytes;
+    weft__stack_depot_count(&realm->depot, &made, &idle, &bytes);
+    out->stacks_reserved = made;
 }
 
 size_t weft__fibers_describe(weft__worker *w, const void *machine, char *buf, size_t size)

@@ -25,7 +25,11 @@ static unsigned class_of(size_t size)
 void weft__stack_pool_init(weft__stack_pool *pool, weft__stack_depot *depot)
 {
     *pool = (weft__stack_pool){.depot = depot};
+    pool->taken = &pool->own[0];
+    pool->given = &pool->own[1];
 }
+
+static void count(uint64_t *figure) { weft__store_relaxed(figure, *figure + 1, "stack.figure"); }
 
 static int fill(weft__stack_pool *pool, weft__stack_shelf *shelf, unsigned class, size_t size)
 {
@@ -66,8 +70,32 @@ int weft__stack_get(weft__stack_pool *pool, size_t size, weft__stack **out)
         if (pool->unchecked > 0)
             pool->unchecked--;
     }
+    count(pool->taken);
     *out = s;
     return 0;
+}
+
+size_t weft__stack_high_water(const weft__stack_pool *pool, const weft__stack *s)
+{
+    const weft_env *env = pool->depot->env;
+
+    if (env->resident == NULL || s->slab == NULL)
+        return 0;
+    return env->resident(env->self, s->lo, weft__stack_end(s) - (uintptr_t)s->lo);
+}
+
+/* Returns 1 if it was deep. */
+static unsigned look_at(weft__stack_pool *pool, weft__stack *s)
+{
+    const weft_env *env = pool->depot->env;
+    size_t keep = weft__load_relaxed(&pool->depot->tight, "stack.tight") ? env->page_size : pool->depot->options.keep;
+    uintptr_t end = weft__stack_end(s);
+
+    s->unchecked = 0;
+    if (weft__stack_high_water(pool, s) <= keep || end - (uintptr_t)s->lo <= keep)
+        return 0;
+    env->discard(env->self, s->lo, end - keep - (uintptr_t)s->lo);
+    return 1;
 }
 
 static void put_supplied(weft__stack *s)
@@ -88,6 +116,7 @@ void weft__stack_put(weft__stack_pool *pool, weft__stack *s)
         put_supplied(s);
         return;
     }
+    count(pool->given);
     if (s->class == WEFT__STACK_LARGE) {
         weft__stack_release(pool->depot, s);
         return;
@@ -101,8 +130,12 @@ void weft__stack_put(weft__stack_pool *pool, weft__stack *s)
         shelf->hot = NULL;
         shelf->hot_count = 0;
     }
-    s->unchecked = 1;
-    pool->unchecked++;
+    if (weft__load_relaxed(&pool->depot->tight, "stack.tight")) {
+        look_at(pool, s);
+    } else {
+        s->unchecked = 1;
+        pool->unchecked++;
+    }
     s->next = shelf->hot;
     shelf->hot = s;
     shelf->hot_count++;
@@ -132,29 +165,6 @@ int weft__stack_supplied(weft__stack **out, void *memory, size_t size)
     s->announced = weft__stack_announce(s->lo, s->size);
     *out = s;
     return 0;
-}
-
-size_t weft__stack_high_water(const weft__stack_pool *pool, const weft__stack *s)
-{
-    const weft_env *env = pool->depot->env;
-
-    if (env->resident == NULL || s->slab == NULL)
-        return 0;
-    return env->resident(env->self, s->lo, weft__stack_end(s) - (uintptr_t)s->lo);
-}
-
-/* Returns 1 if it was deep. */
-static unsigned look_at(weft__stack_pool *pool, weft__stack *s)
-{
-    const weft_env *env = pool->depot->env;
-    size_t keep = pool->depot->options.keep;
-    uintptr_t end = weft__stack_end(s);
-
-    s->unchecked = 0;
-    if (weft__stack_high_water(pool, s) <= keep || end - (uintptr_t)s->lo <= keep)
-        return 0;
-    env->discard(env->self, s->lo, end - keep - (uintptr_t)s->lo);
-    return 1;
 }
 
 static unsigned look_at_list(weft__stack_pool *pool, weft__stack *list, unsigned *budget)

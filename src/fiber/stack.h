@@ -21,6 +21,7 @@
 #define WEFT__STACK_CLASSES 11                       /* 16 KiB to 8 MiB, and a last one for single stacks of any size */
 #define WEFT__STACK_LARGE (WEFT__STACK_CLASSES - 1)
 #define WEFT__STACK_CHAIN 32                         /* stacks that move between pool and depot at once */
+#define WEFT__STACK_TEND_ALL 100000u                 /* a budget that looks at every pooled stack */
 #define WEFT__STACK_KEEP_DEFAULT ((size_t)16 * 1024) /* committed bytes a stack may keep while it lies in a pool */
 
 typedef struct weft__stack weft__stack;
@@ -62,6 +63,7 @@ struct weft__stack_depot {
     size_t made;                         /* stacks that exist */
     size_t slab_count;
     size_t reserved; /* bytes of address space */
+    uint32_t tight;  /* memory is short: pooled stacks keep one page and are looked at as they come (atomic) */
 };
 
 typedef struct weft__stack_shelf {
@@ -73,6 +75,8 @@ typedef struct weft__stack_shelf {
 
 struct weft__stack_pool {
     weft__stack_depot *depot;
+    uint64_t *taken, *given; /* how often: written by the pool's owner, read by anybody (atomic); its own two, or where the owner wants them */
+    uint64_t own[2];
     uint32_t unchecked; /* at least so many stacks on the shelves were not looked at */
     weft__stack_shelf shelf[WEFT__STACK_CLASSES];
 };

@@ -2,14 +2,15 @@
  * worker; what a lane's fibers have is measured by the lane's worker.
  *
  * Stacks are committed by the program as it touches them, and only the system can tell how many pages that was, at the price of a system call
- * or more. So the figure is a sample plus an estimate for the fibers that came after it, and a new sample is taken when the old one is old or
- * says that there is no room. Samples are spaced so that they take about a twentieth of a worker's time at most. */
+ * or more. So the figure is a sample plus an estimate for the fibers that came after it, each taken for as deep as the others are on the
+ * average. A new sample is taken when the old one is old or says that there is no room, both at most a twentieth of a worker's time; and,
+ * where the bound is so near that new fibers could pass it, after each eighth more of them, which is a constant price for a fiber. */
 #include <errno.h>
 
 #include "base/check.h"
 #include "fiber/fiber.h"
 
-enum { AGE_MS = 10, SPACING = 20, PAGES_LEAST = 2, RANGES = 32, TEND = 256 };
+enum { AGE_MS = 10, SPACING = 20, PAGES_LEAST = 2, RANGES = 32 };
 
 static weft__fiber_realm *realm_of(weft_runtime *rt) { return rt->fibers; }
 
@@ -58,18 +59,24 @@ static size_t measure_depot(weft_runtime *rt)
     return sum;
 }
 
-/* All of them, pooled ones included. At the limit, what lies idle within reach is given back first. */
+/* All of them, pooled ones included. At the limit, what lies idle is given back: the depot's and our own pool's at once, the other workers' as
+ * they next have nothing to do, and all that comes back from now on. */
 static size_t measure_runtime(weft_runtime *rt, size_t limit, size_t unit, size_t *stacks)
 {
     weft__worker *w = weft__worker_self();
+    weft__stack_depot *depot = &realm_of(rt)->depot;
     size_t sum = measure_depot(rt), idle, reserved;
     if (sum + unit > limit) {
+        if (!weft__exchange_seq(&depot->tight, 1, "meter.tight"))
+            weft__workers_rouse(rt, 0);
         if (w && w->rt == rt && w->fibers)
-            weft__stack_pool_tend(&weft__fibers_of(w)->stacks, TEND);
-        weft__stack_depot_trim(&realm_of(rt)->depot, 0);
+            weft__stack_pool_tend(&weft__fibers_of(w)->stacks, WEFT__STACK_TEND_ALL);
+        weft__stack_depot_trim(depot, 0);
         sum = measure_depot(rt);
+    } else if (sum < limit / 2 && weft__load_relaxed(&depot->tight, "meter.tight")) {
+        weft__store_relaxed(&depot->tight, 0, "meter.tight");
     }
-    weft__stack_depot_count(&realm_of(rt)->depot, stacks, &idle, &reserved);
+    weft__stack_depot_count(depot, stacks, &idle, &reserved);
     return sum;
 }
 
@@ -82,6 +89,32 @@ static int fits(weft__stack_meter *m)
     return used <= m->limit && unit <= m->limit - used;
 }
 
+/* Could those that came after the sample have passed the bound already, each using all of its stack? Then few of them go by an estimate. */
+static int doubtful(weft__stack_meter *m, const weft_runtime *rt)
+{
+    size_t since = weft__load_relaxed(&m->since, "meter.doubt"), used = weft__load_relaxed(&m->sample, "meter.doubt");
+    return since > weft__load_relaxed(&m->count, "meter.doubt") / 8 && used + (since + 1) * rt->opt.stack_size > m->limit;
+}
+
+/* Time for another sample? */
+static int wants_sample(weft__stack_meter *m, const weft_runtime *rt, int64_t now)
+{
+    if (fits(m) && doubtful(m, rt))
+        return 1;
+    if (now < weft__load_relaxed(&m->soonest_ns, "meter.admit"))
+        return 0;
+    return now >= weft__load_relaxed(&m->due_ns, "meter.admit") || !fits(m);
+}
+
+/* What a sample costs, of what the last one took by the clock: a thread that was preempted meanwhile took long, and admission must not be
+ * closed for twenty times that. A price that has really risen is believed a few samples later. */
+static int64_t believable(int64_t took_ns, int64_t before_ns)
+{
+    int64_t most = 2 * before_ns + 50 * WEFT_MICROSECOND;
+    return took_ns < most ? took_ns : most;
+}
+
+/* Who holds `busy`. */
 static void sample(weft__stack_meter *m, weft_runtime *rt, weft__crew *crew)
 {
     size_t stacks = 0, least = PAGES_LEAST * rt->env->page_size;
@@ -90,20 +123,20 @@ static void sample(weft__stack_meter *m, weft_runtime *rt, weft__crew *crew)
     int64_t end = weft__clock(rt), cost = end - begin;
     size_t each = stacks ? sum / stacks : 0;
     weft__store_relaxed(&m->sample, sum, "meter.sample");
+    weft__store_relaxed(&m->count, stacks, "meter.sample");
     weft__store_relaxed(&m->unit, each > least ? each : least, "meter.sample");
     weft__store_relaxed(&m->since, (size_t)0, "meter.sample");
-    weft__store_relaxed(&m->soonest_ns, end + SPACING * cost, "meter.sample");
-    weft__store_relaxed(&m->due_ns, end + (cost * SPACING > AGE_MS * WEFT_MILLISECOND ? cost * SPACING : AGE_MS * WEFT_MILLISECOND),
-                        "meter.sample");
+    m->cost_ns = believable(cost, m->cost_ns);
+    int64_t pause = SPACING * m->cost_ns, age = AGE_MS * WEFT_MILLISECOND;
+    weft__store_relaxed(&m->soonest_ns, end + pause, "meter.sample");
+    weft__store_relaxed(&m->due_ns, end + (pause > age ? pause : age), "meter.sample");
 }
 
 static int admit(weft__stack_meter *m, weft_runtime *rt, weft__crew *crew)
 {
     if (!m->limit)
         return 0;
-    int64_t now = weft__clock(rt);
-    int fresh = now < weft__load_relaxed(&m->due_ns, "meter.admit");
-    if (!(fresh && fits(m)) && now >= weft__load_relaxed(&m->soonest_ns, "meter.admit") &&
+    if (wants_sample(m, rt, weft__clock(rt)) &&
         !weft__exchange_acquire(&m->busy, 1, "meter.admit")) { /* pairs with the release below; others go by the old sample meanwhile */
         sample(m, rt, crew);
         weft__store_release(&m->busy, 0, "meter.admit");

@@ -73,7 +73,7 @@ static weft__lane *make_root(weft__lane_realm *realm, weft_runtime *rt)
 
 int weft__realm_open(weft_runtime **out, const weft_options *opt, unsigned host_places)
 {
-    static const weft__sched_hooks hooks = {enter, leave, idle, weft__fibers_describe};
+    static const weft__sched_hooks hooks = {enter, leave, idle, weft__fibers_describe, weft__fibers_stats};
     static const weft__crew_hooks crew_hooks = {weft__lane_emptied, weft__lane_fiber_ended};
     weft_runtime *rt;
     int r = weft__runtime_open(&rt, opt, &hooks, host_places);
@@ -226,8 +226,13 @@ static void grace_over(weft__timer *t)
     weft__lane_realm *realm = weft__container(t, weft__lane_realm, grace);
     weft__lane *root = realm->root;
     weft_runtime *rt = root->rt;
-    weft__say(rt, WEFT_LOG_WARNING, "%u lanes outlived the %s of %lld ms", weft__load_relaxed(&realm->alive, "realm.grace") - 1,
-              realm->killing ? "kill by more than a grace" : "grace", (long long)(rt->opt.grace_ns / WEFT_MILLISECOND));
+    const char *what = realm->killing ? "kill by more than a grace" : "grace";
+    long long ms = (long long)(rt->opt.grace_ns / WEFT_MILLISECOND);
+    uint32_t lanes = weft__load_relaxed(&realm->alive, "realm.grace") - 1;
+    if (lanes)
+        weft__say(rt, WEFT_LOG_WARNING, "%u lanes outlived the %s of %lld ms", lanes, what, ms);
+    else
+        weft__say(rt, WEFT_LOG_WARNING, "fibers of the root lane outlived the %s of %lld ms", what, ms);
     name_survivors(rt, root, 0);
     weft__timer_arm(root->crew.home, &realm->grace, weft__clock(rt) + rt->opt.grace_ns);
     if (realm->killing)

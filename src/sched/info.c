@@ -48,11 +48,20 @@ __attribute__((noinline, no_sanitize("thread"))) static uint64_t seen(const uint
     return *(const volatile uint64_t *)word;
 }
 
+__attribute__((noinline, no_sanitize("thread"))) static uint32_t seen_flying(const weft_port *port)
+{
+    return *(const volatile uint32_t *)&port->flying;
+}
+
+/* Torn sums: what was given back since the first look may be more. */
+static uint64_t left_of(uint64_t taken, uint64_t given) { return taken > given ? taken - given : 0; }
+
 int weft_runtime_stats(weft_runtime *rt, weft_stats *out)
 {
     if (!rt || rt->magic != WEFT__RUNTIME_MAGIC || !out)
         return -EINVAL;
     weft_stats s = {0};
+    uint64_t taken = 0, given = 0;
     for (unsigned i = 0; i < rt->workers; i++) {
         const weft__worker *w = weft__load_acquire(&rt->worker[i], "stats");
         if (!w)
@@ -71,11 +80,17 @@ int weft_runtime_stats(weft_runtime *rt, weft_stats *out)
         s.timers_fired += seen(&w->stats.timers_fired);
         s.ops_started += seen(&w->stats.ops);
         s.blocked_reports += seen(&w->stats.blocked);
+        given += seen(&w->stats.stacks_given);
+        taken += seen(&w->stats.stacks_taken);
         if (w->owns_port) {
             s.kernel_entries += seen(&w->port->entered);
             s.ops_completed += seen(&w->port->completed);
+            s.ops_in_flight += seen_flying(w->port);
         }
     }
+    s.stacks_used = left_of(taken, given);
+    if (rt->hooks.stats)
+        rt->hooks.stats(rt, &s);
     *out = s;
     return 0;
 }

@@ -32,6 +32,8 @@ typedef struct weft__sched_hooks {
     void (*idle)(weft__worker *w);
     /* What the worker runs now, for the monitor; in a signal handler on that worker, whose registers `machine` holds. */
     size_t (*describe)(weft__worker *w, const void *machine, char *buf, size_t size);
+    /* Fills in the figures that the layers above keep. Any thread. */
+    void (*stats)(weft_runtime *rt, weft_stats *out);
 } weft__sched_hooks;
 
 /* What a started thread is told. */
@@ -74,7 +76,7 @@ struct weft__worker {
     /* Home writes, anybody reads (relaxed): figures. */
     struct {
         uint64_t ticks, tasks, switches, steals, parks, wakes, timers_armed, timers_fired, ops;
-        uint64_t fibers_spawned, fibers_ended, lanes_spawned, lanes_ended, blocked;
+        uint64_t fibers_spawned, fibers_ended, lanes_spawned, lanes_ended, blocked, stacks_taken, stacks_given;
     } stats;
     uint32_t load;             /* lanes at home here (atomic) */
     uint64_t turn;             /* raised at each pick; odd while a tick runs: what the monitor watches (atomic) */
