@@ -14,6 +14,7 @@
 #include <weft/runtime.h>
 #include <weft/signal.h>
 #include <weft/slice.h>
+#include <weft/supervisor.h>
 #include <weft/types.h>
 #include <weft/vat.h>
 
