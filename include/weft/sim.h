@@ -106,7 +106,8 @@ WEFT_API int weft_sim_poll(weft_handle h, unsigned events, int64_t deadline_ns);
  * gone); -EINVAL; -ENOMEM. */
 WEFT_API int weft_sim_signal(int number);
 
-/* Says the line that replays this run, with the reason: for a program that is about to end the process because it has failed. */
+/* Says the line that replays this run, with the reason: for a program that is about to end the process because it
+ * has failed. -EINVAL outside. */
 WEFT_API int weft_sim_failed(const char *why);
 
 /* Inside: puts a file with this content into the simulated file system ("/www/index.html"; folders come by themselves). The content is

@@ -298,4 +298,10 @@ WEFT_API int weft_sim_run(const weft_sim_options *opt, int (*program)(void *arg)
     return -ENOTSUP;
 }
 
+WEFT_API int weft_sim_failed(const char *why)
+{
+    (void)why;
+    return -EINVAL;
+}
+
 #endif
