@@ -62,7 +62,8 @@ WEFT_API void *weft_local_get(unsigned key);
 /* ---- Cancellation (DESIGN rule 4) ---- */
 
 /* Cancels a fiber, or a lane with all its fibers and child lanes: from now on each of its waiting calls answers -ECANCELED, those
- * under way are asked to end. Fibers of the same lane, the parent lane (-EPERM otherwise), and any thread by the _in form. -ESRCH. */
+ * under way are asked to end. Fibers of the same lane, for a lane its parent or who was granted WEFT_RIGHT_CANCEL (-EPERM otherwise), and any
+ * thread by the _in form (-ESHUTDOWN: the runtime has ended). -ESRCH. */
 WEFT_API int weft_cancel(weft_id id);
 WEFT_API int weft_cancel_in(weft_runtime *rt, weft_id id);
 /* 0, or -ECANCELED if the next waiting call would answer that. For loops that compute. */
@@ -80,6 +81,16 @@ WEFT_API int weft_scope_cancel(weft_scope *scope);
 /* Cleanup code shields itself: inside, cancellation from outside is not seen for at most grace_ns (0: the runtime's grace). */
 WEFT_API int weft_shield_enter(weft_scope *scope, int64_t grace_ns);
 WEFT_API int weft_shield_leave(weft_scope *scope);
+
+/* ---- Clean-up (DESIGN rule 5) ---- */
+
+/* Has fn(arg) called when the calling fiber ends, however it ends: for what the runtime does not know of. Newest first; as the fiber returns on
+ * its own stack, after a kill on another one (then what arg points to is still there: the stacks of the lane's fibers, its memory, its open
+ * ids). In both cases weft_self() is this fiber and the call is shielded for the runtime's grace; what waits beyond that is cancelled, or
+ * stopped after a kill. 0; -ENOMEM; -EINVAL no function; -EPERM no fiber. */
+WEFT_API int weft_defer(void (*fn)(void *arg), void *arg);
+/* Takes the newest one off, calling it if `run`. 0; -ESRCH there is none; -EPERM no fiber. */
+WEFT_API int weft_undefer(int run);
 
 /* ---- Backtraces ---- */
 

@@ -83,8 +83,8 @@ WEFT_API int weft_lane_spawn_at(weft_runtime *rt, weft_id *out, int (*fn)(void *
                                 const char *name, const char *site);
 
 /* Waits until a child lane has ended and everything it had is given back. *result: what its main fiber returned, or what goes with another
- * reason (-ECANCELED: killed, or never run; -ETIMEDOUT: its deadline passed when its main fiber was done already). -ESRCH not a child, detached or already joined; -EPERM somebody else's
- * child; -EBUSY being joined; -ETIMEDOUT; -ECANCELED. */
+ * reason (-ECANCELED: killed, or never run; -ETIMEDOUT: its deadline passed when its main fiber was done already). -ESRCH not a child, detached or
+ * already joined; -EPERM somebody else's child; -EBUSY being joined; -ETIMEDOUT; -ECANCELED. */
 WEFT_API int weft_lane_join(weft_id lane, int *result, int64_t deadline);
 /* The same, telling why it ended. */
 WEFT_API int weft_lane_join_exit(weft_id lane, weft_exit *out, int64_t deadline);
@@ -93,6 +93,14 @@ WEFT_API int weft_lane_detach(weft_id lane);
 /* Ends the caller's lane: records the result as if its main fiber had returned it, unless there is a reason already, and cancels the lane's
  * fibers and child lanes. Returns 0, and the caller goes on until its next wait. -EPERM outside a lane. */
 WEFT_API int weft_lane_exit(int result);
+/* Ends a lane whether or not it agrees (DESIGN rule 5): its fibers never run again once they have suspended, then its child lanes die, what was
+ * deferred runs (weft_defer), and locks, ids, stacks and memory go. Its exit kind is WEFT_EXIT_KILLED; who joins, links or monitors it is told
+ * after all that. A fiber of it that does not suspend, and an operation that the kernel does not give back, are waited for and reported.
+ * Returns at once: 0; the caller's own lane ends at the caller's next wait. By the parent, the lane itself, whoever was granted
+ * WEFT_RIGHT_KILL; -EPERM anybody else; -ESRCH it has ended; -EINVAL no lane's id. A lane that dies already stays as it is: 0. */
+WEFT_API int weft_kill(weft_id lane);
+/* The same from any thread, which needs no right unless it is a fiber of rt. -ESHUTDOWN the runtime has ended. */
+WEFT_API int weft_kill_in(weft_runtime *rt, weft_id lane);
 /* The caller's lane, WEFT_NOID on a foreign thread. Lanes are cancelled by weft_cancel. */
 WEFT_API weft_id weft_lane_self(void);
 

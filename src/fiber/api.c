@@ -15,6 +15,8 @@ int weft_spawn_at(weft_id *out, int (*fn)(void *), void *arg, const weft_spawn_o
         return -EINVAL;
     if (opt && ((opt->stack_size && opt->stack_size < WEFT_STACK_MIN) || (opt->stack && !opt->stack_size)))
         return -EINVAL;
+    if (self->crew->killed) /* nothing is born in a killed lane */
+        return weft__refuse(self, -ECANCELED);
     int r = weft__fiber_make(self->crew, fn, arg, copy, opt, name, site, &f);
     if (r < 0)
         return r;

@@ -108,6 +108,8 @@ int64_t weft__await_op(weft_op *op, int64_t deadline)
     weft__fiber *f = weft__fiber_self();
     if (!f)
         return -EPERM;
+    if (f->killed)
+        weft__wait(f, WEFT__WAIT_OTHER, WEFT_NEVER); /* shielded or not, nothing new begins (DESIGN rule 5): it ends here */
     if (weft__canceled(f))
         return weft__refuse(f, -ECANCELED);
     weft__account *a = f->crew->account;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "fiber/death.h"
 #include "sched/text.h"
 
 enum { OLDEST_TURN = 16 };
@@ -96,7 +97,8 @@ int weft__fiber_make(weft__crew *crew, int (*fn)(void *), void *arg, size_t copy
     f->state = WEFT__NEWBORN;
     f->waiting = WEFT__WAIT_NONE;
     f->killed = crew->killed;
-    f->cancelled = f->token = f->seen = f->timed_out = 0;
+    f->cancelled = f->token = f->seen = f->timed_out = f->cleaning = f->risen = f->ran = 0;
+    f->defers = NULL;
     f->detached = (uint8_t)(opt && opt->detached);
     f->copied = (uint8_t)copy;
     if (copy)
@@ -132,7 +134,7 @@ static weft__fiber *next_newborn(weft__fibers *fs)
 /* ---- running ---- */
 
 /* The scope's storage was in a frame that is gone, and its timer may point there: nothing can be saved (DESIGN rule 13). */
-static _Noreturn void left_inside_scope(const weft__fiber *f)
+_Noreturn void weft__left_inside_scope(const weft__fiber *f)
 {
     char text[512];
     size_t n = weft__format(text, sizeof text, "weft: fiber \"%s\" of lane \"%s\" (spawned at %s) returned inside a scope or shield: leave it first",
@@ -152,14 +154,19 @@ static void run_body(weft__fiber *f)
     f->scopes = NULL;
     f->deadline = WEFT_NEVER;
     f->state = WEFT__RUNNING;
+    f->ran = 1;
     f->result = f->fn(f->arg);
     if (f->scopes)
-        left_inside_scope(f);
+        weft__left_inside_scope(f);
+    if (f->killed)
+        return; /* its clean-ups wait for their turn in the order of the lane's death */
+    if (f->defers)
+        weft__defers_on_return(f);
     weft__locals_destroy(f);
 }
 
-/* Everything that ends with a fiber except its stack. The record may be gone afterwards. */
-static void finish(weft__fiber *f)
+/* Everything that ends with a fiber except its stack. The record may be gone afterwards. 1: it was the crew's last. */
+static int finish_books(weft__fiber *f)
 {
     weft__worker *w = f->crew->home;
     weft__crew *crew = f->crew;
@@ -176,7 +183,14 @@ static void finish(weft__fiber *f)
         weft__wake(f->joiner, 0);
     else if (f->detached)
         weft__fiber_free(f);
-    if (crew->alive == 0)
+    return crew->alive == 0;
+}
+
+void weft__fiber_finish(weft__fiber *f)
+{
+    weft__crew *crew = f->crew;
+    weft__fiber_realm *realm = realm_of(crew->home);
+    if (finish_books(f))
         realm->hooks.emptied(crew);
 }
 
@@ -217,32 +231,62 @@ static weft__fiber *successor(weft__worker *w, weft__fiber *ended)
     return f;
 }
 
+/* On the worker's own context: the crew's last fiber has left this stack. */
+static void left_last(void *arg)
+{
+    weft__stack *stack = arg;
+    weft__crew *crew = stack->owner;
+    if (crew->killed)
+        weft__grave_add(crew, stack);
+    else
+        put_stack(stack);
+    realm_of(crew->home)->hooks.emptied(crew);
+}
+
+static void killed_and_returned(void *arg)
+{
+    weft__fiber *f = arg;
+    weft__fiber_lay_out(f);
+}
+
+/* Ends a fiber that stands on its stack: its books, and the switch to what is next. A crew's end runs on the worker's own
+ * context, when no stack of it is in use any more. */
+static _Noreturn void depart(weft__fiber *f)
+{
+    weft__worker *w = weft__worker_self();
+    weft__crew *crew = f->crew;
+    weft__stack *stack = f->stack;
+    weft__context gone = f->context;
+    w->running = NULL;
+    if (f->killed && weft__fiber_has_rites(f))
+        weft__switch_last(&gone, &w->context, killed_and_returned, f);
+    if (finish_books(f)) {
+        stack->owner = crew;
+        weft__switch_last(&gone, &w->context, left_last, stack);
+    }
+    if (crew->killed && stack->slab) { /* a stack is not used again before its crew is buried, so it may be stood upon a little longer */
+        weft__grave_add(crew, stack);
+        weft__switch_last(&gone, weft__fiber_next(w), NULL, NULL);
+    }
+    weft__switch_last(&gone, weft__fiber_next(w), put_stack, stack);
+}
+
 static void entry(void *arg)
 {
     weft__fiber *f = arg;
-    weft__stack *stack;
-    weft__context gone;
     for (;;) {
-        if (f->killed)
-            f->result = -ECANCELED;
-        else
-            run_body(f);
+        run_body(f);
         weft__worker *w = weft__worker_self();
-        stack = f->stack;
-        gone = f->context;
-        weft__fiber *next = successor(w, f);
-        if (next)
-            next->context = f->context;
-        finish(f);
+        weft__fiber *next = f->crew->alive > 1 && !f->crew->killed ? successor(w, f) : NULL;
         if (!next)
-            break;
+            depart(f);
+        weft__stack *stack = f->stack;
+        next->context = f->context;
+        finish_books(f);
         next->stack = stack;
         stack->owner = next;
         w->running = f = next;
     }
-    weft__worker *w = weft__worker_self();
-    w->running = NULL;
-    weft__switch_last(&gone, weft__fiber_next(w), stack ? put_stack : NULL, stack);
 }
 
 /* Gives a newborn its stack. -ENOMEM. */
@@ -270,29 +314,42 @@ void weft__fiber_begin(weft__worker *w, weft__fiber *f)
     int r = f->killed ? -ECANCELED : dress(w, f);
     if (r < 0) { /* it never runs: that is its result */
         f->result = r;
-        finish(f);
+        weft__fiber_finish(f);
         return;
     }
     enter(w, f);
 }
 
-/* The births task was taken from the FIFO: the newborn whose turn it is, or NULL. If there are more, the task goes to the end of the queue:
- * newborns and woken fibers take turns. */
-static weft__fiber *deliver(weft__fibers *fs)
+/* A newborn was taken: if there are more, the births task goes to the end of the queue, so that newborns and woken fibers take turns. */
+static void bear_on(weft__fibers *fs)
 {
-    weft__fiber *f = next_newborn(fs);
     fs->births_queued = !weft__link_alone(&fs->newborns);
     if (fs->births_queued)
         weft__worker_ready(fs->worker, &fs->births);
-    return f;
 }
 
 void weft__births(weft_task *t)
 {
     weft__fibers *fs = weft__container(t, weft__fibers, births);
-    weft__fiber *f = deliver(fs);
+    weft__fiber *f = next_newborn(fs);
+    bear_on(fs);
     if (f)
         weft__fiber_begin(fs->worker, f);
+}
+
+/* The births task is at the head of the FIFO: the newborn whose turn it is, with a stack, or NULL for the worker's own context to go on. One
+ * that is never to run is left for that: its lane may end with it, which is nothing to do on another fiber's stack. */
+static weft__fiber *deliver(weft__worker *w)
+{
+    weft__fibers *fs = weft__fibers_of(w);
+    weft__fiber *f = next_newborn(fs);
+    if (f && (f->killed || dress(w, f) < 0)) {
+        weft__link_before(fs->newborns.next, &f->births);
+        return NULL;
+    }
+    weft__tasks_pop(&w->ready);
+    bear_on(fs);
+    return f;
 }
 
 weft__context *weft__fiber_next(weft__worker *w)
@@ -307,14 +364,8 @@ weft__context *weft__fiber_next(weft__worker *w)
             return &w->context;
         weft__tasks_pop(&w->ready);
     } else if (t->run == weft__births) {
-        weft__tasks_pop(&w->ready);
-        f = deliver(weft__fibers_of(w));
-        int r = !f ? 0 : f->killed ? -ECANCELED : dress(w, f);
-        if (r < 0) {
-            f->result = r;
-            finish(f); /* its books only: this is another fiber's stack */
-        }
-        if (!f || r < 0)
+        f = deliver(w);
+        if (!f)
             return &w->context;
     } else {
         return &w->context;
@@ -332,8 +383,7 @@ void weft__fiber_resume(weft_task *t)
     weft__fiber *f = weft__container(t, weft__fiber, resume);
     weft__worker *w = f->crew->home;
     if (f->killed) {
-        f->state = WEFT__WAITING;
-        weft__fiber_reap(f);
+        weft__fiber_die(f);
         return;
     }
     f->state = WEFT__RUNNING;
@@ -350,26 +400,4 @@ void weft__fiber_adopt(weft__worker *w, weft__fiber *f)
     f->deadline = WEFT_NEVER;
     f->state = WEFT__RUNNING;
     w->running = f;
-}
-
-/* ---- an end without running ---- */
-
-void weft__fiber_reap(weft__fiber *f)
-{
-    weft__worker *w = f->crew->home;
-    WEFT_ASSERT(f->state == WEFT__NEWBORN || f->state == WEFT__WAITING);
-    weft__link_remove(&f->births);
-    weft__stack *stack = f->stack;
-    if (f->state == WEFT__WAITING) {
-        if (f->unwait) /* it was nudged, and did not live to see it */
-            f->unwait(f);
-        f->unwait = NULL;
-        weft__await_drop(f);
-        weft__scopes_drop(f);
-        weft__context_discard(&f->context);
-    }
-    f->result = -ECANCELED;
-    finish(f);
-    if (stack)
-        weft__stack_put(&weft__fibers_of(w)->stacks, stack);
 }

@@ -31,6 +31,7 @@ typedef struct weft__await weft__await;
 /* What a fiber needs of its lane; the first member of the lane's record. Home: the lane's worker. */
 typedef struct weft__crew {
     weft__worker *home;
+    weft__stack *graves;     /* stacks of fibers that were killed */
     weft__link fibers;       /* all of them, newborn ones and ended unjoined ones included */
     uint32_t alive;          /* fibers that have not ended */
     uint8_t cancelled, killed;
@@ -43,15 +44,20 @@ typedef struct weft__crew {
 
 /* What the fiber layer tells the lane layer. */
 typedef struct weft__crew_hooks {
-    /* The last fiber alive has ended; the crew may be gone when this returns. Runs on the dying fiber's stack or the worker's. */
+    /* The last fiber alive has ended; the crew may be gone when this returns. Runs on the worker's own context. */
     void (*emptied)(weft__crew *crew);
     /* A fiber has ended with this result (its record is still there). */
     void (*ended)(weft__crew *crew, weft__fiber *f);
+    /* Whether a kill is waiting for the crew; in a signal handler on its worker. */
+    int (*doomed)(const weft__crew *crew);
 } weft__crew_hooks;
 
 enum weft__wait { WEFT__WAIT_NONE, WEFT__WAIT_OP, WEFT__WAIT_PARK, WEFT__WAIT_SLEEP, WEFT__WAIT_JOIN, WEFT__WAIT_OTHER, WEFT__WAIT_NUDGE };
 enum { WEFT__ORPHAN = 2 }; /* in `detached`: over, but a message still carries the record */
-enum weft__fiber_state { WEFT__NEWBORN, WEFT__RUNNING, WEFT__READY, WEFT__WAITING, WEFT__ENDED };
+enum weft__fiber_state { WEFT__NEWBORN, WEFT__RUNNING, WEFT__READY, WEFT__WAITING, WEFT__DEAD, WEFT__ENDED };
+/* Running deferred clean-ups: undisturbed, or with the grace over. */
+enum weft__cleaning { WEFT__CLEANING_NOT, WEFT__CLEANING, WEFT__CLEANING_LATE };
+#define WEFT__LAST_STACK ((size_t)32 << 10)
 
 typedef struct weft__scope {
     struct weft__scope *parent;
@@ -92,6 +98,10 @@ struct weft__fiber {
     uint8_t foreign_stack;     /* caller's memory or a thread's own stack */
     uint8_t copied;            /* bytes of copy in use */
     void *stack_lo;            /* of a foreign stack */
+    struct weft__defer *defers; /* clean-ups, newest first */
+    uint8_t cleaning;          /* enum weft__cleaning */
+    uint8_t ran;               /* its function was called */
+    uint8_t risen;             /* it was dead, and runs its clean-ups on another stack */
     union {
         _Alignas(16) unsigned char copy[WEFT__COPY_MAX]; /* while newborn: moves onto its stack at its first run */
         struct {
@@ -116,8 +126,10 @@ struct weft__await {
 /* Per worker (weft__worker.fibers). */
 typedef struct weft__fibers {
     weft__worker *worker;
-    weft__slab_cache cache;
+    weft__slab_cache cache, defers;
     weft__stack_pool stacks;
+    weft__stack *last_stack;   /* for clean-ups when no other is to be had; NULL while it is not in use */
+    void *last_memory;
     weft__link newborns;       /* newest first */
     weft_task births;          /* queued while there are newborns */
     uint8_t births_queued;
@@ -129,7 +141,7 @@ typedef struct weft__fibers {
 
 /* Per runtime (weft_runtime.fibers). */
 typedef struct weft__fiber_realm {
-    weft__slab slab;
+    weft__slab slab, defers;
     weft__stack_depot depot;
     weft__crew_hooks hooks;
     weft__account account;     /* the runtime's own limits */
@@ -174,8 +186,16 @@ void weft__fiber_queue(weft__fiber *f);
 void weft__fiber_begin(weft__worker *w, weft__fiber *f);
 /* Makes the calling thread's own stack the running fiber f of w, whose scheduler then runs on another stack. */
 void weft__fiber_adopt(weft__worker *w, weft__fiber *f);
-/* Ends a fiber that is not running: newborn, waiting for nothing in the kernel, or ready. */
-void weft__fiber_reap(weft__fiber *f);
+/* Everything that ends with a fiber except its stack, and its crew's end if it was the last. The record may be gone afterwards. */
+void weft__fiber_finish(weft__fiber *f);
+/* The next dead fiber rises to run its clean-ups: 1; 0: there is none; -EAGAIN: no stack now, ask again in a later tick. late: the grace is
+ * over, what suspends is stopped. `emptied` is called when it is through. */
+int weft__fibers_clean(weft__crew *crew, int late);
+/* The grace is over: ends the clean-ups that are under way. */
+void weft__fibers_hasten(weft__crew *crew);
+/* Gives back the stacks of killed fibers, `budget` of them: 1 when none is left. */
+int weft__fibers_bury(weft__crew *crew, unsigned budget);
+_Noreturn void weft__left_inside_scope(const weft__fiber *f);
 /* Frees the record of one that has ended. */
 void weft__fiber_free(weft__fiber *f);
 weft_id weft__fiber_id(weft__fiber *f);
@@ -207,7 +227,7 @@ int weft__canceled(const weft__fiber *f);
 int weft__refuse(weft__fiber *f, int answer);
 /* Something about cancellation or killing has changed: end its wait if it must not go on. Home. */
 void weft__interrupt(weft__fiber *f);
-/* Kill: at its next suspension, or now if it is suspended. Home. */
+/* death.c: Kill: at its next suspension, or now if it is suspended. Home. */
 void weft__fiber_kill(weft__fiber *f);
 /* Any thread: sets flags on the fiber that the id names and sees that its home worker acts on them. 0 or -ESRCH. */
 int weft__fiber_signal(weft_runtime *rt, weft_id id, uint32_t flags);
@@ -220,6 +240,8 @@ void weft__scopes_look(weft__fiber *f);
 void weft__scopes_drop(weft__fiber *f);
 /* ---- local.c ---- */
 void weft__locals_destroy(weft__fiber *f);
+/* Whether there is a value that has a destructor. */
+int weft__locals_any(const weft__fiber *f);
 
 /* ---- await.c: ops ---- */
 /* Submits an op on the caller's port and waits for its terminal completion; returns its result, with -ETIMEDOUT where the deadline ended

@@ -38,6 +38,15 @@ void *weft_local_get(unsigned key)
     return f && key < WEFT_LOCALS ? f->locals[key] : NULL;
 }
 
+int weft__locals_any(const weft__fiber *f)
+{
+    uint32_t n = weft__load_relaxed(&keys, "local.any");
+    for (uint32_t i = 0; i < n; i++)
+        if (f->locals[i] && weft__load_acquire(&destroyers[i], "local.any"))
+            return 1;
+    return 0;
+}
+
 void weft__locals_destroy(weft__fiber *f)
 {
     uint32_t n = weft__load_relaxed(&keys, "local.destroy");

@@ -4,6 +4,7 @@
 
 #include "arch/unwind.h"
 #include "base/check.h"
+#include "fiber/death.h"
 #include "fiber/fiber.h"
 #include "port/inflight.h"
 #include "sched/text.h"
@@ -57,6 +58,9 @@ int weft__fibers_open(weft_runtime *rt, const weft__crew_hooks *hooks)
     r = weft__slab_init(&realm->slab, env, sizeof(weft__fiber), strict ? 4 : 8, strict ? 512 : 65536, 0xffff);
     if (r < 0)
         goto unmap;
+    r = weft__slab_init(&realm->defers, env, sizeof(weft__defer), strict ? 4 : 8, strict ? 512 : 65536, 0xffff);
+    if (r < 0)
+        goto slab;
     weft__stack_options stacks = {.limit = rt->opt.max_stacks, .inflight_check = check_stack};
     if (rt->opt.stacks_committed) {
         stacks.fixed_size = rt->opt.stack_size;
@@ -64,11 +68,13 @@ int weft__fibers_open(weft_runtime *rt, const weft__crew_hooks *hooks)
     }
     r = weft__stack_depot_init(&realm->depot, env, &stacks);
     if (r < 0)
-        goto slab;
+        goto defers;
     if (env->fault_watch)
         env->fault_watch(env->self, describe_fault, realm); /* refused: overflows end the program without a report */
     rt->fibers = realm;
     return 0;
+defers:
+    weft__slab_fini(&realm->defers);
 slab:
     weft__slab_fini(&realm->slab);
 unmap:
@@ -83,6 +89,7 @@ void weft__fibers_close(weft_runtime *rt)
     if (env->fault_unwatch)
         env->fault_unwatch(env->self, realm);
     weft__stack_depot_fini(&realm->depot);
+    weft__slab_fini(&realm->defers);
     weft__slab_fini(&realm->slab);
     env->unmap(env->self, realm, (sizeof *realm + env->page_size - 1) / env->page_size * env->page_size);
     rt->fibers = NULL;
@@ -95,8 +102,14 @@ int weft__fibers_enter(weft__worker *w)
     weft__fibers *fs = env->map(env->self, (sizeof *fs + env->page_size - 1) / env->page_size * env->page_size, 0);
     if (!fs)
         return -ENOMEM;
+    fs->last_memory = env->map(env->self, WEFT__LAST_STACK, 0);
+    if (!fs->last_memory) {
+        env->unmap(env->self, fs, (sizeof *fs + env->page_size - 1) / env->page_size * env->page_size);
+        return -ENOMEM;
+    }
     fs->worker = w;
     fs->cache.slab = &realm->slab;
+    fs->defers.slab = &realm->defers;
     weft__stack_pool_init(&fs->stacks, &realm->depot);
     fs->stacks.taken = &w->stats.stacks_taken; /* the worker's record outlives its pool: figures are read at any time */
     fs->stacks.given = &w->stats.stacks_given;
@@ -111,6 +124,8 @@ void weft__fibers_leave(weft__worker *w)
     const weft_env *env = w->rt->env;
     weft__fibers *fs = w->fibers;
     weft__slab_cache_flush(&fs->cache);
+    weft__slab_cache_flush(&fs->defers);
+    env->unmap(env->self, fs->last_memory, WEFT__LAST_STACK);
     weft__stack_pool_fini(&fs->stacks);
     w->fibers = NULL;
     env->unmap(env->self, fs, (sizeof *fs + env->page_size - 1) / env->page_size * env->page_size);
@@ -143,7 +158,11 @@ void weft__fibers_stats(weft_runtime *rt, weft_stats *out)
 size_t weft__fibers_describe(weft__worker *w, const void *machine, char *buf, size_t size)
 {
     weft__fiber *f = w->running;
+    weft__fiber_realm *realm = w->rt->fibers;
     weft_trace trace;
     weft__trace_interrupted(f, machine, &trace);
-    return weft_trace_format(&trace, buf, size);
+    size_t n = weft_trace_format(&trace, buf, size);
+    if (f && realm->hooks.doomed && realm->hooks.doomed(f->crew))
+        n += weft__format(buf + (n < size ? n : size), n < size ? size - n : 0, "\n  its lane was killed, and ends when the fiber next waits");
+    return n;
 }

@@ -106,7 +106,7 @@ void weft__scopes_look(weft__fiber *f)
             now = weft__clock(f->home->rt);
         if (s->timer.deadline_ns <= now) {
             weft__timer_cancel(f->home, &s->timer);
-            expired(&s->timer);
+            s->timer.fire(&s->timer);
         }
     }
 }

@@ -132,23 +132,6 @@ void weft__interrupt(weft__fiber *f)
         weft__wake(f, -ECANCELED);
 }
 
-void weft__fiber_kill(weft__fiber *f)
-{
-    if (f->state == WEFT__ENDED || f->killed == 2)
-        return;
-    if (f->foreign_stack && !f->stack && f->state != WEFT__NEWBORN)
-        return; /* it stands on its thread's own stack: that cannot be taken from it, being cancelled has to do */
-    f->killed = 1;
-    if (f->state == WEFT__WAITING && f->waiting == WEFT__WAIT_OP) {
-        weft__await_cancel(f); /* its terminal completion makes it ready, and being ready ends it */
-    } else if (f->state == WEFT__WAITING) {
-        weft__wake(f, -ECANCELED);
-    } else if (f->state == WEFT__NEWBORN && !weft__link_alone(&f->births)) {
-        f->killed = 2;
-        weft__fiber_reap(f);
-    }
-}
-
 /* ---- from other threads ---- */
 
 int weft__fiber_signal(weft_runtime *rt, weft_id id, uint32_t flags)
@@ -179,7 +162,7 @@ void weft__fiber_message(weft_task *t)
         weft__slab_put(&weft__fibers_of(f->home)->cache, f);
         return;
     }
-    if (f->state == WEFT__ENDED)
+    if (f->state == WEFT__ENDED || f->state == WEFT__DEAD)
         return;
     if (flags & WEFT__SIG_CANCEL) {
         f->cancelled = 1;

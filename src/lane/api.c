@@ -1,4 +1,4 @@
-/* The public calls of lane.h, and cancelling, which takes fibers and lanes alike. */
+/* The public calls of lane.h that spawn, join, exit and detach. Cancelling and killing are stop.c's. */
 #include <errno.h>
 
 #include "base/check.h"
@@ -55,8 +55,7 @@ weft_id weft_lane_self(void)
     return lane ? weft__lane_id(lane) : WEFT_NOID;
 }
 
-/* A child of the caller's lane; with `joinable` one that has not been joined or detached. */
-static int find_child(weft_id id, int joinable, weft__lane **self, weft__lane **out)
+int weft__lane_find_child(weft_id id, int joinable, weft__lane **self, weft__lane **out)
 {
     *self = weft__lane_self();
     if (!*self)
@@ -87,7 +86,7 @@ static void leave_join(weft__fiber *f)
 static int await_child(weft_id id, int64_t deadline, weft__lane **out)
 {
     weft__lane *self, *lane;
-    int r = find_child(id, 1, &self, &lane);
+    int r = weft__lane_find_child(id, 1, &self, &lane);
     if (r < 0)
         return r;
     weft__fiber *f = weft__fiber_self();
@@ -147,7 +146,7 @@ int weft_lane_exit(int result)
 int weft_lane_detach(weft_id id)
 {
     weft__lane *self, *lane;
-    int r = find_child(id, 1, &self, &lane);
+    int r = weft__lane_find_child(id, 1, &self, &lane);
     if (r < 0)
         return r;
     if (lane->joiner || lane->supervised)
@@ -167,56 +166,4 @@ int weft_lane_detach(weft_id id)
         weft__lane_leave(lane);
     }
     return 0;
-}
-
-/* ---- cancelling ---- */
-
-static int cancel_lane(weft_id id)
-{
-    weft__lane *self, *lane;
-    int r = find_child(id, 0, &self, &lane);
-    weft__fiber *f = weft__fiber_self();
-    if (f && weft_id_equal(id, weft__lane_id(weft__lane_of(f->crew)))) {
-        weft__lane_apply(weft__lane_of(f->crew), WEFT__SIG_CANCEL);
-        return 0;
-    }
-    return r < 0 ? r : weft__lane_signal(self->rt, id, WEFT__SIG_CANCEL | WEFT__SIG_FAMILY);
-}
-
-static int cancel_fiber(weft_id id)
-{
-    weft__fiber *self = weft__fiber_self(), *f;
-    if (!self)
-        return -EPERM;
-    int r = weft__fiber_find(self->home, id, &f);
-    if (r < 0)
-        return r;
-    if (f->crew != self->crew)
-        return -EPERM;
-    if (f->state == WEFT__ENDED)
-        return -ESRCH;
-    f->cancelled = 1;
-    weft__interrupt(f);
-    return 0;
-}
-
-int weft_cancel(weft_id id)
-{
-    if (WEFT__NS_KIND(id.ns) == WEFT__LANE)
-        return cancel_lane(id);
-    return WEFT__NS_KIND(id.ns) == WEFT__FIBER ? cancel_fiber(id) : id.gen ? -EINVAL : -ESRCH;
-}
-
-int weft_cancel_in(weft_runtime *rt, weft_id id)
-{
-    if (!rt || rt->magic != WEFT__RUNTIME_MAGIC)
-        return -EINVAL;
-    int r = id.gen ? -EINVAL : -ESRCH;
-    weft__add_seq(&rt->guests, 1, "cancel.guest"); /* the worker it is for stays until the message is with it */
-    if (WEFT__NS_KIND(id.ns) == WEFT__LANE)
-        r = weft__lane_signal(rt, id, WEFT__SIG_CANCEL);
-    else if (WEFT__NS_KIND(id.ns) == WEFT__FIBER)
-        r = weft__fiber_signal(rt, id, WEFT__SIG_CANCEL);
-    weft__sub_seq(&rt->guests, 1, "cancel.guest");
-    return r;
 }

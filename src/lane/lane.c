@@ -1,8 +1,5 @@
-/* Lanes: birth, the end, and what travels between a lane and its family. Each function says whose thread it runs on; "home" is the lane's worker.
- *
- * A lane's end, in order: its last fiber ends (emptied); its resources are closed and the last close reported (settle); its own reference
- * is dropped; with the last child's reference gone too, finish() tells the parent and frees the record. `refs` decides who comes last: the
- * lane itself or one of its children, on whatever worker; finish() always runs on the lane's home. */
+/* Lanes: records, birth, what travels between a lane and its family, cancelling and killing. Each function says whose thread it runs on; "home"
+ * is the lane's worker. The end is end.c's. */
 #include <errno.h>
 #include <string.h>
 
@@ -12,8 +9,6 @@
 #include "lane/exit.h"
 #include "lane/realm.h"
 #include "lane/vat.h"
-
-static weft__lane_realm *realm_of(weft__lane *lane) { return lane->rt->lanes; }
 
 weft__lane *weft__lane_self(void)
 {
@@ -30,9 +25,6 @@ weft_id weft__lane_id(weft__lane *lane)
 /* ---- birth ---- */
 
 static void born(weft_task *t);
-static void told(weft_task *t);
-static void finish(weft__lane *lane);
-static void tell_children(weft__lane *lane, uint32_t flags);
 
 /* Enters a child into its parent's books. Any thread. */
 static int join_family(weft__lane *parent, weft__lane *child)
@@ -94,7 +86,6 @@ void weft__lane_fill(weft__lane *lane, weft_runtime *rt, weft__lane *parent, con
         (weft_id){lane->head.key, WEFT__NS(rt, WEFT__LANE), WEFT__GEN(weft__load_relaxed(&lane->head.word, "lane.make"))};
     lane->rt = rt;
     lane->birth.run = born;
-    lane->end_message.run = told;
     weft__store_relaxed(&lane->parent, parent ? parent : weft__lanes_of(rt)->root, "lane.make");
     lane->joiner = NULL;
     weft__link_init(&lane->resources);
@@ -113,12 +104,12 @@ void weft__lane_fill(weft__lane *lane, weft_runtime *rt, weft__lane *parent, con
     lane->result = -ECANCELED;
     lane->why = WEFT__EXIT_NONE;
     lane->cause = WEFT_NOID;
-    lane->family = lane->supervised = lane->quiet = lane->watched = 0;
+    lane->late = lane->family = lane->supervised = lane->quiet = lane->watched = 0;
     weft__store_relaxed(&lane->tends, 0, "lane.make");
     lane->ends = (weft__tasks){0};
     lane->ender = NULL;
     lane->tag = NULL;
-    lane->phase = WEFT__LANE_NEWBORN;
+    weft__lane_enter(lane, WEFT__LANE_NEWBORN);
     lane->main = NULL;
     lane->expired = lane->told = lane->forgotten = lane->barren = lane->held = lane->disowned = 0;
     lane->detached = (uint8_t)(opt && opt->detached);
@@ -246,7 +237,7 @@ void weft__lane_settle_at(weft__lane *lane, weft__worker *home)
 {
     lane->crew.home = home;
     lane->birth.run = weft__lane_message;
-    lane->phase = WEFT__LANE_ALIVE;
+    weft__lane_enter(lane, WEFT__LANE_ALIVE);
     weft__add_relaxed(&home->load, 1, "lane.load");
 }
 
@@ -259,233 +250,7 @@ void weft__lane_abandon(weft__lane *lane)
     weft__lane_emptied(&lane->crew);
 }
 
-/* ---- the end ---- */
-
-void weft__lane_fiber_ended(weft__crew *crew, weft__fiber *f)
-{
-    weft__lane *lane = weft__lane_of(crew);
-    if (lane == realm_of(lane)->root)
-        weft__realm_announce(lane->rt); /* weft_fini waits for its siblings */
-    if (f == lane->main) {
-        lane->main = NULL;
-        weft__exit_returned(lane, f->result);
-        if (f->result < 0 && crew->alive > 0) { /* a main fiber that fails takes the others along */
-            weft__lane_apply(lane, WEFT__SIG_CANCEL);
-        } else if (f->result < 0) {
-            crew->cancelled = 1;
-            tell_children(lane, WEFT__SIG_CANCEL);
-        }
-    }
-}
-
-void weft__lane_forget_results(weft__lane *lane)
-{
-    while (!weft__link_alone(&lane->crew.fibers)) {
-        weft__fiber *f = weft__container(lane->crew.fibers.next, weft__fiber, siblings);
-        if (f->result != 0 && !lane->crew.cancelled && !lane->crew.killed)
-            weft__say(lane->rt, WEFT_LOG_WARNING, "fiber \"%s\" of lane \"%s\" (spawned at %s) ended with %d (%s), neither joined nor detached",
-                      f->name, lane->crew.name, f->site, f->result, weft_strerror(f->result));
-        weft__fiber_free(f);
-    }
-}
-
-void weft__lane_emptied(weft__crew *crew)
-{
-    weft__lane *lane = weft__lane_of(crew);
-    if (lane->phase != WEFT__LANE_ALIVE)
-        return;
-    lane->phase = WEFT__LANE_EMPTY;
-    weft__timer_cancel(crew->home, &lane->timer);
-    weft__lane_forget_results(lane);
-    weft__mailbox_shut(lane);
-    weft__lane_close_all(lane);
-    weft__lane_settle(lane);
-}
-
-void weft__lane_close_all(weft__lane *lane)
-{
-    lane->closing++; /* ours, while the loop runs */
-    while (!weft__link_alone(&lane->resources))
-        weft__resource_close(weft__container(lane->resources.next, weft__resource, link));
-    lane->closing--;
-}
-
-void weft__lane_settle(weft__lane *lane)
-{
-    if (lane->phase == WEFT__LANE_ALIVE && !lane->closing && lane == realm_of(lane)->root)
-        weft__realm_announce(lane->rt); /* weft_fini waits for its closes */
-    if (lane->phase != WEFT__LANE_EMPTY || lane->closing)
-        return;
-    lane->phase = WEFT__LANE_CHILDREN;
-    weft__lane_disown(lane);
-    if (weft__sub_acq_rel(&lane->refs, 1, "lane.settle") == 1)
-        finish(lane);
-}
-
-void weft__lane_disown(weft__lane *lane)
-{
-    lane->disowned = 1;
-    for (;;) {
-        weft__lane *child = NULL;
-        weft__spin_lock(&lane->lock);
-        for (weft__link *l = lane->children.next; l != &lane->children; l = l->next) {
-            weft__lane *c = weft__container(l, weft__lane, siblings);
-            if (c->told) {
-                child = c;
-                break;
-            }
-            if (c->detached != WEFT__ORPHAN)
-                c->detached = 1;
-        }
-        weft__spin_unlock(&lane->lock);
-        lane->ends = (weft__tasks){0}; /* given up with the children that lie there */
-        if (!child)
-            return;
-        weft__lane_pass_failure(child);
-        weft__lane_leave(child);
-    }
-}
-
-void weft__lane_pass_failure(weft__lane *child)
-{
-    weft__lane *parent = child->parent;
-    weft_exit e;
-    char text[160];
-    if (child->supervised || child->watched || !weft__exit_failed(child))
-        return;
-    weft__exit_fill(child, &e);
-    weft_exit_format(&e, text, sizeof text);
-    if (parent->held || child->quiet) {
-        weft__say(parent->rt, child->quiet ? WEFT_LOG_DEBUG : WEFT_LOG_WARNING, "lane \"%s\" (spawned at %s) %s", child->crew.name,
-                  child->crew.site, text);
-        return;
-    }
-    weft__exit_inherit(parent, &e);
-    weft__lane_apply(parent, WEFT__SIG_CANCEL);
-}
-
-/* ---- supervised children ---- */
-
-static void push_end(weft__lane *parent, weft__lane *child)
-{
-    weft__fiber *f = parent->ender;
-    weft__tasks_push(&parent->ends, &child->end_message);
-    parent->ender = NULL;
-    if (f)
-        weft__wake(f, -EINTR); /* from whatever it waits for meanwhile */
-}
-
-static void stop_waiting(weft__fiber *f)
-{
-    weft__lane *self = f->waits_on;
-    self->ender = NULL;
-}
-
-/* Until there is one. */
-static int await_end(weft__lane *self, weft__fiber *f, int64_t deadline)
-{
-    while (weft__tasks_empty(&self->ends)) {
-        if (self->ender)
-            return -EBUSY;
-        if (deadline <= f->home->now_ns)
-            return weft__refuse(f, -ETIMEDOUT);
-        self->ender = f;
-        f->unwait = stop_waiting;
-        f->waits_on = self;
-        int r = weft__wait(f, WEFT__WAIT_OTHER, deadline);
-        if (r < 0 && r != -EINTR)
-            return r;
-    }
-    return 0;
-}
-
-int weft__lane_next_end(weft__lane *self, weft_exit *out, void **tag, int64_t deadline)
-{
-    weft__fiber *f = weft__fiber_self();
-    if (!f || weft__lane_of(f->crew) != self)
-        return -EPERM;
-    if (weft__canceled(f))
-        return weft__refuse(f, -ECANCELED);
-    int r = await_end(self, f, deadline);
-    if (r < 0)
-        return r;
-    weft__lane *child = weft__container(weft__tasks_pop(&self->ends), weft__lane, end_message);
-    weft__exit_fill(child, out);
-    *tag = child->tag;
-    weft__lane_leave(child);
-    return 0;
-}
-
-/* ---- the last steps ---- */
-
-/* Step 8 of DESIGN rule 5: links and monitors are told. */
-static void bequeath(weft__lane *lane)
-{
-    weft_exit e;
-    weft__exit_settle(lane);
-    weft__exit_fill(lane, &e);
-    weft__ties_end(lane, &e);
-}
-
-static void finish_task(weft_task *t);
-
-/* Step 7: its memory, in as many turns as it takes. 0: not yet. */
-static int bury(weft__lane *lane)
-{
-    enum { TURN = 40 }; /* units of about a microsecond */
-    weft__names_bury(lane); /* step 6 */
-    if (weft__mailbox_bury(lane, TURN) && weft__holdings_bury(lane, TURN) && weft__vat_bury(lane, TURN))
-        return 1;
-    lane->end_message.run = finish_task;
-    weft__worker_ready(lane->crew.home, &lane->end_message);
-    return 0;
-}
-
-/* Home. The record may be gone afterwards. */
-static void finish(weft__lane *lane)
-{
-    weft__worker *w = lane->crew.home;
-    if (!bury(lane))
-        return;
-    lane->phase = WEFT__LANE_ENDED;
-    if (lane == realm_of(lane)->root) {
-        bequeath(lane);
-        weft__realm_root_ended(lane->rt);
-        return;
-    }
-    weft__count(&w->stats.lanes_ended, 1);
-    lane->watched = (uint8_t)weft__ties_watched(lane);
-    bequeath(lane);
-    weft__spin_lock(&lane->parent->lock);
-    int detached = lane->detached;
-    if (!detached)
-        lane->detached = WEFT__ORPHAN; /* from here on the parent's side decides about the record */
-    weft__spin_unlock(&lane->parent->lock);
-    lane->end_message.run = told;
-    if (detached && !weft__exit_failed(lane))
-        weft__lane_leave(lane);
-    else if (lane->parent->crew.home == w)
-        told(&lane->end_message);
-    else
-        weft__worker_send(lane->parent->crew.home, &lane->end_message);
-}
-
-static void finish_task(weft_task *t) { finish(weft__container(t, weft__lane, end_message)); }
-
-/* On the home of the parent, which exists: it holds a reference of ours. */
-static void told(weft_task *t)
-{
-    weft__lane *lane = weft__container(t, weft__lane, end_message);
-    lane->told = 1;
-    if (lane->joiner) {
-        weft__wake(lane->joiner, 0); /* who frees the record */
-    } else if (lane->supervised && !lane->parent->disowned) {
-        push_end(lane->parent, lane);
-    } else if (lane->detached == 1 || lane->forgotten || lane->parent->disowned) {
-        weft__lane_pass_failure(lane);
-        weft__lane_leave(lane);
-    }
-}
+/* ---- leaving the family ---- */
 
 /* Strikes the lane off its parent's books and frees its record. Any worker. */
 void weft__lane_leave(weft__lane *lane)
@@ -503,7 +268,7 @@ void weft__lane_leave(weft__lane *lane)
         !(weft__or_seq(&lane->head.word, WEFT__SIG_GONE, "lane.gone") & WEFT__SIG_PENDING))
         free_record(lane);
     if (weft__sub_acq_rel(&parent->refs, 1, "lane.leave") == 1) { /* it was waiting for its last child only */
-        parent->end_message.run = finish_task;
+        parent->end_message.run = weft__lane_childless_task;
         weft__worker_send(parent->crew.home, &parent->end_message);
     } else if (parent == weft__lanes_of(rt)->root) {
         weft__realm_announce(rt);
@@ -532,8 +297,8 @@ int weft__lane_signal(weft_runtime *rt, weft_id id, uint32_t flags)
         return -ESRCH;
     uint32_t word = weft__load_acquire(&lane->head.word, "lane.signal"), next;
     do {
-        if (WEFT__GEN(word) != id.gen)
-            return -ESRCH;
+        if (WEFT__GEN(word) != id.gen || weft__load_relaxed(&lane->phase, "lane.signal") == WEFT__LANE_ENDED)
+            return -ESRCH; /* ended, and perhaps not yet joined */
         next = word | flags | (word & WEFT__SIG_BORN ? (uint32_t)WEFT__SIG_PENDING : 0);
     } while (!weft__cas_acq_rel(&lane->head.word, &word, next, "lane.signal"));
     if ((word & WEFT__SIG_BORN) && !(word & WEFT__SIG_PENDING)) /* from here on pending keeps the record */
@@ -555,7 +320,7 @@ void weft__lane_message(weft_task *t)
     }
 }
 
-/* Takes a reference, unless the last one is gone: then the news of it is on its way to us, and finish() is to run once. */
+/* Takes a reference, unless the last one is gone: then the news of it is on its way to us, and is to come once. */
 static int hold(weft__lane *lane)
 {
     uint32_t n = weft__load_relaxed(&lane->refs, "lane.hold");
@@ -567,7 +332,7 @@ static int hold(weft__lane *lane)
 }
 
 /* To all child lanes. Home. */
-static void tell_children(weft__lane *lane, uint32_t flags)
+void weft__lane_tell_children(weft__lane *lane, uint32_t flags)
 {
     weft__spin_lock(&lane->lock);
     for (weft__link *l = lane->children.next; l != &lane->children; l = l->next) {
@@ -585,9 +350,13 @@ void weft__lane_heed(weft__lane *lane, uint32_t flags)
         weft__exit_inherit(lane, &e);
     if ((flags & WEFT__SIG_FAMILY) && (lane->why == WEFT__EXIT_NONE || lane->why == WEFT_EXIT_NORMAL))
         lane->family = 1;
-    if (flags & WEFT__SIG_KILL) {
+    if ((flags & WEFT__SIG_KILL) && !lane->crew.killed) {
         weft__exit_killed(lane);
         lane->crew.killed = 1;
+        weft__spin_lock(&lane->lock);
+        lane->barren = 1; /* nothing is born in a killed lane, whoever asks */
+        weft__spin_unlock(&lane->lock);
+        weft__lane_watch_death(lane);
     }
 }
 
@@ -608,9 +377,9 @@ void weft__lane_apply(weft__lane *lane, uint32_t flags)
             weft__interrupt(f);
     }
     if (!weft__load_relaxed(&lane->tends, "lane.apply") || (flags & WEFT__SIG_KILL))
-        tell_children(lane, flags);
+        weft__lane_tell_children(lane, flags);
     if (--crew->alive == 0 && lane->phase == WEFT__LANE_ALIVE && !lane->held)
         weft__lane_emptied(crew);
     if (weft__sub_acq_rel(&lane->refs, 1, "lane.applied") == 1)
-        finish(lane);
+        weft__lane_childless(lane);
 }

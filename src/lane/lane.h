@@ -1,8 +1,8 @@
 /* The lane's inside. A lane's record is touched by its home worker only, except the fields marked otherwise; what other threads want of it travels
  * as flags in its record's word and one message, as with fibers.
  *
- * Life: newborn (its record waits in a queue, holding no stack, and may be stolen) -> born on a worker, its home for good -> empty of fibers
- * -> its resources close -> its children have ended -> the parent is told -> the record is free. */
+ * Life: newborn (its record waits in a queue, holding no stack, and may be stolen) -> born on a worker, its home for good -> the end (end.c)
+ * -> the parent is told -> the record is free. */
 #ifndef WEFT_LANE_LANE_H
 #define WEFT_LANE_LANE_H
 
@@ -23,7 +23,7 @@ struct weft__lane {
     weft__fiber *main;         /* until it ends */
     weft__link resources;      /* weft__resource.link */
     uint32_t closing;          /* resources whose close is under way */
-    weft__timer timer;         /* the lane's deadline */
+    weft__timer timer;         /* the lane's deadline; once it is killed, the grace */
     int result;                /* of the main fiber, or what goes with `why` */
     weft_id cause;             /* the lane whose failure was passed on to it; WEFT_NOID: its own */
     void *tag;                 /* who supervises it knows it by this */
@@ -35,7 +35,8 @@ struct weft__lane {
     uint8_t quiet;             /* its failures are nobody's business; set before its start */
     uint8_t watched;           /* its parent monitored it as it ended */
     uint8_t tends;             /* a supervisor: being cancelled, it stops its children itself, one by one (atomic) */
-    uint8_t phase;             /* enum weft__lane_phase */
+    uint8_t phase;             /* enum weft__lane_phase (atomic) */
+    uint8_t late;              /* its clean-ups outlive the grace */
     uint8_t expired;           /* cancelled by its deadline */
     uint8_t held;              /* does not end although it has no fiber: the root of a background runtime */
     uint8_t disowned;          /* it joins no child any more */
@@ -70,10 +71,14 @@ struct weft__lane {
 static inline void *weft__open_mark(uint16_t gen) { return (void *)(uintptr_t)((unsigned)gen << 1 | 1); }
 static inline int weft__is_mark(const void *p) { return (int)((uintptr_t)p & 1); }
 
-/* EMPTY: no fiber left, resources closing. CHILDREN: only child lanes are left. */
 #define WEFT__EXIT_NONE 0xff
 
-enum weft__lane_phase { WEFT__LANE_NEWBORN, WEFT__LANE_ALIVE, WEFT__LANE_EMPTY, WEFT__LANE_CHILDREN, WEFT__LANE_ENDED };
+/* See end.c. EMPTY: no fiber left, resources closing. CHILDREN: only child lanes are left. DYING, CLEANING, CLOSING: what a killed lane goes
+ * through instead. */
+enum weft__lane_phase {
+    WEFT__LANE_NEWBORN, WEFT__LANE_ALIVE, WEFT__LANE_EMPTY, WEFT__LANE_CHILDREN, WEFT__LANE_DYING, WEFT__LANE_CLEANING,
+    WEFT__LANE_CLOSING, WEFT__LANE_BURYING, WEFT__LANE_ENDED
+};
 
 /* ---- Resources: what a lane's ids name: sockets, files ---- */
 
@@ -115,6 +120,10 @@ void weft__resource_close(weft__resource *r);
 void weft__resource_gone(weft__resource *r);
 
 /* ---- lanes.c ---- */
+static inline void weft__lane_enter(weft__lane *lane, enum weft__lane_phase phase)
+{
+    weft__store_relaxed(&lane->phase, (uint8_t)phase, "lane.phase");
+}
 static inline weft__lane *weft__lane_of(weft__crew *crew) { return weft__container(crew, weft__lane, crew); }
 weft__lane *weft__lane_self(void); /* of the calling fiber, or NULL */
 /* Makes a newborn child of `parent` without starting it; NULL parent: the root. -EAGAIN, -ENOMEM, -ECANCELED, -ESHUTDOWN. */

@@ -71,14 +71,37 @@ void weft__lane_fill(weft__lane *lane, weft_runtime *rt, weft__lane *parent, con
 void weft__lane_message(weft_task *t);
 void weft__lane_emptied(weft__crew *crew);
 void weft__lane_fiber_ended(weft__crew *crew, weft__fiber *f);
-/* Results that nobody asked for: said if they are failures, then forgotten. All its fibers have ended. Home. */
-void weft__lane_forget_results(weft__lane *lane);
+/* Results that nobody asked for: said if they are failures, then forgotten, `budget` of them: 1 when none is left. All its fibers have ended.
+ * Home. */
+int weft__lane_forget_results(weft__lane *lane, unsigned budget);
 /* Closes all its resources; `closing` says how many closes are still under way. Home. */
 void weft__lane_close_all(weft__lane *lane);
 /* Nobody will join its children any more: those that have ended are struck off, the others will be as they end. Home. */
 void weft__lane_disown(weft__lane *lane);
 /* One thing less to wait for before an empty lane has ended: a resource closed. Home. */
 void weft__lane_settle(weft__lane *lane);
+/* Its last child has ended, and itself does not count any more. Home. */
+void weft__lane_childless(weft__lane *lane);
+void weft__lane_childless_task(weft_task *t);
+void weft__lane_bury_task(weft_task *t);
+/* Everything that a lane has beside resources, at once: for the root of a runtime that closes. */
+void weft__lane_bury_now(weft__lane *lane);
+void weft__lane_finish(weft__lane *lane);
+/* A killed lane that has not ended within the grace is to say why. Home. */
+void weft__lane_watch_death(weft__lane *lane);
+int weft__lane_doomed(const weft__crew *crew);
+/* Cancel or kill, passed on to all child lanes. Home. */
+void weft__lane_tell_children(weft__lane *lane, uint32_t flags);
+/* A supervised child has ended: who waits in weft__lane_next_end gets it. On the parent's home. */
+void weft__lane_push_end(weft__lane *parent, weft__lane *child);
+/* A time so far from now. */
+static inline int64_t weft__after(const weft_runtime *rt, int64_t ns)
+{
+    int64_t now = weft__clock(rt);
+    return ns > WEFT_NEVER - 1 - now ? WEFT_NEVER - 1 : now + ns;
+}
+/* A child of the calling fiber's lane; with `joinable` one that has not been joined or detached. 0; -EPERM no fiber, or not a child; -ESRCH. */
+int weft__lane_find_child(weft_id id, int joinable, weft__lane **self, weft__lane **out);
 /* Acts on cancel and kill: on all fibers and child lanes. Home; the lane may be gone afterwards. */
 void weft__lane_apply(weft__lane *lane, uint32_t flags);
 /* The part of it that concerns the lane alone. */

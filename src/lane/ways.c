@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "env/current.h"
 #include "env/default.h"
+#include "fiber/death.h"
 #include "lane/exit.h"
 #include "lane/realm.h"
 #include "sched/text.h"
@@ -155,6 +156,11 @@ int weft_fini(int64_t deadline)
         weft_stop(rt);
         alone(root, WEFT_NEVER);
     }
+    while (weft__fibers_clean(&root->crew, 0)) { /* for siblings that were killed */
+        alone(root, WEFT_NEVER);
+        weft_yield();
+    }
+    weft__defers_run(f);
     weft__locals_destroy(f); /* the main fiber ends here */
     weft__lane_close_all(root);
     alone(root, WEFT_NEVER);
@@ -168,7 +174,7 @@ int weft_fini(int64_t deadline)
     weft__load_acquire(&realm->ended, "fini");
     root->crew.alive--;
     weft__fiber_free(f);
-    weft__lane_forget_results(root);
+    weft__lane_bury_now(root);
     weft__stack_put(&weft__fibers_of(w)->stacks, side);
     int failed = weft__exit_failed(root);
     if (r == 0 || (r == -ECANCELED && failed))

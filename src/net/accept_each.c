@@ -24,7 +24,7 @@ static void run_failed(weft_task *t)
     weft__shard *shard = weft__container(t, weft__shard, fail_note);
     weft__store_relaxed(&shard->failing, 0, "shard.failed");
     shard->failed = 1;
-    if (shard->armed && !shard->res.closed) /* closed: the acceptor was killed in its wait, and is gone */
+    if (shard->armed && !shard->lane->crew.killed && !shard->res.closed) /* killed in its wait, the acceptor is gone */
         weft__await_cancel(shard->armed);
     weft__shard_unpin(shard);
 }
