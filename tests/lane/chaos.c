@@ -123,7 +123,7 @@ static void *meddler(void *arg)
         if (next_random(&state) % 8)
             one_of(weft_unpark_in(rt, id), -ESRCH, 0, 0, 0);
         else
-            one_of(weft_cancel_in(rt, id), -ESRCH, -EINVAL, 0, 0);
+            one_of(weft_cancel_in(rt, id), -ESRCH, -EINVAL, -ESHUTDOWN, 0);
         sched_yield();
     }
     return NULL;
