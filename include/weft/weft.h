@@ -1,7 +1,8 @@
-/* All of weft. Read in this order: types, runtime, fiber, lane, net, file; below them op, port and env. */
+/* All of weft. Read in this order: types, runtime, fiber, lane, sync, net, file; below them op, port and env. */
 #ifndef WEFT_WEFT_H
 #define WEFT_WEFT_H
 
+#include <weft/channel.h>
 #include <weft/env.h>
 #include <weft/fiber.h>
 #include <weft/file.h>
@@ -15,6 +16,7 @@
 #include <weft/signal.h>
 #include <weft/slice.h>
 #include <weft/supervisor.h>
+#include <weft/sync.h>
 #include <weft/types.h>
 #include <weft/vat.h>
 

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/check.h"
-#include "fiber/fiber.h"
+#include "fiber/graph.h"
 
 int weft_spawn_at(weft_id *out, int (*fn)(void *), void *arg, const weft_spawn_options *opt, const char *name, const char *site)
 {
@@ -44,6 +44,26 @@ static void leave_join(weft__fiber *f)
 {
     weft__fiber *target = f->waits_on;
     target->joiner = NULL;
+    if (f->edge)
+        weft__graph_remove(f->edge);
+}
+
+static weft__fiber *joined(void *fiber) { return fiber; }
+
+/* Who joins may close a circle only if somebody can wait for it: for a lock that it holds, or by joining it. */
+static int wait_joined(weft__fiber *self, weft__fiber *f, int64_t deadline)
+{
+    weft__edge e = {.fiber = self, .object = f, .holder = joined, .what = "the end", .timed = deadline != WEFT_NEVER};
+    int open = self->locks || self->joiner, r = open ? weft__graph_add(&e) : 0;
+    if (r < 0)
+        return r;
+    f->joiner = self;
+    self->unwait = leave_join;
+    self->waits_on = f;
+    r = weft__wait(self, WEFT__WAIT_JOIN, deadline);
+    if (open && self->edge)
+        weft__graph_remove(&e);
+    return r;
 }
 
 int weft_join(weft_id id, int *result, int64_t deadline)
@@ -61,10 +81,7 @@ int weft_join(weft_id id, int *result, int64_t deadline)
     if (weft__canceled(self))
         return weft__refuse(self, -ECANCELED);
     if (f->state != WEFT__ENDED) {
-        f->joiner = self;
-        self->unwait = leave_join;
-        self->waits_on = f;
-        r = weft__wait(self, WEFT__WAIT_JOIN, deadline);
+        r = wait_joined(self, f, deadline);
         if (r < 0)
             return r;
     }

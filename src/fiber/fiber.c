@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "fiber/death.h"
+#include "fiber/graph.h"
 #include "sched/text.h"
 
 enum { OLDEST_TURN = 16 };
@@ -94,6 +95,8 @@ int weft__fiber_make(weft__crew *crew, int (*fn)(void *), void *arg, size_t copy
     f->stack_lo = opt ? opt->stack : NULL;
     f->foreign_stack = f->stack_lo != NULL;
     f->result = 0;
+    f->locks = 0;
+    f->edge = NULL;
     f->state = WEFT__NEWBORN;
     f->waiting = WEFT__WAIT_NONE;
     f->killed = crew->killed;
@@ -177,6 +180,10 @@ static int finish_books(weft__fiber *f)
     crew->alive--;
     weft__count(&w->stats.fibers_ended, 1);
     count_out(crew);
+    if (f->edge)
+        weft__graph_remove(f->edge);
+    if (f->locks)
+        weft__held_orphan(f);
     if (realm->hooks.ended)
         realm->hooks.ended(crew, f);
     if (f->joiner)

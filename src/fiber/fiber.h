@@ -29,11 +29,13 @@ typedef struct weft__fiber weft__fiber;
 typedef struct weft__await weft__await;
 
 /* What a fiber needs of its lane; the first member of the lane's record. Home: the lane's worker. */
+typedef struct weft__held weft__held;
 typedef struct weft__crew {
     weft__worker *home;
     weft__stack *graves;     /* stacks of fibers that were killed */
     weft__link fibers;       /* all of them, newborn ones and ended unjoined ones included */
     uint32_t alive;          /* fibers that have not ended */
+    weft__held *locks;       /* that its fibers hold */
     uint8_t cancelled, killed;
     uint8_t seen;            /* its id was given out */
     uint8_t prepaid;         /* its first fiber is charged already */
@@ -65,6 +67,17 @@ typedef struct weft__scope {
     weft__timer timer;
     uint8_t cancelled, expired, shield, spent;
 } weft__scope;
+
+enum weft__orphan { WEFT__ORPHAN_LATER, WEFT__ORPHAN_NOW };
+
+/* A lock that a fiber holds: in its crew's list while it does. Home of the crew. */
+struct weft__held {
+    weft__held *next, **from; /* from NULL: in no list */
+    weft__fiber *holder;             /* NULL: it has died, and the lock waits for its place in the order of the lane's death */
+    /* The holder has ended without giving it back. LATER: it was killed; it is nobody's from now on, and stays in the list, unless this answers 1
+     * because there is no reason to wait. NOW: it is out of the list, and goes to whoever waits. */
+    int (*orphaned)(weft__held *h, enum weft__orphan when);
+};
 
 #define WEFT__COPY_MAX WEFT_COPY_MAX
 
@@ -98,6 +111,8 @@ struct weft__fiber {
     uint8_t foreign_stack;     /* caller's memory or a thread's own stack */
     uint8_t copied;            /* bytes of copy in use */
     void *stack_lo;            /* of a foreign stack */
+    struct weft__edge *edge;   /* what it waits for that somebody must give back; guarded by the realm's graph lock */
+    uint32_t locks;            /* how many of its crew's held locks are its own */
     struct weft__defer *defers; /* clean-ups, newest first */
     uint8_t cleaning;          /* enum weft__cleaning */
     uint8_t ran;               /* its function was called */
@@ -146,6 +161,7 @@ typedef struct weft__fiber_realm {
     weft__crew_hooks hooks;
     weft__account account;     /* the runtime's own limits */
     uint8_t limited;           /* there are some */
+    weft__spin graph;          /* guards the edges of its fibers (graph.h) */
 } weft__fiber_realm;
 
 static inline weft__fibers *weft__fibers_of(weft__worker *w) { return w->fibers; }
@@ -238,6 +254,32 @@ void weft__fiber_unpark(weft__fiber *f);
 void weft__scopes_look(weft__fiber *f);
 /* Disarms the scopes of a fiber that will not leave them itself. */
 void weft__scopes_drop(weft__fiber *f);
+/* ---- held.c: locks that fibers hold ---- */
+static inline void weft__held_add(weft__held *h, weft__fiber *f)
+{
+    weft__crew *crew = f->crew;
+    h->holder = f;
+    h->next = crew->locks;
+    h->from = &crew->locks;
+    if (h->next)
+        h->next->from = &h->next;
+    crew->locks = h;
+    f->locks++;
+}
+
+static inline void weft__held_remove(weft__held *h)
+{
+    if (h->next)
+        h->next->from = h->from;
+    *h->from = h->next;
+    h->from = NULL;
+    h->holder->locks--;
+}
+
+/* A fiber has ended with locks: if it was killed with its lane, they wait for weft__held_bury. Home. */
+void weft__held_orphan(weft__fiber *f);
+/* The crew is dead: whatever its fibers held passes on. Home. */
+void weft__held_bury(weft__crew *crew);
 /* ---- local.c ---- */
 void weft__locals_destroy(weft__fiber *f);
 /* Whether there is a value that has a destructor. */

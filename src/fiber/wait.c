@@ -75,9 +75,10 @@ void weft__wake(weft__fiber *f, int answer)
     f->deadline = WEFT_NEVER;
     f->wake = answer;
     f->state = WEFT__READY;
-    if (f->unwait && answer < 0)
-        f->unwait(f);
+    void (*unwait)(weft__fiber *) = f->unwait;
     f->unwait = NULL;
+    if (unwait && answer < 0)
+        unwait(f); /* may set it again: the wait was served meanwhile, and a kill before the fiber runs has to undo that */
     weft__worker_ready(f->home, &f->resume);
 }
 

@@ -72,14 +72,11 @@ void weft__lane_close_all(weft__lane *lane)
     lane->closing--;
 }
 
-/* Locks are the sync layer's, which is not there yet. */
-void weft__locks_release(weft__crew *crew) { (void)crew; }
-
 /* Steps 5 and 6: nobody of the lane is left that could use them. */
 static void close_up(weft__lane *lane, enum weft__lane_phase phase)
 {
     weft__lane_enter(lane, phase);
-    weft__locks_release(&lane->crew);
+    weft__held_bury(&lane->crew);
     weft__names_bury(lane);
     weft__lane_close_all(lane);
     weft__lane_settle(lane);

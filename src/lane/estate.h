@@ -10,8 +10,6 @@
 int weft__vat_bury(weft__lane *lane, unsigned budget);
 /* slice.c: step 7, its references to shared blocks. */
 int weft__holdings_bury(weft__lane *lane, unsigned budget);
-/* The sync layer's: step 5, the locks that its fibers hold pass to those who wait for them (-EOWNERDEAD). */
-void weft__locks_release(weft__crew *crew);
 /* mailbox.c: as the lane begins to die (no fiber of it will run again): later sends answer -ESRCH, parked senders are told so. */
 void weft__mailbox_shut(weft__lane *lane);
 /* mailbox.c: step 7, the messages that nobody took. */

@@ -1,0 +1,61 @@
+/* Channels: queues of items of one size, between any fibers on any workers, and threads. Several may send and several receive; each item is
+ * delivered once, in the order of sending. A channel is plain storage of the caller's, as is its buffer; see sync.h for what holds of both, for
+ * deadlines, cancellation and death.
+ *
+ *     static int numbers[16];
+ *     static weft_channel c;
+ *     weft_channel_init(&c, sizeof(int), 16, numbers);
+ *     weft_channel_send(&c, &(int){42}, WEFT_NEVER);
+ *
+ * Without a buffer (capacity 0) a send waits until a receiver takes its item: a rendezvous. With one it waits only while that is full. */
+#ifndef WEFT_CHANNEL_H
+#define WEFT_CHANNEL_H
+
+#include <weft/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct weft_channel {
+    int64_t opaque[12];
+} weft_channel;
+
+/* buffer: capacity * item_size bytes that live as long as the channel; NULL with capacity 0. -EINVAL. */
+WEFT_API int weft_channel_init(weft_channel *c, size_t item_size, size_t capacity, void *buffer);
+
+/* Any fiber, and any thread that is no worker; try and close also workers. On success the item has been copied.
+ * 0; -ETIMEDOUT; -ECANCELED; the reason, if the channel is closed (-EPIPE unless the closer gave another); -EPERM. */
+WEFT_API int weft_channel_send(weft_channel *c, const void *item, int64_t deadline);
+/* The same, of what is still in the buffer after closing too. An item that is handed to a receiver which is killed before it runs goes to the next
+ * receiver or back to the head of the buffer; where neither is there, it dies with it. */
+WEFT_API int weft_channel_receive(weft_channel *c, void *item, int64_t deadline);
+/* Do not wait: -EAGAIN. */
+WEFT_API int weft_channel_try_send(weft_channel *c, const void *item);
+WEFT_API int weft_channel_try_receive(weft_channel *c, void *item);
+/* Waits for one item and takes what is there, at most max: how many. -EINVAL: max 0. */
+WEFT_API int64_t weft_channel_receive_many(weft_channel *c, void *items, size_t max, int64_t deadline);
+
+/* Nothing more is sent. Senders that wait are told at once, receivers once the buffer is empty. reason: a negative errno; 0: -EPIPE. -EALREADY: it was
+ * closed; -EINVAL. */
+WEFT_API int weft_channel_close(weft_channel *c, int reason);
+/* How many items lie in the buffer, at some recent moment. */
+WEFT_API size_t weft_channel_length(weft_channel *c);
+
+/* ---- A result to come ------------------------------------------------------------------------------------------------------------
+ * Kept once, by anybody; all who wait for it, before or after, get it. Zeroed: none yet. */
+
+typedef struct weft_future {
+    int64_t opaque[5];
+} weft_future;
+/* -EALREADY: it was kept. Any thread. */
+WEFT_API int weft_future_keep(weft_future *f, int result, void *value);
+/* *value (may be NULL) and the result it was kept with; -ETIMEDOUT, -ECANCELED also of the wait itself, which leave *value alone. */
+WEFT_API int weft_future_wait(weft_future *f, void **value, int64_t deadline);
+/* 1 if it was kept. Any thread. */
+WEFT_API int weft_future_kept(weft_future *f);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,98 @@
+/* Circles of fibers that wait for each other. Any worker.
+ *
+ * A walk follows edges that are all published, so their fibers do not run; but holders are read without their objects' locks, and a holder that
+ * runs may let go, end, and its record be another's, between two reads. So a circle counts only if it is found twice: in the second
+ * round each holder read is a fiber that was parked all the time, and one that is parked lets go of nothing. (One that is being handed what
+ * it waits for is its own holder: no circle either.) */
+#include "fiber/graph.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "sched/text.h"
+
+enum { LONGEST = 1000, NAMED = 16 };
+
+static weft__spin *lock_of(const weft__edge *e) { return &((weft__fiber_realm *)e->fiber->home->rt->fibers)->graph; }
+
+/* The next edge on the way, or NULL. Under the lock. */
+static weft__edge *after(const weft__edge *e)
+{
+    weft__fiber *f = e->holder(e->object);
+    if (!f || f == e->fiber)
+        return NULL;
+    weft__worker *home = weft__load_relaxed(&f->home, "graph.home");
+    return home->rt == e->fiber->home->rt ? f->edge : NULL;
+}
+
+/* How long the circle through e is; 0: there is none. */
+static unsigned circle(const weft__edge *e)
+{
+    const weft__edge *at = e;
+    for (unsigned n = 1; n < LONGEST; n++) {
+        at = after(at);
+        if (!at)
+            return 0;
+        if (at == e)
+            return n;
+    }
+    return 0;
+}
+
+/* A line for each edge, with a zero after it. */
+static size_t say_edge(char *text, size_t size, const weft__edge *e, const weft__edge *next)
+{
+    const weft__fiber *f = e->fiber, *h = next->fiber;
+    const char *at = e->locked_at ? e->locked_at(e->object) : NULL;
+    size_t n = weft__format(text, size, "  fiber \"%s\" of lane \"%s\" (spawned at %s) waits%s%s for %s%s%s%s%s%s of fiber \"%s\" of lane \"%s\"",
+                            f->name, f->crew->name, f->site, e->site ? " at " : "", e->site ? e->site : "", e->what, e->name ? " \"" : "",
+                            e->name ? e->name : "", e->name ? "\"" : "", at ? " locked at " : "", at ? at : "", h->name, h->crew->name);
+    return n < size ? n + 1 : size;
+}
+
+/* Says the circle. The edges stay as they are while we have the lock, which is released before anything is said. */
+__attribute__((noinline)) static void report(const weft__edge *e, unsigned n, weft__spin *lock)
+{
+    char text[2048];
+    size_t used = 0;
+    weft_runtime *rt = e->fiber->home->rt;
+    const weft__edge *at = e;
+    for (unsigned i = 0; i < n && i < NAMED && used < sizeof text; i++) {
+        const weft__edge *next = after(at);
+        if (!next)
+            break;
+        used += say_edge(text + used, sizeof text - used, at, next);
+        at = next;
+    }
+    if (!e->timed)
+        e->fiber->edge = NULL;
+    weft__spin_unlock(lock);
+    weft__say(rt, e->timed ? WEFT_LOG_WARNING : WEFT_LOG_ERROR, "deadlock: %u fibers wait for each other%s", n,
+              e->timed ? "; the last of them until a deadline" : "; the last of them is refused");
+    for (const char *line = text; line < text + used; line += strlen(line) + 1)
+        weft__say(rt, e->timed ? WEFT_LOG_WARNING : WEFT_LOG_ERROR, "%s", line);
+}
+
+int weft__graph_add(weft__edge *e)
+{
+    weft__spin *lock = lock_of(e);
+    weft__spin_lock(lock);
+    e->fiber->edge = e;
+    unsigned n = circle(e);
+    if (n)
+        n = circle(e);
+    if (!n) {
+        weft__spin_unlock(lock);
+        return 0;
+    }
+    report(e, n, lock);
+    return e->timed ? 0 : -EDEADLK;
+}
+
+void weft__graph_remove(weft__edge *e)
+{
+    weft__spin *lock = lock_of(e);
+    weft__spin_lock(lock);
+    e->fiber->edge = NULL;
+    weft__spin_unlock(lock);
+}

@@ -1,0 +1,25 @@
+/* Who waits for whom: a fiber that waits for something which one other fiber has to give back is an edge. The edges of a runtime are guarded by
+ * one lock, taken on slow paths only. An edge is published before its fiber waits, and whoever publishes one looks whether it closes a circle,
+ * both under the same hold of the lock: of two workers that close one together, the later sees it. */
+#ifndef WEFT_FIBER_GRAPH_H
+#define WEFT_FIBER_GRAPH_H
+
+#include "fiber/fiber.h"
+
+typedef struct weft__edge {
+    weft__fiber *fiber;                      /* who waits */
+    void *object;                            /* for what */
+    weft__fiber *(*holder)(void *object);    /* who has it now, or NULL; from any thread */
+    const char *what;                        /* "mutex" */
+    const char *name;                        /* its own, or NULL */
+    const char *(*locked_at)(void *object);  /* where its holder took it; may be NULL */
+    const char *site;                        /* where the wait is, or NULL */
+    int timed;                               /* it ends by itself */
+} weft__edge;
+
+/* Publishes e as its fiber's. -EDEADLK: it closes a circle, which was reported, and is not published; a timed one is reported, and published. Home
+ * of the fiber. */
+int weft__graph_add(weft__edge *e);
+void weft__graph_remove(weft__edge *e);
+
+#endif

@@ -1,0 +1,298 @@
+/* Channels. Everything is under the channel's lock; any thread. Receivers wait only while the buffer is empty and no sender waits, senders only while it
+ * is full (always, without one) and no receiver waits. Items are copied under the lock, straight from who sends to who receives where
+ * one of them waits; a waiting sender's item moves into the buffer as soon as there is room, so the order of sending is kept. */
+#include "sync/channel.h"
+
+#include <errno.h>
+#include <string.h>
+
+typedef struct channel {
+    weft__spin lock;
+    int32_t closed;    /* 0, or the reason */
+    size_t size, capacity;
+    size_t head, count; /* of what lies in the buffer */
+    unsigned char *buffer;
+    weft__queue senders, receivers;
+} channel;
+
+_Static_assert(sizeof(channel) <= sizeof(weft_channel), "weft_channel has room for what it hides");
+
+static channel *of(weft_channel *c) { return (channel *)(void *)c; }
+
+static inline void copy(const channel *c, void *to, const void *from)
+{
+    if (c->size == sizeof(uint64_t)) /* a call costs as much as the rest of the copy */
+        memcpy(to, from, sizeof(uint64_t));
+    else
+        memcpy(to, from, c->size);
+}
+
+static inline unsigned char *slot(const channel *c, size_t i)
+{
+    size_t at = c->head + i;
+    return c->buffer + (at >= c->capacity ? at - c->capacity : at) * c->size;
+}
+
+/* ---- under the lock ---- */
+
+/* The first receiver that is still to be had gets the item: 1. */
+static inline int hand_over(channel *c, const void *item, weft__news *news)
+{
+    weft__node *n;
+    while ((n = c->receivers.first))
+        if (weft__node_claim(n)) {
+            copy(c, n->data, item);
+            weft__node_answer(n, 0, news);
+            return 1;
+        }
+    return 0;
+}
+
+/* 1: sent or refused, and *answer says which. 0: it has to wait. */
+static inline int put(channel *c, const void *item, int *answer, weft__news *news)
+{
+    *answer = c->closed;
+    if (c->closed || (c->receivers.first && hand_over(c, item, news)))
+        return 1;
+    if (c->count == c->capacity)
+        return 0;
+    copy(c, slot(c, c->count), item);
+    c->count++;
+    return 1;
+}
+
+/* The first sender that is still to be had gives its item to `to`: 1. */
+static inline int take_over(channel *c, void *to, weft__news *news)
+{
+    weft__node *n;
+    while ((n = c->senders.first))
+        if (weft__node_claim(n)) {
+            copy(c, to, n->data);
+            weft__node_answer(n, 0, news);
+            return 1;
+        }
+    return 0;
+}
+
+static inline int get(channel *c, void *item, int *answer, weft__news *news)
+{
+    *answer = 0;
+    if (c->count) {
+        copy(c, item, slot(c, 0));
+        c->head = c->head + 1 == c->capacity ? 0 : c->head + 1;
+        c->count--;
+        if (c->senders.first && take_over(c, slot(c, c->count), news))
+            c->count++;
+        return 1;
+    }
+    if (c->senders.first && take_over(c, item, news))
+        return 1;
+    *answer = c->closed;
+    return c->closed != 0;
+}
+
+/* ---- as things to wait for ---- */
+
+static int send_ready(weft__node *n)
+{
+    const channel *c = n->object;
+    return c->closed || c->receivers.first || c->count < c->capacity;
+}
+
+static int send_take(weft__node *n, weft__news *news) { return put(n->object, n->data, &n->answer, news); }
+static void send_push(weft__node *n) { weft__queue_push(&((channel *)n->object)->senders, n); }
+
+static int receive_ready(weft__node *n)
+{
+    const channel *c = n->object;
+    return c->count || c->senders.first || c->closed;
+}
+
+static int receive_take(weft__node *n, weft__news *news) { return get(n->object, n->data, &n->answer, news); }
+static void receive_push(weft__node *n) { weft__queue_push(&((channel *)n->object)->receivers, n); }
+
+/* It was given an item and died before it saw it. */
+static void receive_refuse(weft__node *n)
+{
+    channel *c = n->object;
+    weft__news news;
+    if (n->answer < 0)
+        return;
+    weft__news_init(&news);
+    weft__spin_lock(&c->lock);
+    if (!hand_over(c, n->data, &news) && c->count < c->capacity) {
+        c->head = c->head ? c->head - 1 : c->capacity - 1;
+        copy(c, slot(c, 0), n->data);
+        c->count++;
+    }
+    weft__spin_unlock(&c->lock);
+    weft__news_tell(&news);
+}
+
+static const weft__node_kind send_kind = {send_ready, send_take, send_push, NULL, NULL, NULL};
+static const weft__node_kind receive_kind = {receive_ready, receive_take, receive_push, NULL, receive_refuse, NULL};
+
+void weft__channel_send_node(weft__node *n, weft_channel *opaque, const void *item)
+{
+    n->lock = &of(opaque)->lock;
+    n->object = of(opaque);
+    n->kind = &send_kind;
+    n->data = (void *)(uintptr_t)item;
+}
+
+void weft__channel_receive_node(weft__node *n, weft_channel *opaque, void *item)
+{
+    n->lock = &of(opaque)->lock;
+    n->object = of(opaque);
+    n->kind = &receive_kind;
+    n->data = item;
+}
+
+/* ---- sending ---- */
+
+/* Stands in line. The lock is held, and released here. */
+static int wait_in(channel *c, weft__node *n, weft__fiber *f, int64_t deadline, weft__queue *q)
+{
+    weft__waiter wt;
+    weft__waiter_init(&wt, f, n, 1);
+    n->lock = &c->lock;
+    n->object = c;
+    weft__queue_push(q, n);
+    weft__spin_unlock(&c->lock);
+    int r = weft__waiter_wait(&wt, deadline);
+    return r < 0 ? r : n->answer;
+}
+
+int weft_channel_send(weft_channel *opaque, const void *item, int64_t deadline)
+{
+    channel *c = of(opaque);
+    weft__fiber *f;
+    weft__news news;
+    int r = weft__sync_enter(&f, 1);
+    if (r < 0)
+        return r;
+    int late = weft__sync_late(f, deadline);
+    weft__news_init(&news);
+    weft__spin_lock(&c->lock);
+    int done = put(c, item, &r, &news);
+    if (!done && !late) {
+        weft__node n = {.kind = &send_kind, .data = (void *)(uintptr_t)item};
+        return wait_in(c, &n, f, deadline, &c->senders); /* there is no news then */
+    }
+    weft__spin_unlock(&c->lock);
+    weft__news_tell(&news);
+    return done ? r : weft__sync_refuse(f, -ETIMEDOUT);
+}
+
+int weft_channel_try_send(weft_channel *opaque, const void *item)
+{
+    channel *c = of(opaque);
+    weft__news news;
+    int r;
+    weft__news_init(&news);
+    weft__spin_lock(&c->lock);
+    int done = put(c, item, &r, &news);
+    weft__spin_unlock(&c->lock);
+    weft__news_tell(&news);
+    return done ? r : weft__sync_refuse(weft__fiber_self(), -EAGAIN);
+}
+
+/* ---- receiving ---- */
+
+int weft_channel_receive(weft_channel *opaque, void *item, int64_t deadline)
+{
+    channel *c = of(opaque);
+    weft__fiber *f;
+    weft__news news;
+    int r = weft__sync_enter(&f, 1);
+    if (r < 0)
+        return r;
+    int late = weft__sync_late(f, deadline);
+    weft__news_init(&news);
+    weft__spin_lock(&c->lock);
+    int done = get(c, item, &r, &news);
+    if (!done && !late) {
+        weft__node n = {.kind = &receive_kind, .data = item};
+        return wait_in(c, &n, f, deadline, &c->receivers);
+    }
+    weft__spin_unlock(&c->lock);
+    weft__news_tell(&news);
+    return done ? r : weft__sync_refuse(f, -ETIMEDOUT);
+}
+
+/* What is there: how many, or the reason it was closed for, or -EAGAIN. */
+static int64_t get_many(channel *c, unsigned char *items, size_t max)
+{
+    weft__news news;
+    size_t n = 0;
+    int r = 0;
+    weft__news_init(&news);
+    weft__spin_lock(&c->lock);
+    while (n < max && get(c, items + n * c->size, &r, &news) && r == 0)
+        n++;
+    weft__spin_unlock(&c->lock);
+    weft__news_tell(&news);
+    return n ? (int64_t)n : r < 0 ? r : -EAGAIN;
+}
+
+int weft_channel_try_receive(weft_channel *c, void *item)
+{
+    int64_t r = get_many(of(c), item, 1);
+    return r == 1 ? 0 : r == -EAGAIN ? weft__sync_refuse(weft__fiber_self(), -EAGAIN) : (int)r;
+}
+
+int64_t weft_channel_receive_many(weft_channel *opaque, void *items, size_t max, int64_t deadline)
+{
+    channel *c = of(opaque);
+    if (!max)
+        return -EINVAL;
+    int r = weft_channel_receive(opaque, items, deadline);
+    if (r < 0)
+        return r;
+    int64_t more = max > 1 ? get_many(c, (unsigned char *)items + c->size, max - 1) : 0;
+    return 1 + (more > 0 ? more : 0);
+}
+
+/* ---- the rest ---- */
+
+int weft_channel_init(weft_channel *opaque, size_t item_size, size_t capacity, void *buffer)
+{
+    channel *c = of(opaque);
+    if (!item_size || (capacity && (!buffer || item_size > SIZE_MAX / capacity)))
+        return -EINVAL;
+    memset(opaque, 0, sizeof *opaque);
+    c->size = item_size;
+    c->capacity = capacity;
+    c->buffer = buffer;
+    return 0;
+}
+
+int weft_channel_close(weft_channel *opaque, int reason)
+{
+    channel *c = of(opaque);
+    weft__news news;
+    if (reason > 0)
+        return -EINVAL;
+    weft__news_init(&news);
+    weft__spin_lock(&c->lock);
+    int was = c->closed;
+    if (!was) {
+        c->closed = reason ? reason : -EPIPE;
+        while (weft__queue_serve(&c->senders, c->closed, &news))
+            ;
+        while (weft__queue_serve(&c->receivers, c->closed, &news))
+            ;
+    }
+    weft__spin_unlock(&c->lock);
+    weft__news_tell(&news);
+    return was ? -EALREADY : 0;
+}
+
+size_t weft_channel_length(weft_channel *opaque)
+{
+    channel *c = of(opaque);
+    weft__spin_lock(&c->lock);
+    size_t n = c->count;
+    weft__spin_unlock(&c->lock);
+    return n;
+}

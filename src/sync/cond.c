@@ -1,0 +1,97 @@
+/* Condition variables, and once. The queue is under the condition's lock; the mutex is taken and given by mutex.c. Who was signalled and dies before it
+ * runs passes the signal on. */
+#include <errno.h>
+#include <string.h>
+
+#include "sync/mutex.h"
+
+typedef struct cond {
+    weft__spin lock;
+    uint32_t spare;
+    weft__queue queue;
+} cond;
+
+_Static_assert(sizeof(cond) <= sizeof(weft_cond), "weft_cond has room for what it hides");
+
+static cond *of(weft_cond *c) { return (cond *)(void *)c; }
+
+static int never(weft__node *n)
+{
+    (void)n;
+    return 0;
+}
+
+static void push(weft__node *n) { weft__queue_push(&((cond *)n->object)->queue, n); }
+
+/* How many were woken. */
+static int wake(cond *c, int all)
+{
+    weft__news news;
+    int n = 0;
+    weft__news_init(&news);
+    weft__spin_lock(&c->lock);
+    while ((all || n == 0) && weft__queue_serve(&c->queue, 0, &news))
+        n++;
+    weft__spin_unlock(&c->lock);
+    weft__news_tell(&news);
+    return n;
+}
+
+static void refuse(weft__node *n) { wake(n->object, 0); }
+
+static const weft__node_kind kind = {never, NULL, push, NULL, refuse, NULL};
+
+int weft_cond_wait(weft_cond *opaque, weft_mutex *mutex, int64_t deadline)
+{
+    cond *c = of(opaque);
+    weft__mutex *m = weft__mutex_of(mutex);
+    weft__fiber *f;
+    int r = weft__sync_enter(&f, 0);
+    if (r < 0)
+        return r;
+    if (!weft__mutex_owned(m, f))
+        return -EPERM;
+    if (weft__sync_late(f, deadline))
+        return weft__refuse(f, -ETIMEDOUT);
+    weft__node n = {.lock = &c->lock, .object = c, .kind = &kind};
+    weft__waiter wt;
+    weft__waiter_init(&wt, f, &n, 1);
+    const char *site = weft__load_relaxed(&m->site, "cond.site");
+    weft__spin_lock(&c->lock);
+    push(&n);
+    weft__spin_unlock(&c->lock);
+    uint32_t depth = weft__mutex_drop(m); /* after it is queued: a signal given under the mutex finds us */
+    r = weft__waiter_wait(&wt, deadline);
+    int back = weft__mutex_regain(m, f, depth, site);
+    return back < 0 ? back : r;
+}
+
+int weft_cond_signal(weft_cond *c) { return weft__fiber_self() || weft__worker_self() ? wake(of(c), 0) : -EPERM; }
+int weft_cond_broadcast(weft_cond *c) { return weft__fiber_self() || weft__worker_self() ? wake(of(c), 1) : -EPERM; }
+
+/* ---- once ---- */
+
+static int run_it(weft_once *once, int (*fn)(void *arg), void *arg)
+{
+    int r = once->done ? 0 : fn(arg);
+    if (r >= 0)
+        weft__store_release(&once->done, 1, "once.done");
+    int u = weft_mutex_unlock(&once->mutex);
+    return r < 0 ? r : u;
+}
+
+int weft_once_run(weft_once *once, int (*fn)(void *arg), void *arg, int64_t deadline)
+{
+    weft__fiber *f;
+    int r = weft__sync_enter(&f, 0);
+    if (r < 0)
+        return r;
+    if (!fn)
+        return -EINVAL;
+    if (weft__load_acquire(&once->done, "once.look")) /* pairs with the release in run_it */
+        return 0;
+    r = weft_mutex_lock(&once->mutex, deadline);
+    if (r == -EOWNERDEAD) /* who ran it died: it was not done */
+        r = weft_mutex_consistent(&once->mutex);
+    return r < 0 ? r : run_it(once, fn, arg);
+}

@@ -1,0 +1,368 @@
+/* The mutex. Fast paths are one compare-and-swap of `word`; as soon as somebody waits, or its owner has died, SLOW is set and every change is
+ * made under the lock. Its place in the holder's list belongs to the holder's worker.
+ *
+ * A free mutex goes to whoever comes first. The owner that unlocks wakes the first in line to compete (answer RETRY); one that loses comes back
+ * to the head of the line and demands it: the next unlock hands it over. So a mutex that is locked again and again by a fiber that does not
+ * wait costs no switch each time, and nobody is overtaken for ever. Fair mutexes and selects are handed it at once. */
+#include "sync/mutex.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "sync/graph.h"
+
+#define SLOW ((uintptr_t)1)
+#define NOBODY ((uintptr_t)2) /* its owner was killed, and the lane is still dying */
+
+enum { RETRY = 1, DEMANDS = 1 };
+
+_Static_assert(sizeof(weft__mutex) <= sizeof(weft_mutex), "weft_mutex has room for what it hides");
+_Static_assert(_Alignof(weft__fiber) >= 4, "the owner's low bits are free");
+
+static uintptr_t owner_of(uintptr_t word) { return word & ~SLOW; }
+
+int weft__mutex_owned(const weft__mutex *m, const weft__fiber *f)
+{
+    return owner_of(weft__load_relaxed(&m->word, "mutex.owned")) == (uintptr_t)f;
+}
+
+/* ---- owning ---- */
+
+static int orphaned(weft__held *h, enum weft__orphan when);
+
+static uint64_t bits_of(weft_id id)
+{
+    uint64_t bits;
+    memcpy(&bits, &id, sizeof bits);
+    return bits;
+}
+
+/* The caller's by word: into its books. Home of f. */
+static void own(weft__mutex *m, weft__fiber *f, uint32_t depth, const char *site)
+{
+    m->depth = depth;
+    m->held.orphaned = orphaned;
+    weft__held_add(&m->held, f);
+    f->crew->seen = 1; /* its id may be given out by weft_mutex_look */
+    weft__store_relaxed(&m->fiber, bits_of(weft__fiber_id(f)), "mutex.own");
+    weft__store_relaxed(&m->lane, bits_of(f->crew->id), "mutex.own");
+    weft__store_relaxed(&m->site, site, "mutex.own");
+}
+
+/* Under the lock, SLOW set: free, or f's. */
+static void set_word(weft__mutex *m, uintptr_t owner)
+{
+    weft__store_release(&m->word, owner | (m->queue.first || m->health != WEFT__LOCK_OK ? SLOW : 0), "mutex.set");
+}
+
+/* It is nobody's: the next one gets it, or is woken to compete for it. Under the lock, SLOW set. */
+static void pass(weft__mutex *m, weft__news *news)
+{
+    weft__node *n;
+    if (m->health == WEFT__LOCK_LOST)
+        while (weft__queue_serve(&m->queue, -ENOTRECOVERABLE, news))
+            ;
+    while ((n = m->queue.first)) {
+        int hand = (m->flags & WEFT_MUTEX_FAIR) || (n->flags & DEMANDS) || n->waiter->count > 1 || m->health != WEFT__LOCK_OK;
+        if (!weft__node_claim(n))
+            continue;
+        weft__node_answer(n, !hand ? RETRY : m->health == WEFT__LOCK_DEAD ? -EOWNERDEAD : 0, news);
+        if (hand) {
+            set_word(m, (uintptr_t)n->waiter->fiber);
+            return;
+        }
+        break;
+    }
+    set_word(m, 0);
+}
+
+/* From here on every change is made under the lock, which we have. */
+static uintptr_t slow_down(weft__mutex *m)
+{
+    uintptr_t word = weft__load_relaxed(&m->word, "mutex.slow");
+    while (!(word & SLOW) && !weft__cas_acq_rel(&m->word, &word, word | SLOW, "mutex.slow"))
+        ;
+    return word | SLOW;
+}
+
+/* ---- as a thing to wait for ---- */
+
+static int ready(weft__node *n)
+{
+    weft__mutex *m = n->object;
+    return owner_of(slow_down(m)) == 0;
+}
+
+static int take(weft__node *n, weft__news *news)
+{
+    weft__mutex *m = n->object;
+    (void)news;
+    n->answer = m->health == WEFT__LOCK_LOST ? -ENOTRECOVERABLE : m->health == WEFT__LOCK_DEAD ? -EOWNERDEAD : 0;
+    if (m->health != WEFT__LOCK_LOST)
+        set_word(m, (uintptr_t)n->waiter->fiber);
+    return 1;
+}
+
+static void push(weft__node *n)
+{
+    weft__mutex *m = n->object;
+    if (n->flags & DEMANDS)
+        weft__queue_push_front(&m->queue, n);
+    else
+        weft__queue_push(&m->queue, n);
+}
+
+static void finish(weft__node *n)
+{
+    if (n->answer == 0 || n->answer == -EOWNERDEAD)
+        own(n->object, n->waiter->fiber, 1, n->data);
+}
+
+/* Its waiter died before it saw it: nothing was changed under it. */
+static void refuse(weft__node *n)
+{
+    weft__mutex *m = n->object;
+    weft__news news;
+    if (n->answer == -ENOTRECOVERABLE)
+        return;
+    weft__news_init(&news);
+    weft__spin_lock(&m->lock);
+    if (n->answer != RETRY || owner_of(slow_down(m)) == 0)
+        pass(m, &news);
+    weft__spin_unlock(&m->lock);
+    weft__news_tell(&news);
+}
+
+const weft__node_kind weft__mutex_kind = {ready, take, push, finish, refuse, NULL};
+
+void weft__mutex_node(weft__node *n, weft__mutex *m, const char *site)
+{
+    n->lock = &m->lock;
+    n->object = m;
+    n->kind = &weft__mutex_kind;
+    n->data = (void *)(uintptr_t)site;
+    n->flags = 0;
+}
+
+/* ---- locking ---- */
+
+static weft__fiber *holder(void *object)
+{
+    weft__mutex *m = object;
+    uintptr_t owner = owner_of(weft__load_acquire(&m->word, "mutex.holder"));
+    return owner == NOBODY ? NULL : (weft__fiber *)owner;
+}
+
+static const char *locked_at(void *object)
+{
+    weft__mutex *m = object;
+    return weft__load_relaxed(&m->site, "mutex.site");
+}
+
+static int lock_slowly(weft__mutex *m, weft__fiber *f, int64_t deadline, const char *site, int stubborn)
+{
+    weft__node n;
+    weft__waiter wt;
+    weft__mutex_node(&n, m, site);
+    int late = weft__sync_late(f, deadline), served;
+    do {
+        weft__news none;
+        weft__news_init(&none);
+        weft__waiter_init(&wt, f, &n, 1);
+        wt.stubborn = (uint8_t)stubborn;
+        weft__spin_lock(&m->lock);
+        served = ready(&n);
+        if (served)
+            take(&n, &none);
+        else if (!late)
+            push(&n);
+        weft__spin_unlock(&m->lock);
+        if (served)
+            break;
+        if (late)
+            return weft__refuse(f, -ETIMEDOUT);
+        weft__edge e = {.object = m, .holder = holder, .locked_at = locked_at, .what = "mutex", .name = m->name, .site = site};
+        int r = weft__graph_wait(&wt, &e, deadline);
+        if (r < 0)
+            return r;
+        n.flags = DEMANDS;
+    } while (n.answer == RETRY);
+    finish(&n);
+    return n.answer;
+}
+
+static int lock_again(weft__mutex *m, weft__fiber *f)
+{
+    if (!(m->flags & WEFT_MUTEX_RECURSIVE))
+        return weft__refuse(f, -EDEADLK);
+    if (m->depth == UINT32_MAX)
+        return -EOVERFLOW;
+    m->depth++;
+    return 0;
+}
+
+static int lock_fast(weft__mutex *m, weft__fiber *f, const char *site)
+{
+    uintptr_t none = 0;
+    if (!weft__cas_acq_rel(&m->word, &none, (uintptr_t)f, "mutex.lock")) /* pairs with the CAS in unlock */
+        return 0;
+    own(m, f, 1, site);
+    return 1;
+}
+
+int weft_mutex_lock_at(weft_mutex *opaque, int64_t deadline, const char *site)
+{
+    weft__mutex *m = weft__mutex_of(opaque);
+    weft__fiber *f;
+    int r = weft__sync_enter(&f, 0);
+    if (r < 0)
+        return r;
+    if (lock_fast(m, f, site))
+        return 0;
+    return weft__mutex_owned(m, f) ? lock_again(m, f) : lock_slowly(m, f, deadline, site, 0);
+}
+
+int weft_mutex_try_at(weft_mutex *opaque, const char *site)
+{
+    weft__mutex *m = weft__mutex_of(opaque);
+    weft__fiber *f = weft__fiber_self();
+    weft__node n;
+    if (!f)
+        return -EPERM;
+    if (lock_fast(m, f, site))
+        return 0;
+    if (weft__mutex_owned(m, f))
+        return lock_again(m, f);
+    weft__mutex_node(&n, m, site);
+    return weft__sync_try(&n, f);
+}
+
+int weft__mutex_regain(weft__mutex *m, weft__fiber *f, uint32_t depth, const char *site)
+{
+    int r = lock_fast(m, f, site) ? 0 : lock_slowly(m, f, WEFT_NEVER, site, 1);
+    if (r == 0 || r == -EOWNERDEAD)
+        m->depth = depth;
+    return r;
+}
+
+/* ---- unlocking ---- */
+
+static void unlock(weft__mutex *m)
+{
+    weft__news news;
+    uintptr_t self = (uintptr_t)m->held.holder;
+    weft__held_remove(&m->held);
+    if (weft__cas_acq_rel(&m->word, &self, 0, "mutex.unlock")) /* pairs with the CAS in lock_fast */
+        return;
+    weft__news_init(&news);
+    weft__spin_lock(&m->lock);
+    if (m->health == WEFT__LOCK_DEAD)
+        m->health = WEFT__LOCK_LOST;
+    pass(m, &news);
+    weft__spin_unlock(&m->lock);
+    weft__news_tell(&news);
+}
+
+int weft_mutex_unlock(weft_mutex *opaque)
+{
+    weft__mutex *m = weft__mutex_of(opaque);
+    weft__fiber *f = weft__fiber_self();
+    if (!f || !weft__mutex_owned(m, f))
+        return -EPERM;
+    if (--m->depth == 0)
+        unlock(m);
+    return 0;
+}
+
+uint32_t weft__mutex_drop(weft__mutex *m)
+{
+    uint32_t depth = m->depth;
+    unlock(m);
+    return depth;
+}
+
+int weft_mutex_consistent(weft_mutex *opaque)
+{
+    weft__mutex *m = weft__mutex_of(opaque);
+    weft__fiber *f = weft__fiber_self();
+    if (!f || !weft__mutex_owned(m, f))
+        return -EPERM;
+    weft__spin_lock(&m->lock);
+    int was = m->health;
+    m->health = WEFT__LOCK_OK;
+    weft__spin_unlock(&m->lock);
+    return was == WEFT__LOCK_DEAD ? 0 : -EINVAL;
+}
+
+/* The owner has ended: on its home worker. */
+static int orphaned(weft__held *h, enum weft__orphan when)
+{
+    weft__mutex *m = weft__container(h, weft__mutex, held);
+    weft__news news;
+    weft__news_init(&news);
+    weft__spin_lock(&m->lock);
+    slow_down(m);
+    m->health = WEFT__LOCK_DEAD;
+    if (when == WEFT__ORPHAN_NOW)
+        pass(m, &news);
+    else
+        set_word(m, NOBODY);
+    weft__spin_unlock(&m->lock);
+    weft__news_tell(&news);
+    return 0;
+}
+
+int weft_mutex_give(weft_mutex *opaque, weft_id id)
+{
+    weft__mutex *m = weft__mutex_of(opaque);
+    weft__fiber *f = weft__fiber_self(), *to;
+    if (!f || !weft__mutex_owned(m, f))
+        return -EPERM;
+    int r = weft__fiber_find(f->home, id, &to);
+    if (r < 0)
+        return r;
+    if (to->crew != f->crew)
+        return -EPERM;
+    if (to->state == WEFT__ENDED)
+        return -ESRCH;
+    uint32_t depth = m->depth;
+    weft__held_remove(&m->held);
+    weft__spin_lock(&m->lock);
+    slow_down(m);
+    set_word(m, (uintptr_t)to);
+    weft__spin_unlock(&m->lock);
+    own(m, to, depth, weft__load_relaxed(&m->site, "mutex.give"));
+    return 0;
+}
+
+/* ---- the rest ---- */
+
+int weft_mutex_init(weft_mutex *opaque, unsigned flags, const char *name)
+{
+    weft__mutex *m = weft__mutex_of(opaque);
+    if (!m || flags & ~(unsigned)(WEFT_MUTEX_RECURSIVE | WEFT_MUTEX_FAIR))
+        return -EINVAL;
+    memset(opaque, 0, sizeof *opaque);
+    m->flags = (uint8_t)flags;
+    m->name = name;
+    return 0;
+}
+
+void weft_mutex_look(weft_mutex *opaque, weft_mutex_info *out)
+{
+    weft__mutex *m = weft__mutex_of(opaque);
+    memset(out, 0, sizeof *out);
+    weft__spin_lock(&m->lock);
+    uintptr_t owner = owner_of(weft__load_acquire(&m->word, "mutex.look"));
+    for (const weft__node *n = m->queue.first; n; n = n->next)
+        out->waiting++;
+    out->owner_died = m->health == WEFT__LOCK_DEAD;
+    out->lost = m->health == WEFT__LOCK_LOST;
+    weft__spin_unlock(&m->lock);
+    if (!owner)
+        return;
+    uint64_t fiber = weft__load_relaxed(&m->fiber, "mutex.look"), lane = weft__load_relaxed(&m->lane, "mutex.look");
+    memcpy(&out->fiber, &fiber, sizeof fiber);
+    memcpy(&out->lane, &lane, sizeof lane);
+    out->site = weft__load_relaxed(&m->site, "mutex.look");
+}

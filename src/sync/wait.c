@@ -1,0 +1,252 @@
+/* Waiting for objects and telling those who wait; see wait.h. A waiter is touched by its fiber's home worker, or its thread; by others only
+ * between claiming it, under the lock of one of its objects, and telling it. Any thread may tell. */
+#include "sync/wait.h"
+
+#include <errno.h>
+
+#include "env/default.h"
+#include "fiber/graph.h"
+
+int weft__sync_enter(weft__fiber **out, int threads)
+{
+    weft__fiber *f = weft__fiber_self();
+    *out = f;
+    if (!f)
+        return threads && !weft__worker_self() ? 0 : -EPERM;
+    return weft__canceled(f) ? weft__refuse(f, -ECANCELED) : 0;
+}
+
+int weft__sync_late(const weft__fiber *f, int64_t deadline)
+{
+    if (deadline == WEFT_NEVER)
+        return 0;
+    if (f)
+        return deadline <= f->home->now_ns;
+    const weft_env *env = weft__default_env();
+    return deadline <= env->now(env->self);
+}
+
+void weft__waiter_is_thread(weft__waiter *wt)
+{
+    wt->home = NULL;
+    wt->rt = NULL;
+    wt->id = WEFT_NOID;
+    wt->env = weft__default_env();
+    wt->parker = (weft_parker){0};
+}
+
+/* ---- leaving ---- */
+
+static void take_out(weft__node *n)
+{
+    weft__spin_lock(n->lock);
+    if (n->queue)
+        weft__queue_remove(n);
+    weft__spin_unlock(n->lock);
+}
+
+void weft__waiter_unlink(weft__waiter *wt, unsigned but)
+{
+    for (unsigned i = 0; i < wt->count; i++)
+        if (i != but && wt->nodes[i].lock)
+            take_out(&wt->nodes[i]);
+}
+
+static void tell_left(weft__waiter *wt)
+{
+    for (unsigned i = 0; i < wt->count; i++)
+        if (wt->nodes[i].lock && wt->nodes[i].kind->left)
+            wt->nodes[i].kind->left(&wt->nodes[i]);
+}
+
+/* One node: it is claimed if it is in no queue any more. */
+static int withdraw_one(weft__node *n)
+{
+    weft__spin_lock(n->lock);
+    int mine = n->queue != NULL;
+    if (mine)
+        weft__queue_remove(n);
+    weft__spin_unlock(n->lock);
+    return mine;
+}
+
+int weft__waiter_withdraw(weft__waiter *wt)
+{
+    if (wt->count == 1) {
+        if (!withdraw_one(wt->nodes))
+            return 0;
+    } else {
+        uint32_t none = 0;
+        if (!weft__cas_acq_rel(&wt->claim, &none, WEFT__WAITER_GONE, "sync.withdraw")) /* pairs with weft__node_claim */
+            return 0;
+        weft__waiter_unlink(wt, WEFT__WAITER_GONE);
+    }
+    wt->withdrawn = 1;
+    tell_left(wt);
+    return 1;
+}
+
+/* Who claimed it is about to tell: a few instructions on another thread. */
+static void await_told(weft__waiter *wt)
+{
+    while (!weft__load_acquire(&wt->done, "sync.told")) { /* pairs with the release in tell */
+        const weft_env *env = wt->rt->env;
+        if (env->relax)
+            env->relax(env->self);
+    }
+}
+
+/* The wait of f ends by deadline, cancellation or death; the last may come after it was served. Home of f. */
+static void give_up(weft__fiber *f)
+{
+    weft__waiter *wt = f->waits_on;
+    if (f->killed && f->edge)
+        weft__graph_remove(f->edge);
+    if (wt->withdrawn)
+        return;
+    if (wt->stubborn && !f->killed) {
+        f->unwait = give_up;
+        return;
+    }
+    if (weft__waiter_withdraw(wt))
+        return;
+    if (!f->killed) {
+        f->unwait = give_up; /* it has been served and goes on to see it; should it be killed before, we are called again */
+        return;
+    }
+    await_told(wt);
+    unsigned won = weft__waiter_won(wt);
+    if (wt->count > 1)
+        weft__waiter_unlink(wt, won);
+    if (wt->nodes[won].kind->refuse)
+        wt->nodes[won].kind->refuse(&wt->nodes[won]);
+    wt->withdrawn = 1;
+}
+
+/* ---- waiting ---- */
+
+static int fiber_waits(weft__waiter *wt, int64_t deadline)
+{
+    weft__fiber *f = wt->fiber;
+    f->waits_on = wt;
+    while (!weft__load_acquire(&wt->done, "sync.wait")) { /* pairs with the release in tell */
+        f->unwait = give_up;
+        int r = weft__wait(f, WEFT__WAIT_NUDGE, deadline);
+        if (wt->withdrawn) {
+            f->unwait = NULL;
+            return r;
+        }
+        if (r < 0)
+            deadline = WEFT_NEVER; /* it is served already, or does not heed deadlines */
+    }
+    f->unwait = NULL;
+    return 0;
+}
+
+static int thread_waits(weft__waiter *wt, int64_t deadline)
+{
+    const weft_env *env = wt->env;
+    while (!weft__load_acquire(&wt->done, "sync.thread")) { /* pairs with the release in tell */
+        if (env->park(env->self, &wt->parker, deadline) == 0 && env->now(env->self) >= deadline && weft__waiter_withdraw(wt))
+            return -ETIMEDOUT;
+    }
+    while (!weft__load_acquire(&wt->freed, "sync.freed")) /* the teller still holds our parker; pairs with the release in tell_thread */
+        if (env->relax)
+            env->relax(env->self);
+    return 0;
+}
+
+int weft__waiter_wait(weft__waiter *wt, int64_t deadline)
+{
+    int r = wt->fiber ? fiber_waits(wt, deadline) : thread_waits(wt, deadline);
+    if (r == 0 && wt->count > 1)
+        weft__waiter_unlink(wt, weft__waiter_won(wt));
+    return r;
+}
+
+/* ---- telling ---- */
+
+static void tell_thread(weft__waiter *wt)
+{
+    const weft_env *env = wt->env;
+    weft__store_release(&wt->done, 1, "sync.tell");
+    env->unpark(env->self, &wt->parker);
+    weft__store_release(&wt->freed, 1, "sync.tell");
+}
+
+/* At home on another worker, or in another runtime: that stays until its worker has the message. */
+static void tell_elsewhere(weft__waiter *wt, weft__worker *self)
+{
+    weft_runtime *rt = wt->rt;
+    weft_id id = wt->id;
+    int guest = !self || self->rt != rt;
+    if (guest)
+        weft__add_seq(&rt->guests, 1, "sync.guest");
+    weft__store_release(&wt->done, 1, "sync.tell"); /* the waiter may be gone from here on */
+    weft__fiber_signal(rt, id, WEFT__SIG_NUDGE);
+    if (guest)
+        weft__sub_seq(&rt->guests, 1, "sync.guest");
+}
+
+void weft__news_tell_all(weft__node *n)
+{
+    weft__worker *self = weft__worker_self();
+    while (n) {
+        weft__node *next = n->next;
+        weft__waiter *wt = n->waiter;
+        if (!wt->fiber) {
+            tell_thread(wt);
+        } else if (wt->home != self) {
+            tell_elsewhere(wt, self);
+        } else {
+            weft__store_relaxed(&wt->done, 1, "sync.tell");
+            weft__fiber_nudge(wt->fiber);
+        }
+        n = next;
+    }
+}
+
+/* ---- whole calls ---- */
+
+/* 1: it was served. 0: not, and with `wait` it stands in the queue now. */
+static int begin(weft__node *n, int wait)
+{
+    weft__news news;
+    weft__news_init(&news);
+    weft__spin_lock(n->lock);
+    int served = 0;
+    while (!served && n->kind->ready(n))
+        served = n->kind->take(n, &news);
+    if (!served && wait)
+        n->kind->push(n);
+    weft__spin_unlock(n->lock);
+    weft__news_tell(&news);
+    return served;
+}
+
+static int conclude(weft__node *n)
+{
+    if (n->kind->finish)
+        n->kind->finish(n);
+    return n->answer;
+}
+
+int weft__sync_call(weft__node *n, weft__fiber *f, int64_t deadline)
+{
+    weft__waiter wt;
+    int late = weft__sync_late(f, deadline);
+    weft__waiter_init(&wt, f, n, 1);
+    if (begin(n, !late))
+        return conclude(n);
+    if (late)
+        return weft__sync_refuse(f, -ETIMEDOUT);
+    int r = weft__waiter_wait(&wt, deadline);
+    return r < 0 ? r : conclude(n);
+}
+
+int weft__sync_try(weft__node *n, weft__fiber *f)
+{
+    weft__waiter wt;
+    weft__waiter_init(&wt, f, n, 1);
+    return begin(n, 0) ? conclude(n) : weft__sync_refuse(f, -EAGAIN);
+}

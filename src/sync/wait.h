@@ -1,0 +1,213 @@
+/* How fibers (and, where that makes sense, other threads) wait for objects of this layer.
+ *
+ * An object has a spin lock and one or more queues. Who waits has a *waiter* with one *node* for each object it waits for, all on its own
+ * stack. Who has something for a waiter takes the node out of the queue and claims the waiter, under the object's lock; a waiter with one
+ * node is claimed by being taken out, one with several (a select) by a compare-and-swap, so no two objects serve it and nobody ever holds
+ * two locks. What was claimed is told after the lock is released. Until it is told the waiter does not leave, so its memory stays.
+ *
+ * A waiter withdraws by deadline, cancellation and death. It takes its nodes out under their locks; if it was claimed before, it has what it
+ * waited for and says so, or, if it was killed, passes it on (`refuse`). */
+#ifndef WEFT_SYNC_WAIT_H
+#define WEFT_SYNC_WAIT_H
+
+#include "base/check.h"
+#include "fiber/fiber.h"
+
+typedef struct weft__node weft__node;
+
+/* A FIFO of nodes; all zero is empty. Guarded by its object's lock. */
+typedef struct weft__queue {
+    weft__node *first, *last;
+} weft__queue;
+
+/* One wait, on the stack of who waits. */
+typedef struct weft__waiter {
+    weft__node *nodes;
+    unsigned count;           /* of nodes */
+    uint32_t claim;           /* several nodes: 0, or 1 + the one that was claimed, or GONE (atomic) */
+    uint32_t done;            /* it was told (atomic) */
+    uint32_t freed;           /* and nobody looks at it any more; threads only (atomic) */
+    uint8_t stubborn;         /* neither deadline nor cancellation ends it */
+    uint8_t withdrawn;
+    weft__fiber *fiber;       /* NULL: a thread of its own */
+    weft__worker *home;
+    weft_runtime *rt;
+    weft_id id;
+    const weft_env *env;      /* of a thread */
+    weft_parker parker;
+} weft__waiter;
+
+#define WEFT__WAITER_GONE 0xffffffffu
+
+/* Nodes that were claimed and are to be told. */
+typedef struct weft__news {
+    weft__node *first, **last;
+} weft__news;
+
+/* What waiting for one kind of thing means. The first three are called under the object's lock. */
+typedef struct weft__node_kind {
+    /* It could be served at once. Changes nothing that others see. */
+    int (*ready)(weft__node *n);
+    /* Serves it, after `ready`, and sets its answer: 1. 0: whom it needed for that was claimed by others meanwhile. */
+    int (*take)(weft__node *n, weft__news *news);
+    void (*push)(weft__node *n);
+    /* The waiter goes on with what it got. On its own thread. May be NULL. */
+    void (*finish)(weft__node *n);
+    /* The waiter was killed after its claim: what it got goes to somebody else. May be NULL. */
+    void (*refuse)(weft__node *n);
+    /* It has left the queue unserved: others may be able to go now. May be NULL. */
+    void (*left)(weft__node *n);
+} weft__node_kind;
+
+struct weft__node {
+    weft__node *next, *prev;
+    weft__queue *queue;       /* that it stands in, or NULL */
+    weft__waiter *waiter;
+    weft__spin *lock;         /* the object's */
+    void *object;
+    const weft__node_kind *kind;
+    void *data;               /* what it brings, or where it wants it */
+    size_t want;              /* how much */
+    int answer;               /* what the claimer says */
+    uint8_t flags;            /* the object's own */
+};
+
+/* ---- queues; under the lock ---- */
+
+static inline void weft__queue_push(weft__queue *q, weft__node *n)
+{
+    n->queue = q;
+    n->next = NULL;
+    n->prev = q->last;
+    if (q->last)
+        q->last->next = n;
+    else
+        q->first = n;
+    q->last = n;
+}
+
+static inline void weft__queue_push_front(weft__queue *q, weft__node *n)
+{
+    n->queue = q;
+    n->prev = NULL;
+    n->next = q->first;
+    if (q->first)
+        q->first->prev = n;
+    else
+        q->last = n;
+    q->first = n;
+}
+
+static inline void weft__queue_remove(weft__node *n)
+{
+    weft__queue *q = n->queue;
+    if (n->prev)
+        n->prev->next = n->next;
+    else
+        q->first = n->next;
+    if (n->next)
+        n->next->prev = n->prev;
+    else
+        q->last = n->prev;
+    n->queue = NULL;
+}
+
+/* ---- who waits ---- */
+
+void weft__waiter_is_thread(weft__waiter *wt);
+/* The calling fiber (NULL: thread) as a waiter with these nodes, whose waiter pointers are set. */
+static inline void weft__waiter_init(weft__waiter *wt, weft__fiber *f, weft__node *nodes, unsigned count)
+{
+    wt->nodes = nodes;
+    wt->count = count;
+    wt->claim = wt->done = wt->freed = 0;
+    wt->stubborn = wt->withdrawn = 0;
+    wt->fiber = f;
+    wt->env = NULL;
+    for (unsigned i = 0; i < count; i++) {
+        nodes[i].waiter = wt;
+        nodes[i].queue = NULL;
+    }
+    if (f) {
+        wt->home = f->home;
+        wt->rt = f->home->rt;
+        wt->id = weft__fiber_id(f);
+    } else {
+        weft__waiter_is_thread(wt);
+    }
+}
+
+/* Waits until one of the nodes, of which at least one is queued, was served: 0, or -ETIMEDOUT, -ECANCELED and it stands in no queue any more.
+ * With several nodes weft__waiter_won says which, and all others are unlinked. */
+int weft__waiter_wait(weft__waiter *wt, int64_t deadline);
+static inline unsigned weft__waiter_won(const weft__waiter *wt) { return wt->count == 1 ? 0 : wt->claim - 1; }
+/* A waiter of several nodes takes itself out of all queues before it waits. 1, or 0: it was claimed; then it must wait. */
+int weft__waiter_withdraw(weft__waiter *wt);
+/* The same, after it has claimed itself for a case that it found ready. */
+void weft__waiter_unlink(weft__waiter *wt, unsigned but);
+/* Makes a waiter of several nodes nobody else's: 1, or 0 if it was claimed. Only by itself. */
+static inline int weft__waiter_claim_self(weft__waiter *wt, unsigned index)
+{
+    uint32_t none = 0;
+    return weft__cas_acq_rel(&wt->claim, &none, index + 1, "sync.self");
+}
+
+/* What a call that may wait begins with. 0: it may wait if it must; *f is NULL on a thread that is no worker's, if threads may wait at all. -EPERM,
+ * -ECANCELED. */
+int weft__sync_enter(weft__fiber **f, int threads);
+/* The whole of a call that waits for one thing: n->answer, or -ETIMEDOUT, -ECANCELED. WEFT_NOW: tries. */
+int weft__sync_call(weft__node *n, weft__fiber *f, int64_t deadline);
+/* The same without waiting: -EAGAIN. */
+int weft__sync_try(weft__node *n, weft__fiber *f);
+/* What it does instead of waiting if its deadline has passed: 1. */
+int weft__sync_late(const weft__fiber *f, int64_t deadline);
+/* Answers `answer` at once: a loop of such calls lets others run. */
+static inline int weft__sync_refuse(weft__fiber *f, int answer) { return f ? weft__refuse(f, answer) : answer; }
+
+/* ---- who serves ---- */
+
+static inline void weft__news_init(weft__news *news)
+{
+    news->first = NULL;
+    news->last = &news->first;
+}
+
+/* Takes a node out of its queue and claims its waiter: 1; 0: the waiter is not to be had any more. Under the lock. */
+static inline int weft__node_claim(weft__node *n)
+{
+    weft__waiter *wt = n->waiter;
+    uint32_t none = 0;
+    weft__queue_remove(n);
+    return wt->count == 1 || weft__cas_acq_rel(&wt->claim, &none, (uint32_t)(n - wt->nodes) + 1, "sync.claim");
+}
+
+/* The claimed waiter is to be told this. Under the lock, and weft__news_tell after it. */
+static inline void weft__node_answer(weft__node *n, int answer, weft__news *news)
+{
+    n->answer = answer;
+    n->next = NULL;
+    *news->last = n;
+    news->last = &n->next;
+}
+
+/* Claims and answers the first waiter of the queue that is still to be had: it, or NULL. */
+static inline weft__node *weft__queue_serve(weft__queue *q, int answer, weft__news *news)
+{
+    weft__node *n;
+    while ((n = q->first))
+        if (weft__node_claim(n)) {
+            weft__node_answer(n, answer, news);
+            return n;
+        }
+    return NULL;
+}
+
+/* wait.c */
+void weft__news_tell_all(weft__node *n);
+static inline void weft__news_tell(weft__news *news)
+{
+    if (news->first)
+        weft__news_tell_all(news->first);
+}
+
+#endif
