@@ -196,7 +196,7 @@ static void death(void)
 
 /* ---- many ---- */
 
-enum { SENDERS = 3, RECEIVERS = 3, EACH = 3000 };
+enum { SENDERS = 3, RECEIVERS = 3, EACH = 1000 };
 typedef struct wide {
     int sender, number;
     long check[3];
