@@ -28,8 +28,9 @@ enum { WEFT__SIG_LINK = 256 };   /* beside cancel: a linked lane has failed */
 typedef struct weft__fiber weft__fiber;
 typedef struct weft__await weft__await;
 
-/* What a fiber needs of its lane; the first member of the lane's record. Home: the lane's worker. */
 typedef struct weft__held weft__held;
+
+/* What a fiber needs of its lane; the first member of the lane's record. Home: the lane's worker. */
 typedef struct weft__crew {
     weft__worker *home;
     weft__stack *graves;     /* stacks of fibers that were killed */
@@ -72,8 +73,8 @@ enum weft__orphan { WEFT__ORPHAN_LATER, WEFT__ORPHAN_NOW };
 
 /* A lock that a fiber holds: in its crew's list while it does. Home of the crew. */
 struct weft__held {
-    weft__held *next, **from; /* from NULL: in no list */
-    weft__fiber *holder;             /* NULL: it has died, and the lock waits for its place in the order of the lane's death */
+    weft__held *next, **from;
+    weft__fiber *holder; /* NULL: it has died, and the lock waits for its place in the order of the lane's death */
     /* The holder has ended without giving it back. LATER: it was killed; it is nobody's from now on, and stays in the list, unless this answers 1
      * because there is no reason to wait. NOW: it is out of the list, and goes to whoever waits. */
     int (*orphaned)(weft__held *h, enum weft__orphan when);
@@ -112,8 +113,8 @@ struct weft__fiber {
     uint8_t copied;            /* bytes of copy in use */
     void *stack_lo;            /* of a foreign stack */
     struct weft__edge *edge;   /* what it waits for that somebody must give back; guarded by the realm's graph lock */
-    uint32_t locks;            /* how many of its crew's held locks are its own */
     struct weft__defer *defers; /* clean-ups, newest first */
+    uint32_t locks;            /* how many of its crew's held locks are its own */
     uint8_t cleaning;          /* enum weft__cleaning */
     uint8_t ran;               /* its function was called */
     uint8_t risen;             /* it was dead, and runs its clean-ups on another stack */
@@ -272,7 +273,6 @@ static inline void weft__held_remove(weft__held *h)
     if (h->next)
         h->next->from = h->from;
     *h->from = h->next;
-    h->from = NULL;
     h->holder->locks--;
 }
 

@@ -7,7 +7,6 @@ static void take_out(weft__held *h)
     if (h->next)
         h->next->from = h->from;
     *h->from = h->next;
-    h->from = NULL;
     h->holder = NULL;
 }
 

@@ -273,6 +273,60 @@ static void not_repaired(void)
     CHECK_OK(weft_mutex_init(&m, 0, NULL));
 }
 
+/* A clean-up of the dead still owns what the dead held (DESIGN rule 5, steps 4 and 5): nobody else gets it before that is over. */
+static int cleaned;
+
+static void cleans_up(void *arg)
+{
+    (void)arg;
+    CHECK_EQ(weft_mutex_lock(&m, WEFT_NEVER), -EDEADLK);
+    CHECK_OK(weft_sleep(weft_after(2 * WEFT_MILLISECOND)));
+    CHECK_EQ(weft_mutex_consistent(&m), -EINVAL);
+    put(&cleaned, 1);
+}
+
+static int locks_and_cleans(void *arg)
+{
+    CHECK_OK(weft_defer(cleans_up, NULL));
+    return locks_and_stays(arg);
+}
+
+static void owner_cleans_up(void)
+{
+    weft_id l;
+
+    put(&phase, 0);
+    CHECK_OK(weft_mutex_init(&m, 0, NULL));
+    CHECK_OK(weft_lane_spawn(&l, locks_and_cleans, NULL));
+    reached(&phase, 1);
+    kill_lane(l);
+    CHECK_EQ(weft_mutex_lock(&m, soon()), -EOWNERDEAD);
+    CHECK_EQ(get(&cleaned), 1);
+    CHECK_OK(weft_mutex_consistent(&m));
+    CHECK_OK(weft_mutex_unlock(&m));
+    CHECK_OK(weft_lane_join(l, NULL, soon()));
+}
+
+/* A fiber that just returns with it, in a lane that lives on: told at once, and said. */
+static int forgets_it(void *arg)
+{
+    (void)arg;
+    CHECK_OK(weft_mutex_lock(&m, WEFT_NEVER));
+    return 0;
+}
+
+static void owner_returns(void)
+{
+    weft_id f;
+
+    CHECK_OK(weft_mutex_init(&m, 0, NULL));
+    CHECK_OK(weft_spawn(&f, forgets_it, NULL));
+    joined(f);
+    CHECK_EQ(weft_mutex_lock(&m, WEFT_NEVER), -EOWNERDEAD);
+    CHECK_OK(weft_mutex_consistent(&m));
+    CHECK_OK(weft_mutex_unlock(&m));
+}
+
 /* A lane that is killed while it waits, and one that was handed the mutex and never saw it. */
 static void waiter_dies(void)
 {
@@ -356,6 +410,8 @@ static int run(int argc, char **argv)
     cancelled();
     handed_over();
     owner_dies();
+    owner_cleans_up();
+    owner_returns();
     not_repaired();
     waiter_dies();
     exclusion(0);
@@ -368,6 +424,7 @@ int main(void)
     static spy s;
 
     run_told(run, 2, &s); /* some of the waits here are circles until their deadlines */
+    CHECK(strstr(s.log, "fiber \"forgets_it\" of lane \"root\"") && strstr(s.log, "ended holding 1 lock:"));
     spy_close(&s);
     return 0;
 }
