@@ -32,9 +32,9 @@ WEFT_API int weft_spawn_at(weft_id *out, int (*fn)(void *arg), void *arg, const 
                            const char *site);
 
 /* Waits for a fiber of the same lane to end; *result (may be NULL) gets what it returned. A fiber is joined once. -ESRCH: no such fiber,
- * or already joined; -EDEADLK: itself; -EPERM: another lane's; -EBUSY: somebody is joining it; -ETIMEDOUT; -ECANCELED. */
+ * or already joined; -EINVAL: another kind of id; -EDEADLK: itself; -EPERM: another lane's; -EBUSY: somebody is joining it; -ETIMEDOUT; -ECANCELED. */
 WEFT_API int weft_join(weft_id fiber, int *result, int64_t deadline);
-/* Gives up the right to join. -ESRCH, -EPERM, -EBUSY as above. */
+/* Gives up the right to join. -ESRCH, -EINVAL, -EPERM, -EBUSY as above. */
 WEFT_API int weft_detach(weft_id fiber);
 
 /* Lets others run. 0, also when cancelled. */
@@ -43,7 +43,8 @@ WEFT_API int weft_yield(void);
 WEFT_API int weft_sleep(int64_t deadline);
 /* Waits for an unpark, or takes one that came before: 0. All other waiting can be built from it. */
 WEFT_API int weft_park(int64_t deadline);
-/* Leaves a token with the fiber, waking it if it parks. Any fiber or worker; -ESRCH if it has ended. weft_unpark_in: any thread. */
+/* Leaves a token with the fiber, waking it if it parks. Any fiber or worker; -ESRCH if it has ended, -EINVAL if it
+ * is no fiber's id. weft_unpark_in: any thread. */
 WEFT_API int weft_unpark(weft_id fiber);
 WEFT_API int weft_unpark_in(weft_runtime *rt, weft_id fiber);
 
@@ -63,7 +64,8 @@ WEFT_API void *weft_local_get(unsigned key);
 
 /* Cancels a fiber, or a lane with all its fibers and child lanes: from now on each of its waiting calls answers -ECANCELED, those
  * under way are asked to end. Fibers of the same lane, for a lane its parent or who was granted WEFT_RIGHT_CANCEL (-EPERM otherwise), and any
- * thread by the _in form (-ESHUTDOWN: the runtime has ended). -ESRCH. */
+ * thread by the _in form (-ESHUTDOWN: the runtime has ended). -ESRCH; -EINVAL another
+ * kind of id. */
 WEFT_API int weft_cancel(weft_id id);
 WEFT_API int weft_cancel_in(weft_runtime *rt, weft_id id);
 /* 0, or -ECANCELED if the next waiting call would answer that. For loops that compute. */
@@ -104,7 +106,7 @@ typedef struct weft_trace {
 } weft_trace;
 /* Where the caller is (depth 0 and WEFT_NOID on a foreign thread). No allocation; about 10 ns a frame. Any thread. */
 WEFT_API int weft_trace_here(weft_trace *out);
-/* Where a parked fiber of the same lane waits. -ESRCH, -EPERM. */
+/* Where a parked fiber of the same lane waits. -ESRCH, -EINVAL, -EPERM. */
 WEFT_API int weft_trace_of(weft_id fiber, weft_trace *out);
 /* Writes it as text, a line a frame, at most size bytes with the closing zero; returns the length it would need. */
 WEFT_API size_t weft_trace_format(const weft_trace *trace, char *buf, size_t size);

@@ -31,6 +31,8 @@ typedef struct weft_lane_options {
     const char *name;   /* shown in reports; must stay valid; default: the function's name */
     size_t stack_size;  /* of its main fiber; 0: the runtime's */
     size_t copy;        /* copy this many bytes at arg into the newborn (at most WEFT_LANE_COPY_MAX) */
+    unsigned gives;     /* the copied argument begins with this many ids of the caller's resources, which are given to the lane (see weft_give) as
+                         * it is made; its copy has the ids by which it knows them. Should spawning fail, nothing was given */
     int64_t deadline;   /* cancels the lane when it passes; 0: none */
     int detached;       /* nobody will join it: should it fail, the parent is cancelled */
     int pinned;         /* start on the caller's worker: not to be stolen */
@@ -84,11 +86,11 @@ WEFT_API int weft_lane_spawn_at(weft_runtime *rt, weft_id *out, int (*fn)(void *
 
 /* Waits until a child lane has ended and everything it had is given back. *result: what its main fiber returned, or what goes with another
  * reason (-ECANCELED: killed, or never run; -ETIMEDOUT: its deadline passed when its main fiber was done already). -ESRCH not a child, detached or
- * already joined; -EPERM somebody else's child; -EBUSY being joined; -ETIMEDOUT; -ECANCELED. */
+ * already joined; -EINVAL no lane's id; -EPERM somebody else's child; -EBUSY being joined; -ETIMEDOUT; -ECANCELED. */
 WEFT_API int weft_lane_join(weft_id lane, int *result, int64_t deadline);
 /* The same, telling why it ended. */
 WEFT_API int weft_lane_join_exit(weft_id lane, weft_exit *out, int64_t deadline);
-/* Gives up the right to join: its failure, then or later, cancels the caller's lane. -ESRCH, -EPERM, -EBUSY as above. */
+/* Gives up the right to join: its failure, then or later, cancels the caller's lane. -ESRCH, -EINVAL, -EPERM, -EBUSY as above. */
 WEFT_API int weft_lane_detach(weft_id lane);
 /* Ends the caller's lane: records the result as if its main fiber had returned it, unless there is a reason already, and cancels the lane's
  * fibers and child lanes. Returns 0, and the caller goes on until its next wait. -EPERM outside a lane. */

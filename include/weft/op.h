@@ -129,6 +129,8 @@ struct weft_op {
     void *origin;                   /* where its end is delivered: the submitter's worker, NULL for the home port */
     weft_op *link;                  /* next op of a chain: weft_op_then */
     const char *submitter;          /* a name for reports, or NULL */
+    const void *through, *through2; /* the handles of desc and desc2 that it was submitted through, where somebody told the port to cancel
+                                     * by these; not set by the weft_op_* functions */
 
     /* Private to the port's core. */
     weft_op *link_prev;             /* the op before this one in its chain, while that has not ended */

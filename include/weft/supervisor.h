@@ -59,7 +59,7 @@ typedef struct weft_child_spec {
     int ready;                      /* it has started once it calls weft_child_ready; else when it is spawned */
     int64_t start_ns;               /* with `ready`: if that takes longer, it is stopped and has failed. 0: no limit */
     int significant;                /* for auto_shutdown; not with WEFT_PERMANENT */
-    weft_lane_options lane;         /* name: default the id. Not deadline, detached, linked, monitor, wait */
+    weft_lane_options lane;         /* name: default the id. Not deadline, detached, linked, monitor, wait, gives */
 } weft_child_spec;
 
 struct weft_supervisor_spec {

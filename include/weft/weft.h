@@ -6,6 +6,7 @@
 #include <weft/env.h>
 #include <weft/fiber.h>
 #include <weft/file.h>
+#include <weft/id.h>
 #include <weft/lane.h>
 #include <weft/link.h>
 #include <weft/message.h>

@@ -156,7 +156,9 @@ int weft_unpark(weft_id id)
     int r = weft__fiber_find(w, id, &f);
     if (r == -EPERM)
         return weft__fiber_signal(w->rt, id, WEFT__SIG_UNPARK);
-    if (r < 0 || f->state == WEFT__ENDED)
+    if (r < 0)
+        return r;
+    if (f->state == WEFT__ENDED)
         return -ESRCH;
     weft__fiber_unpark(f);
     return 0;

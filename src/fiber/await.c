@@ -39,29 +39,32 @@ void weft__await_cancel(weft__fiber *f)
 {
     weft__await *a = f->await;
     weft__worker *w = f->home;
+    weft_port *port = a->op->port;
     if (a->asked || a->finished)
         return;
     a->asked = 1;
-    if (w->owns_port) {
-        weft__port_cancel(w->port, a->op);
+    if (w->owns_port && port == w->port) {
+        weft__port_cancel(port, a->op);
         return;
     }
     a->outstanding = 1;
     a->request.op = a->op;
     a->request.done = asked_at_port;
-    weft__port_cancel_remote(w->port, &a->request);
+    weft__port_cancel_remote(port, &a->request);
 }
 
-static int64_t await(weft__fiber *f, weft_op *op, int64_t deadline)
+/* At the given port, which may be another worker's; NULL: the waiter's. */
+static int64_t await(weft__fiber *f, weft_port *port, weft_op *op, int64_t deadline)
 {
     weft__worker *w = f->home;
+    int here = w->owns_port && (!port || port == w->port);
     weft__await a = {.op = op, .fiber = f, .account = f->crew->account};
     op->task.run = op_done;
     op->key = (uintptr_t)&a;
-    op->origin = w->owns_port ? NULL : w; /* NULL: this thread; then a completion within the start is told by the state alone */
+    op->origin = here ? NULL : w; /* NULL: this thread; then a completion within the start is told by the state alone */
     op->submitter = f->name;
     weft__count(&w->stats.ops, 1);
-    if (w->owns_port) {
+    if (here) {
         weft__port_start(w->port, op);
         if (op->state == WEFT_OP_DONE) { /* nothing to wait for, but not for ever at the others' cost */
             if (w->budget > 0)
@@ -75,7 +78,7 @@ static int64_t await(weft__fiber *f, weft_op *op, int64_t deadline)
             return op->result;
         }
     } else {
-        weft__port_start_remote(w->port, op);
+        weft__port_start_remote(port ? port : w->port, op);
     }
     f->await = &a;
     f->waiting = WEFT__WAIT_OP;
@@ -103,7 +106,9 @@ void weft__await_drop(weft__fiber *f)
         port->driver->close_handle(port, (weft_handle)op->result);
 }
 
-int64_t weft__await_op(weft_op *op, int64_t deadline)
+int64_t weft__await_op(weft_op *op, int64_t deadline) { return weft__await_op_at(NULL, op, deadline); }
+
+int64_t weft__await_op_at(weft_port *port, weft_op *op, int64_t deadline)
 {
     weft__fiber *f = weft__fiber_self();
     if (!f)
@@ -118,7 +123,7 @@ int64_t weft__await_op(weft_op *op, int64_t deadline)
         if (r < 0)
             return r;
     }
-    return await(f, op, deadline);
+    return await(f, port, op, deadline);
 }
 
 int64_t weft__await_op_shielded(weft_op *op)
@@ -129,7 +134,7 @@ int64_t weft__await_op_shielded(weft_op *op)
     weft__scope shield = {.parent = f->scopes, .fiber = f, .shield = 1};
     f->scopes = &shield;
     weft__account_force(f->crew->account, WEFT__CHARGE_OPS, 1);
-    int64_t r = await(f, op, WEFT_NEVER);
+    int64_t r = await(f, NULL, op, WEFT_NEVER);
     f->scopes = shield.parent;
     return r;
 }

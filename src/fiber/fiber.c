@@ -28,7 +28,7 @@ int weft__fiber_find(weft__worker *w, weft_id id, weft__fiber **out)
 {
     weft__fiber_realm *realm = realm_of(w);
     if (id.ns != WEFT__NS(w->rt, WEFT__FIBER))
-        return -ESRCH;
+        return weft__id_refused(w->rt, id);
     weft__fiber *f = weft__slab_at(&realm->slab, id.key);
     if (!f || WEFT__GEN(weft__load_acquire(&f->head.word, "fiber.find")) != id.gen)
         return -ESRCH;

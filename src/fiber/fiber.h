@@ -3,7 +3,9 @@
 #ifndef WEFT_FIBER_FIBER_H
 #define WEFT_FIBER_FIBER_H
 
+#include <errno.h>
 #include <weft/fiber.h>
+#include <weft/id.h>
 
 #include "fiber/account.h"
 #include "fiber/stack.h"
@@ -11,13 +13,24 @@
 
 /* Kinds of ids, the low bits of ns; the rest is the runtime's tag, so that another runtime's id is never mistaken for ours. */
 enum weft__kind {
-    WEFT__FIBER = 1, WEFT__LANE, WEFT__SOCKET, WEFT__LISTENER, WEFT__FILE, WEFT__DIR,
-    WEFT__BLOCK = 40, WEFT__SLICE, WEFT__ROPE, /* no resources: what a lane holds of shared memory */
-    WEFT__ALIAS = 48, WEFT__MONITOR /* no resources: addresses, and names of ties */
+    WEFT__FIBER = WEFT_ID_FIBER, WEFT__LANE = WEFT_ID_LANE, WEFT__SOCKET = WEFT_ID_SOCKET, WEFT__LISTENER = WEFT_ID_LISTENER,
+    WEFT__FILE = WEFT_ID_FILE, WEFT__DIR = WEFT_ID_DIR, WEFT__TIMER = WEFT_ID_TIMER, WEFT__BLOCK = WEFT_ID_BLOCK,
+    WEFT__SLICE = WEFT_ID_SLICE, WEFT__ROPE = WEFT_ID_ROPE, WEFT__ALIAS = WEFT_ID_ALIAS, WEFT__MONITOR = WEFT_ID_MONITOR,
+    WEFT__KINDS = WEFT_ID_MONITOR + 1
 };
 #define WEFT__KIND_BITS 6
 #define WEFT__NS(rt, kind) ((uint16_t)((uint16_t)((rt)->tag << WEFT__KIND_BITS) | (uint16_t)(kind)))
 #define WEFT__NS_KIND(ns) ((ns) & ((1u << WEFT__KIND_BITS) - 1))
+/* Whether it is an id of this runtime, of whatever kind, stale or not. */
+static inline int weft__id_is_ours(const weft_runtime *rt, weft_id id)
+{
+    unsigned kind = (unsigned)(id.ns ^ WEFT__NS(rt, 0));
+    return id.gen && kind && kind < WEFT__KINDS;
+}
+/* What a call answers to an id that is not of its kind, in one place for all of them (DESIGN rule 6): another kind of this runtime's is
+ * -EINVAL, stale or not; what is no id of this runtime is as good as one whose object is gone. Addresses; then resources. */
+static inline int weft__id_refused(const weft_runtime *rt, weft_id id) { return weft__id_is_ours(rt, id) ? -EINVAL : -ESRCH; }
+static inline int weft__id_rejected(const weft_runtime *rt, weft_id id) { return weft__id_is_ours(rt, id) ? -EINVAL : -EBADF; }
 
 /* Flags in a fiber's or lane's word, set by any thread. */
 enum { WEFT__SIG_PENDING = 1, WEFT__SIG_UNPARK = 2, WEFT__SIG_CANCEL = 4, WEFT__SIG_KILL = 8, WEFT__SIG_BORN = 16, WEFT__SIG_GONE = 32, WEFT__SIG_NUDGE = 64 };
@@ -289,6 +302,8 @@ int weft__locals_any(const weft__fiber *f);
 /* Submits an op on the caller's port and waits for its terminal completion; returns its result, with -ETIMEDOUT where the deadline ended
  * it. -EPERM outside a fiber, -ECANCELED at entry (then the op was never started). */
 int64_t weft__await_op(weft_op *op, int64_t deadline);
+/* The same at a port that may be another worker's; NULL: the caller's own. */
+int64_t weft__await_op_at(weft_port *port, weft_op *op, int64_t deadline);
 /* The same without the check at entry and deaf to cancellation: for closing and cleaning up. */
 int64_t weft__await_op_shielded(weft_op *op);
 /* Asks for the end of the op that f waits for. Home. */

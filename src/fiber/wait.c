@@ -139,7 +139,7 @@ int weft__fiber_signal(weft_runtime *rt, weft_id id, uint32_t flags)
 {
     weft__fiber_realm *realm = rt->fibers;
     if (id.ns != WEFT__NS(rt, WEFT__FIBER))
-        return -ESRCH;
+        return weft__id_refused(rt, id);
     weft__fiber *f = weft__slab_at(&realm->slab, id.key);
     if (!f || !weft__load_relaxed(&f->home, "fiber.signal"))
         return -ESRCH; /* a made-up id: no fiber was ever there */

@@ -3,24 +3,69 @@
  * What the kernel has begun on a file cannot be taken back, so these calls may return later than their deadline; and
  * what succeeded in spite of a cancel is reported as the success it is, so an opened file is never lost. */
 #include <errno.h>
+#include <string.h>
 #include <weft/file.h>
 
 #include "lane/handle.h"
 
 #define BYTES_MAX ((size_t)0x7ffff000)
 
-_Static_assert(sizeof(weft__handle) <= WEFT__RESOURCE_SIZE, "a file fits into a resource record");
+/* An open file or directory. */
+typedef struct open_file {
+    weft__handle h;
+    char path[WEFT_ID_PATH]; /* the host's: for weft_id_inspect */
+} open_file;
 
-static const weft__resource_kind file_type = {"file", WEFT__FILE, weft__handle_close};
-static const weft__resource_kind dir_type = {"directory", WEFT__DIR, weft__handle_close};
+_Static_assert(sizeof(open_file) <= WEFT__RESOURCE_SIZE, "a file fits into a resource record");
 
-static int open_from(weft_id *out, weft_desc *dir, const char *path, unsigned flags, unsigned mode, int64_t deadline)
+static open_file *file_of(weft__handle *h) { return weft__container(h, open_file, h); }
+
+static int pack(weft__resource *r, int64_t deadline)
+{
+    (void)deadline;
+    return weft__handle_pack(weft__handle_of(r));
+}
+
+static void copy(weft__resource *fresh, const weft__resource *of, int shared)
+{
+    weft__handle_copy(weft__handle_of(fresh), weft__handle_of(of), shared);
+}
+
+static void inspect(weft__resource *r, weft_id_info *out)
+{
+    memcpy(out->path, file_of(weft__handle_host(weft__handle_of(r)))->path, sizeof out->path);
+}
+
+static const weft__resource_kind file_type = {.name = "file", .kind = WEFT__FILE, .close = weft__handle_close, .pack = pack, .copy = copy,
+                                              .replaced = weft__handle_replaced, .inspect = inspect};
+static const weft__resource_kind dir_type = {.name = "directory", .kind = WEFT__DIR, .close = weft__handle_close, .pack = pack, .copy = copy,
+                                             .replaced = weft__handle_replaced, .inspect = inspect};
+
+/* The end of a path tells more than its beginning. */
+static void remember_path(open_file *f, const char *path)
+{
+    size_t n = strlen(path);
+    if (n < sizeof f->path) {
+        memcpy(f->path, path, n + 1);
+        return;
+    }
+    memcpy(f->path, "...", 3);
+    memcpy(f->path + 3, path + n - (sizeof f->path - 4), sizeof f->path - 3);
+}
+
+/* An op that may start at a directory. */
+static int64_t await_from(weft__handle *dir, weft_op *op, int64_t deadline)
+{
+    return dir ? weft__handle_await(dir, op, deadline) : weft__await_op(op, deadline);
+}
+
+static int open_from(weft_id *out, weft__handle *dir, const char *path, unsigned flags, unsigned mode, int64_t deadline)
 {
     if (!out || !path)
         return -EINVAL;
     weft_op op;
-    weft_op_open(&op, dir, path, flags, mode);
-    int64_t raw = weft__await_op(&op, deadline);
+    weft_op_open(&op, dir ? dir->desc : NULL, path, flags, mode);
+    int64_t raw = await_from(dir, &op, deadline);
     if (raw < 0)
         return (int)raw;
     weft__handle *h;
@@ -29,9 +74,11 @@ static int open_from(weft_id *out, weft_desc *dir, const char *path, unsigned fl
         r = weft__handle_make(&dir_type, (weft_handle)raw, WEFT_DESC_DIR, &h);
     else
         r = weft__handle_make(&file_type, (weft_handle)raw, WEFT_DESC_FILE, &h);
-    if (r == 0)
-        *out = weft__resource_id(&h->res);
-    return r;
+    if (r < 0)
+        return r;
+    remember_path(file_of(h), path);
+    *out = weft__resource_id(&h->res);
+    return 0;
 }
 
 int weft_open(weft_id *out, const char *path, unsigned flags, unsigned mode, int64_t deadline)
@@ -43,18 +90,18 @@ int weft_open_at(weft_id *out, weft_id dir, const char *path, unsigned flags, un
 {
     weft__handle *h;
     int r = weft__handle_find(dir, WEFT__KINDS_DIR, &h);
-    return r < 0 ? r : open_from(out, &h->desc, path, flags, mode, deadline);
+    return r < 0 ? r : open_from(out, h, path, flags, mode, deadline);
 }
 
 /* Into a record of our own first: *out is written on success only. */
-static int stat_of(weft_desc *at, const char *path, weft_stat *out, unsigned flags, int64_t deadline)
+static int stat_of(weft__handle *at, const char *path, weft_stat *out, unsigned flags, int64_t deadline)
 {
     weft_op op;
     weft_stat st;
     if (!out)
         return -EINVAL;
-    weft_op_stat(&op, at, path, &st, flags);
-    int r = (int)weft__await_op(&op, deadline);
+    weft_op_stat(&op, at ? at->desc : NULL, path, &st, flags);
+    int r = (int)await_from(at, &op, deadline);
     if (r == 0)
         *out = st;
     return r;
@@ -71,14 +118,14 @@ int weft_stat_at(weft_id dir, const char *path, weft_stat *out, unsigned flags, 
     int r = weft__handle_find(dir, WEFT__KINDS_DIR, &h);
     if (r < 0)
         return r;
-    return path ? stat_of(&h->desc, path, out, flags, deadline) : -EINVAL;
+    return path ? stat_of(h, path, out, flags, deadline) : -EINVAL;
 }
 
 int weft_stat_id(weft_id file, weft_stat *out, int64_t deadline)
 {
     weft__handle *h;
     int r = weft__handle_find(file, WEFT__KINDS_FILE | WEFT__KINDS_DIR, &h);
-    return r < 0 ? r : stat_of(&h->desc, NULL, out, 0, deadline);
+    return r < 0 ? r : stat_of(h, NULL, out, 0, deadline);
 }
 
 /* A file, and an offset that the system can express. */
@@ -95,8 +142,8 @@ ssize_t weft_pread(weft_id file, void *buf, size_t n, uint64_t offset, int64_t d
     int r = find_at(file, offset, &h);
     if (r < 0)
         return r;
-    weft_op_pread(&op, &h->desc, buf, n < BYTES_MAX ? n : BYTES_MAX, (int64_t)offset);
-    return (ssize_t)weft__await_op(&op, deadline);
+    weft_op_pread(&op, h->desc, buf, n < BYTES_MAX ? n : BYTES_MAX, (int64_t)offset);
+    return (ssize_t)weft__handle_await(h, &op, deadline);
 }
 
 ssize_t weft_pwrite(weft_id file, const void *buf, size_t n, uint64_t offset, int64_t deadline)
@@ -106,8 +153,8 @@ ssize_t weft_pwrite(weft_id file, const void *buf, size_t n, uint64_t offset, in
     int r = find_at(file, offset, &h);
     if (r < 0)
         return r;
-    weft_op_pwrite(&op, &h->desc, buf, n < BYTES_MAX ? n : BYTES_MAX, (int64_t)offset);
-    return (ssize_t)weft__await_op(&op, deadline);
+    weft_op_pwrite(&op, h->desc, buf, n < BYTES_MAX ? n : BYTES_MAX, (int64_t)offset);
+    return (ssize_t)weft__handle_await(h, &op, deadline);
 }
 
 int weft_fsync(weft_id file, int datasync, int64_t deadline)
@@ -117,8 +164,8 @@ int weft_fsync(weft_id file, int datasync, int64_t deadline)
     int r = weft__handle_find(file, WEFT__KINDS_FILE | WEFT__KINDS_DIR, &h);
     if (r < 0)
         return r;
-    weft_op_fsync(&op, &h->desc, datasync);
-    return (int)weft__await_op(&op, deadline);
+    weft_op_fsync(&op, h->desc, datasync);
+    return (int)weft__handle_await(h, &op, deadline);
 }
 
 ssize_t weft_readdir(weft_id dir, void *buf, size_t n, int64_t deadline)
@@ -128,8 +175,18 @@ ssize_t weft_readdir(weft_id dir, void *buf, size_t n, int64_t deadline)
     int r = weft__handle_find(dir, WEFT__KINDS_DIR, &h);
     if (r < 0)
         return r;
-    weft_op_readdir(&op, &h->desc, buf, n < BYTES_MAX ? n : BYTES_MAX);
-    return (ssize_t)weft__await_op(&op, deadline);
+    weft_op_readdir(&op, h->desc, buf, n < BYTES_MAX ? n : BYTES_MAX);
+    return (ssize_t)weft__handle_await(h, &op, deadline);
+}
+
+/* Both descriptors have to be at one port. A file that others share may be at home elsewhere; a socket that nobody shares can follow it only
+ * before its first op. */
+static int64_t await_both(weft__handle *to, weft__handle *from, weft_op *op, int64_t deadline)
+{
+    weft_port *here = weft__handle_port();
+    if ((to->port ? to->port : here) != (from->port ? from->port : here))
+        return -EXDEV;
+    return weft__handle_await_pair(to, from, op, deadline);
 }
 
 /* One step of a transfer; both ids are looked up anew, since a sibling may have closed one after the step before. */
@@ -144,8 +201,8 @@ static int64_t send_some(weft_id sock, weft_id file, uint64_t offset, size_t n, 
         return r;
     if (n == 0)
         return weft_canceled();
-    weft_op_sendfile(&op, &to->desc, &from->desc, offset, n < BYTES_MAX ? n : BYTES_MAX);
-    return weft__await_op(&op, deadline);
+    weft_op_sendfile(&op, to->desc, from->desc, offset, n < BYTES_MAX ? n : BYTES_MAX);
+    return await_both(to, from, &op, deadline);
 }
 
 int weft_sendfile(weft_id sock, weft_id file, uint64_t offset, size_t n, size_t *done, int64_t deadline)

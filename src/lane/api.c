@@ -24,8 +24,12 @@ static int spawn(weft_runtime *rt, weft_id *out, int (*fn)(void *), void *arg, c
     int r = weft__lane_make(rt, parent, fn, arg, &with, name, site, &lane);
     if (r < 0)
         return r;
-    if (parent && (with.linked || with.monitor) && (r = weft__ties_at_birth(parent, lane, &with)) < 0) {
-        lane->detached = 1;
+    r = parent && (with.linked || with.monitor) ? weft__ties_at_birth(parent, lane, &with) : 0;
+    if (r == 0 && with.gives)
+        r = weft__give_to_newborn(lane, with.gives);
+    if (r < 0) {
+        lane->detached = lane->quiet = 1; /* nobody will hear of it */
+        weft__ties_undo(lane);
         weft__lane_abandon(lane);
         return r;
     }
@@ -62,14 +66,18 @@ int weft__lane_find_child(weft_id id, int joinable, weft__lane **self, weft__lan
         return -EPERM;
     weft_runtime *rt = (*self)->rt;
     if (id.ns != WEFT__NS(rt, WEFT__LANE))
+        return weft__id_refused(rt, id);
+    weft__lane *lane = id.gen ? weft__slab_at(&weft__lanes_of(rt)->lanes, id.key) : NULL;
+    if (!lane)
         return -ESRCH;
-    weft__lane *lane = weft__slab_at(&weft__lanes_of(rt)->lanes, id.key);
-    if (!lane || WEFT__GEN(weft__load_acquire(&lane->head.word, "lane.find")) != id.gen)
-        return -ESRCH;
-    /* Whether it is ours, and joinable: under our own lock, since a stranger's record may change hands while we look. */
-    int r = -EPERM;
+    /* Whether it is that one, ours, and joinable: under our own lock, since a stranger's record may change hands while we look. */
+    int r;
     weft__spin_lock(&(*self)->lock);
-    if (weft__load_relaxed(&lane->parent, "lane.find") == *self)
+    if (WEFT__GEN(weft__load_acquire(&lane->head.word, "lane.find")) != id.gen)
+        r = -ESRCH;
+    else if (weft__load_relaxed(&lane->parent, "lane.find") != *self)
+        r = -EPERM;
+    else
         r = weft__link_alone(&lane->siblings) || (joinable && lane->detached == 1) ? -ESRCH : 0;
     weft__spin_unlock(&(*self)->lock);
     *out = lane;

@@ -66,6 +66,7 @@ int weft__lane_forget_results(weft__lane *lane, unsigned budget)
 
 void weft__lane_close_all(weft__lane *lane)
 {
+    weft__resources_shut(lane);
     lane->closing++; /* ours, while the loop runs */
     while (!weft__link_alone(&lane->resources))
         weft__resource_close(weft__container(lane->resources.next, weft__resource, link));

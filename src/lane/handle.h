@@ -1,8 +1,16 @@
-/* Resources that are descriptors: sockets, listeners, files, directories. What they have in common is a weft_desc
- * that lives at its home port, and a close that has to reach it there.
+/* Resources that are descriptors: sockets, listeners, files, directories. A *handle* is what an id names: one lane's. Behind it is a weft_desc
+ * that lives at its home port, and that several handles may share. The descriptor lies in the record of the handle that was there first, the
+ * host; a host whose own id is closed stays until the last handle is gone. So the usual handle, alone with its descriptor, is one record.
  *
- * Owner worker: everything but `desc`, which belongs to the home port's thread once the first op was submitted on it.
- * Its `handle` may be read by the owner as long as the id is valid: it changes only at the end of the close. */
+ * `handles` of the host counts open ids: the last close begins the kernel's. `users` counts records that point at the host, itself included
+ * while its id lives; the last one frees the host's record.
+ *
+ * Home ports. `port` is where ops must go: NULL means the owner's own port, which has or will have the descriptor as its home. It is set in
+ * single-io mode, and where a descriptor may be used from several workers: then it is its home from there on, and ops of other workers reach
+ * it by its inbox.
+ *
+ * Owner worker: everything but the host's `own`, which belongs to the home port's thread. Its `handle` may be read by every owner: it
+ * changes only at the end of the last close. */
 #ifndef WEFT_LANE_HANDLE_H
 #define WEFT_LANE_HANDLE_H
 
@@ -12,12 +20,20 @@ typedef struct weft__handle weft__handle;
 
 struct weft__handle {
     weft__resource res;
-    weft_desc desc;
-    weft_task task;        /* carries the close to the port's thread, and the news of its end back */
-    weft__worker *closer;  /* who began the close */
-    /* Called on the closer's worker once the kernel's close is done; ends by weft__resource_gone. NULL: nothing to
-     * add to that. */
+    weft_desc *desc;           /* the host's `own` */
+    weft_port *port;           /* as above */
+    weft_task task;            /* carries the close to the port's thread, and the news of its end back */
+    weft__worker *closer;      /* who began the close */
+    /* Called on the closer's worker once the port has done its part of the close; ends by weft__handle_gone. NULL: nothing to add to that. */
     void (*ended)(weft__handle *h);
+    uint32_t busy;             /* calls that wait through it */
+    uint8_t last;              /* the close under way is the last handle's */
+
+    /* The host's. */
+    uint8_t anchored;          /* its home worker's load counts it: others need that port */
+    uint32_t handles, users;   /* atomic */
+    void (*over)(weft__handle *host); /* the descriptor is closed, and no handle is left: before the record is freed; any worker; or NULL */
+    weft_desc own;
 };
 
 #define WEFT__KIND_BIT(kind) (1u << (kind))
@@ -27,15 +43,46 @@ struct weft__handle {
 #define WEFT__KINDS_DIR WEFT__KIND_BIT(WEFT__DIR)
 #define WEFT__KINDS_HANDLE (WEFT__KINDS_SOCKET | WEFT__KINDS_LISTENER | WEFT__KINDS_FILE | WEFT__KINDS_DIR)
 
+static inline weft__handle *weft__handle_of(const weft__resource *r)
+{
+    return weft__container((weft__resource *)(uintptr_t)r, weft__handle, res);
+}
+static inline weft__handle *weft__handle_host(const weft__handle *h) { return weft__container(h->desc, weft__handle, own); }
+
 /* A fresh record's descriptor: `raw` is the record's from here on. */
 void weft__handle_init(weft__handle *h, weft_handle raw, enum weft_desc_kind kind);
-/* What every such kind's close does: the id is stale, the ops on it are cancelled, the kernel's close follows the
- * last of them. */
+/* What every such kind's close does: the id is stale, the ops through it are cancelled; with the last id the kernel's close follows the last
+ * op. */
 void weft__handle_close(weft__resource *r);
+/* Is no other id open on its descriptor? Then there will be none. */
+int weft__handle_alone(const weft__handle *h);
+/* The end of `ended`. */
+void weft__handle_gone(weft__handle *h);
 /* A record of this type for the calling fiber's lane, holding `raw`, which is closed if there is none. */
 int weft__handle_make(const weft__resource_kind *type, weft_handle raw, enum weft_desc_kind kind, weft__handle **out);
 /* As weft__resource_find. */
 int weft__handle_find(weft_id id, uint32_t kinds, weft__handle **out);
+/* `pack`, `copy` and `replaced` of the kinds, as far as the descriptor goes; -EBUSY with ops in flight. */
+int weft__handle_pack(weft__handle *h);
+void weft__handle_copy(weft__handle *fresh, const weft__handle *of, int shared);
+void weft__handle_replaced(weft__resource *r);
+void weft__handle_inspect(weft__handle *h, weft_id_info *out);
+/* Before its lane moves to another worker: its descriptors leave the port, or stay with it and are reached from afar. Home, before the move. */
+void weft__handles_leave(weft__lane *lane);
+
+/* Where its ops go, and whether that is another thread's port. Owner's worker. */
+static inline weft_port *weft__handle_home(const weft__handle *h) { return h->port ? h->port : h->res.lane->crew.home->port; }
+static inline int weft__handle_remote(const weft__handle *h)
+{
+    const weft__worker *w = h->res.lane->crew.home;
+    return h->port && (!w->owns_port || h->port != w->port);
+}
+
+/* An op on h->desc, awaited as by weft__await_op. */
+int64_t weft__handle_await(weft__handle *h, weft_op *op, int64_t deadline);
+/* On two of them that are at one port. */
+int64_t weft__handle_await_pair(weft__handle *h, weft__handle *h2, weft_op *op, int64_t deadline);
+
 /* The calling worker's port. Fibers only. */
 weft_port *weft__handle_port(void);
 /* Gives a raw handle back to the system. */

@@ -18,7 +18,8 @@ weft__lane *weft__lane_self(void)
 
 weft_id weft__lane_id(weft__lane *lane)
 {
-    lane->crew.seen = 1;
+    if (!weft__load_relaxed(&lane->crew.seen, "lane.id")) /* others look: its parent, its children */
+        weft__store_relaxed(&lane->crew.seen, 1, "lane.id");
     return lane->crew.id;
 }
 
@@ -48,7 +49,7 @@ static void *take_record(weft_runtime *rt)
 }
 
 /* One lane less at home on `home`. A host's thread that is to leave may sleep until this: it is woken, and waits for us before it goes. */
-static void unload(weft__worker *home)
+void weft__worker_unload(weft__worker *home)
 {
     weft_runtime *rt = home->rt;
     if (!home->host || home == weft__worker_self()) {
@@ -68,7 +69,7 @@ static void free_record(weft__lane *lane)
     weft_runtime *rt = lane->rt;
     weft__worker *w = weft__worker_self();
     if (lane->crew.home) /* not before: a message to the record goes to its home, which may leave once its load is 0 */
-        unload(lane->crew.home);
+        weft__worker_unload(lane->crew.home);
     weft__sub_acq_rel(&weft__lanes_of(rt)->alive, 1, "lane.gone");
     if (w && w->rt == rt && w->fibers)
         weft__slab_put(&weft__lane_pools_of(w)->lanes, lane);
@@ -91,6 +92,7 @@ void weft__lane_fill(weft__lane *lane, weft_runtime *rt, weft__lane *parent, con
     weft__link_init(&lane->resources);
     weft__link_init(&lane->children);
     weft__link_init(&lane->siblings);
+    lane->arrivals = NULL;
     lane->closing = 0;
     const weft_limits *limits = opt ? opt->limits : NULL;
     size_t bytes = limits ? limits->message_bytes : 0;
@@ -116,6 +118,7 @@ void weft__lane_fill(weft__lane *lane, weft_runtime *rt, weft__lane *parent, con
     lane->stack_size = opt ? opt->stack_size : 0;
     lane->deadline_ns = opt && opt->deadline ? opt->deadline : WEFT_NEVER;
     weft__store_relaxed(&lane->refs, 1, "lane.make");
+    weft__store_release(&lane->accepting, 1, "lane.make"); /* pairs with the acquire of whoever gives it something */
 }
 
 int weft__lane_make(weft_runtime *rt, weft__lane *parent, int (*fn)(void *), void *arg, const weft_lane_options *opt, const char *name,
@@ -264,7 +267,7 @@ void weft__lane_leave(weft__lane *lane)
     weft__account_bury(lane);
     weft__account_leave(parent);
     /* A message under way still carries the record: then its arrival frees it, unless it has arrived between these two steps. */
-    if (!(weft__slab_end(slab, lane, lane->crew.seen) & WEFT__SIG_PENDING) ||
+    if (!(weft__slab_end(slab, lane, weft__load_relaxed(&lane->crew.seen, "lane.leave")) & WEFT__SIG_PENDING) ||
         !(weft__or_seq(&lane->head.word, WEFT__SIG_GONE, "lane.gone") & WEFT__SIG_PENDING))
         free_record(lane);
     if (weft__sub_acq_rel(&parent->refs, 1, "lane.leave") == 1) { /* it was waiting for its last child only */
@@ -291,7 +294,7 @@ static void signal_record(weft__lane *lane, uint32_t flags, uint32_t word)
 int weft__lane_signal(weft_runtime *rt, weft_id id, uint32_t flags)
 {
     if (id.ns != WEFT__NS(rt, WEFT__LANE))
-        return -ESRCH;
+        return weft__id_refused(rt, id);
     weft__lane *lane = weft__slab_at(&weft__lanes_of(rt)->lanes, id.key);
     if (!lane)
         return -ESRCH;

@@ -6,6 +6,7 @@
 #ifndef WEFT_LANE_LANE_H
 #define WEFT_LANE_LANE_H
 
+#include <weft/id.h>
 #include <weft/lane.h>
 
 #include "base/check.h"
@@ -43,9 +44,11 @@ struct weft__lane {
     uint8_t told, forgotten;   /* its end has reached the parent; the parent gave up joining it (parent's home worker) */
 
     uint32_t refs;             /* 1 for its own fibers and resources + 1 per child that has not ended (atomic) */
-    weft__spin lock;           /* guards the next two, and each child's `siblings` */
+    weft__spin lock;           /* guards the next four, and each child's `siblings` */
     weft__link children;
     uint8_t barren;            /* takes no more children */
+    uint8_t accepting;         /* may be given resources: from its making until it closes its own (atomic) */
+    struct weft__resource *arrivals; /* that it was given and has not looked at, by head.next */
     weft__link siblings;       /* in the parent's children; guarded by the parent's lock */
 
     /* What it owns beside fibers and resources; each pointer is NULL until the lane first needs the thing. */
@@ -89,23 +92,36 @@ typedef struct weft__resource_kind {
     enum weft__kind kind;
     /* Begins the close; the id is stale already. Ends by weft__resource_gone, at once or later on the same worker. Never waits. */
     void (*close)(weft__resource *r);
+
+    /* For ids that programs see. */
+    /* Makes it ready to be given away, until the deadline; 0 (it is still the caller's and nothing is in flight), -EBUSY, -ETIMEDOUT,
+     * -ECANCELED. With WEFT_NOW it does not suspend. The id may be stale afterwards. */
+    int (*pack)(weft__resource *r, int64_t deadline);
+    /* Fills a fresh record that takes the place of one whose generations are used up, or of none if `shared`. NULL: cannot be shared. */
+    void (*copy)(weft__resource *fresh, const weft__resource *of, int shared);
+    /* Such a fresh record has taken its place: it is freed, or stays for others' sake. NULL: it is freed. */
+    void (*replaced)(weft__resource *r);
+    /* What is special about it. */
+    void (*inspect)(weft__resource *r, weft_id_info *out);
+    /* The addresses as text, by the layer that has them. */
+    size_t (*where)(const weft_id_info *info, char *buf, size_t size);
 } weft__resource_kind;
 
 /* The first member of every resource record, which comes from a slab so that a stale id can be looked at. Only the owner lane's worker
- * touches it, but for `head.word` and `owner`, which anybody may read to tell -EPERM from -EBADF. */
+ * touches it, but for `head.word`, `owner` and `kind`, which anybody may read to tell -EPERM from -EBADF. */
 struct weft__resource {
-    weft__slab_head head;
-    uint32_t owner;            /* key of the owning lane, its record's; 0xffffffff while free (atomic) */
-    uint16_t kind;
+    weft__slab_head head;      /* next: in lane->arrivals */
+    uint32_t owner;            /* key of the owning lane, its record's; 0 while free (atomic) */
+    uint16_t kind;             /* atomic */
     uint8_t closed;            /* the id is stale; the close is under way */
+    uint8_t arriving;          /* in lane->arrivals still, and not in its list */
     const weft__resource_kind *type;
     weft__lane *lane;
     weft__link link;           /* in lane->resources */
-    weft_runtime *rt;
 };
 
 /* All kinds share one slab per runtime; its records have room for WEFT__RESOURCE_SIZE bytes. */
-#define WEFT__RESOURCE_SIZE 384
+#define WEFT__RESOURCE_SIZE 448
 /* A fresh record owned by the calling fiber's lane, zeroed behind its weft__resource part. 0, -ENOMEM, -EPERM outside a fiber. */
 int weft__resource_make(const weft__resource_kind *type, weft__resource **out);
 /* The same for a given lane that has not been born yet: an accepted connection travels with its newborn. */
@@ -118,6 +134,16 @@ int weft__resource_find(weft_id id, uint32_t kinds, weft__resource **out);
 void weft__resource_close(weft__resource *r);
 /* The close is complete: the record is free. On the owner lane's worker. */
 void weft__resource_gone(weft__resource *r);
+/* The same in two steps: the record is free (any worker), and its lane has one close less to wait for (its worker), whose id counted or not. */
+void weft__resource_free(weft__resource *r);
+void weft__resource_settled(weft__lane *lane, int counted);
+/* Enters what the lane was given into its list. Home. */
+void weft__resources_arrive(weft__lane *lane);
+/* From here on nothing can be given to it; what was, has arrived. Home. */
+void weft__resources_shut(weft__lane *lane);
+/* give.c: moves the resources that the first n ids of the lane's copied argument name to the lane, which has not been started, and puts its own
+ * ids there. 0, or what weft_give says, and nothing was moved; -EBUSY also where the streaming form is armed, which this does not wait for. */
+int weft__give_to_newborn(weft__lane *lane, unsigned n);
 
 /* ---- lanes.c ---- */
 static inline void weft__lane_enter(weft__lane *lane, enum weft__lane_phase phase)

@@ -294,7 +294,7 @@ int weft_alias_close(weft_id alias)
     if (!self)
         return -EPERM;
     if (alias.ns != WEFT__NS(self->rt, WEFT__ALIAS))
-        return alias.gen && WEFT__NS_KIND(alias.ns) != WEFT__ALIAS ? -EINVAL : -ESRCH;
+        return weft__id_refused(self->rt, alias);
     int r = weft__alias_find(self->rt, alias, &a, &box);
     if (r < 0)
         return r;

@@ -104,7 +104,7 @@ static int look(weft_runtime *rt, weft__lane *lane, weft_id id, weft__mailbox **
 int weft__mailbox_find(weft_runtime *rt, weft_id id, weft__mailbox **out)
 {
     if (id.ns != WEFT__NS(rt, WEFT__LANE))
-        return id.gen && WEFT__NS_KIND(id.ns) != WEFT__LANE ? -EINVAL : -ESRCH;
+        return weft__id_refused(rt, id);
     weft__lane *lane = weft__slab_at(&weft__lanes_of(rt)->lanes, id.key);
     return lane && id.gen ? look(rt, lane, id, out) : -ESRCH;
 }

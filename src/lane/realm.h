@@ -108,5 +108,7 @@ void weft__lane_apply(weft__lane *lane, uint32_t flags);
 void weft__lane_heed(weft__lane *lane, uint32_t flags);
 /* An ended child will be asked by nobody: a failure of it becomes the parent's, which is cancelled. On the parent's home. */
 void weft__lane_pass_failure(weft__lane *child);
+/* One lane, or descriptor that others share, less at home on this worker. Any thread. */
+void weft__worker_unload(weft__worker *home);
 
 #endif

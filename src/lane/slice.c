@@ -71,7 +71,7 @@ int weft__holding_find(weft_id id, enum weft__kind kind, weft__holding **out)
     if (!lane)
         return -EPERM;
     if (id.ns != WEFT__NS(lane->rt, kind))
-        return id.gen ? -EINVAL : -EBADF;
+        return weft__id_rejected(lane->rt, id);
     weft__holding *h = weft__slab_at(&weft__lanes_of(lane->rt)->memory.holdings, id.key);
     if (!h || WEFT__GEN(weft__load_acquire(&h->head.word, "holding.find")) != id.gen)
         return -EBADF;

@@ -60,7 +60,7 @@ int weft_cancel(weft_id id)
 {
     if (WEFT__NS_KIND(id.ns) == WEFT__LANE)
         return ask_lane(id, WEFT__SIG_CANCEL, WEFT_RIGHT_CANCEL);
-    return WEFT__NS_KIND(id.ns) == WEFT__FIBER ? cancel_fiber(id) : id.gen ? -EINVAL : -ESRCH;
+    return cancel_fiber(id);
 }
 
 int weft_cancel_in(weft_runtime *rt, weft_id id)
@@ -70,8 +70,6 @@ int weft_cancel_in(weft_runtime *rt, weft_id id)
         return r;
     if (WEFT__NS_KIND(id.ns) == WEFT__LANE)
         return ask_lane_in(rt, id, WEFT__SIG_CANCEL);
-    if (WEFT__NS_KIND(id.ns) != WEFT__FIBER)
-        return id.gen ? -EINVAL : -ESRCH;
     weft__add_seq(&rt->guests, 1, "cancel.guest");
     r = weft__fiber_signal(rt, id, WEFT__SIG_CANCEL);
     weft__sub_seq(&rt->guests, 1, "cancel.guest");
@@ -82,8 +80,6 @@ int weft_cancel_in(weft_runtime *rt, weft_id id)
 
 int weft_kill(weft_id id)
 {
-    if (WEFT__NS_KIND(id.ns) != WEFT__LANE)
-        return id.gen ? -EINVAL : -ESRCH;
     return ask_lane(id, WEFT__SIG_KILL, WEFT_RIGHT_KILL);
 }
 
@@ -92,8 +88,6 @@ int weft_kill_in(weft_runtime *rt, weft_id id)
     int r = valid(rt);
     if (r < 0)
         return r;
-    if (WEFT__NS_KIND(id.ns) != WEFT__LANE)
-        return id.gen ? -EINVAL : -ESRCH;
     weft__worker *w = weft__worker_self();
     if (w && w->rt == rt && w->running)
         return ask_lane(id, WEFT__SIG_KILL, WEFT_RIGHT_KILL);

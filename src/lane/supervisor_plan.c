@@ -31,7 +31,7 @@ static int check_lane(const weft_child_spec *spec)
     const weft_lane_options *o = &spec->lane;
     if (o->copy > WEFT_LANE_COPY_MAX || (o->copy && !spec->arg) || (o->stack_size && o->stack_size < WEFT_STACK_MIN))
         return -EINVAL;
-    return o->deadline || o->detached || o->linked || o->monitor || o->wait ? -EINVAL : 0;
+    return o->deadline || o->detached || o->linked || o->monitor || o->wait || o->gives ? -EINVAL : 0;
 }
 
 /* A nested supervisor is looked at as well: a mistake in it shows here and not at its first start. */

@@ -107,7 +107,7 @@ static int make_knot(weft_runtime *rt, weft__lane *lane, weft_id id, weft__knot 
 int weft__knot_find(weft_runtime *rt, weft_id id, weft__knot **out)
 {
     if (id.ns != WEFT__NS(rt, WEFT__LANE))
-        return id.gen && WEFT__NS_KIND(id.ns) != WEFT__LANE ? -EINVAL : -ESRCH;
+        return weft__id_refused(rt, id);
     weft__lane *lane = id.gen ? weft__slab_at(&weft__lanes_of(rt)->lanes, id.key) : NULL;
     weft__knot *k = lane ? weft__load_acquire(&lane->ties, "knot.find") : NULL;
     if (!k || (weft__is_mark(k) && k != (weft__knot *)weft__open_mark(id.gen)))

@@ -98,6 +98,8 @@ void weft__names_drop(weft__knot *k);
 /* What opt->linked and opt->monitor ask for, between `self`, which calls, and its newborn that was not started. 0,
  * -ENOMEM. */
 int weft__ties_at_birth(weft__lane *self, weft__lane *newborn, const weft_lane_options *opt);
+/* Its birth has failed: nobody is told of the end of that lane, which nobody knows. */
+void weft__ties_undo(weft__lane *newborn);
 /* Was this right (enum weft_right) over the lane `subject` granted to `holder`? Any worker. */
 int weft__tie_right(weft__lane *holder, weft_id subject, unsigned right);
 /* Does `by` monitor or is it linked with that child? Any worker; both exist. */

@@ -18,7 +18,7 @@ int weft__ties_family(weft__lane *self, weft_id id)
     if (weft_id_equal(id, weft__lane_id(self)))
         return 0;
     if (id.ns != WEFT__NS(self->rt, WEFT__LANE))
-        return id.gen && WEFT__NS_KIND(id.ns) != WEFT__LANE ? -EINVAL : -ESRCH;
+        return weft__id_refused(self->rt, id);
     weft__lane *lane = weft__slab_at(&weft__lanes_of(self->rt)->lanes, id.key);
     if (!lane || !id.gen)
         return -ESRCH;
@@ -141,7 +141,7 @@ int weft_demonitor(weft_id ref, int and_flush)
         return -EPERM;
     weft_runtime *rt = self->rt;
     if (ref.ns != WEFT__NS(rt, WEFT__MONITOR))
-        return ref.gen && WEFT__NS_KIND(ref.ns) != WEFT__MONITOR ? -EINVAL : -ESRCH;
+        return weft__id_refused(rt, ref);
     weft__tie *t = weft__slab_at(&weft__ties_of(rt)->ties, ref.key);
     int r = -ESRCH;
     weft__spin_lock(lock_of(rt));
@@ -250,6 +250,22 @@ int weft__ties_at_birth(weft__lane *self, weft__lane *newborn, const weft_lane_o
     if (r == 0 && opt->monitor)
         r = monitor(self, id, opt->monitor);
     return r;
+}
+
+void weft__ties_undo(weft__lane *newborn)
+{
+    weft_runtime *rt = newborn->rt;
+    weft__knot *k = weft__load_acquire(&newborn->ties, "ties.undo");
+    while (k && !weft__is_mark(k)) {
+        weft__spin_lock(lock_of(rt));
+        weft__tie *t = weft__link_alone(&k->ends) ? NULL : weft__container(k->ends.next, weft__tie_end, link)->tie;
+        if (t)
+            weft__tie_loosen(rt, t);
+        weft__spin_unlock(lock_of(rt));
+        if (!t)
+            return;
+        weft__tie_free(rt, t);
+    }
 }
 
 /* ---- grants ---- */

@@ -276,6 +276,8 @@ static int may_leave(weft__worker *w)
         weft__store_seq(&w->retiring, 1, "run.leave");
     }
     /* The load is read after retiring was set; pairs with unload in lane.c. */
+    if (w->owns_port && w->port->lent) /* to sockets that were given to lanes elsewhere; each that comes back wakes us */
+        return 0;
     return weft__load_seq(&w->load, "run.leave") == 0 && !weft__worker_busy(w);
 }
 

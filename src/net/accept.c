@@ -58,8 +58,8 @@ static int64_t accept_handle(weft_id listener, weft_addr *peer, int64_t deadline
         if (r < 0)
             return pauses && r == -EBADF ? -ECANCELED : r;
         weft_op op;
-        weft_op_accept(&op, &l->h.desc, peer);
-        int64_t result = weft__await_op(&op, deadline);
+        weft_op_accept(&op, l->h.desc, peer);
+        int64_t result = weft__handle_await(&l->h, &op, deadline);
         if (weft__accept_skips(result))
             continue;
         if (!weft__accept_pauses(result))

@@ -53,9 +53,9 @@ static void on_connection(weft_op *op, int64_t result, weft_buffer *buffer)
 static int64_t accept_many(weft__shard *shard)
 {
     acceptance a = {.shard = shard};
-    weft_op_accept_multi(&a.op, shard->desc, on_connection);
+    weft_op_accept_multi(&a.op, shard->listener->h.desc, on_connection);
     shard->armed = weft__fiber_self();
-    int64_t r = weft__await_op(&a.op, WEFT_NEVER);
+    int64_t r = weft__handle_await(&shard->listener->h, &a.op, WEFT_NEVER);
     shard->armed = NULL;
     return r;
 }
@@ -94,8 +94,8 @@ static int64_t accept_one(weft__shard *shard)
     weft_op op;
     int64_t r = 0;
     if (hub->sharded) {
-        weft_op_poll(&op, shard->desc, WEFT_READABLE);
-        r = weft__await_op(&op, WEFT_NEVER);
+        weft_op_poll(&op, shard->listener->h.desc, WEFT_READABLE);
+        r = weft__handle_await(&shard->listener->h, &op, WEFT_NEVER);
     }
     if (r >= 0)
         r = take_place(shard);
@@ -103,8 +103,8 @@ static int64_t accept_one(weft__shard *shard)
         return r;
     r = -ECANCELED;
     if (is_open(shard)) {
-        weft_op_accept(&op, shard->desc, NULL);
-        r = weft__await_op(&op, hub->sharded ? WEFT_NOW : WEFT_NEVER);
+        weft_op_accept(&op, shard->listener->h.desc, NULL);
+        r = weft__handle_await(&shard->listener->h, &op, hub->sharded ? WEFT_NOW : WEFT_NEVER);
     }
     if (r < 0)
         weft__hub_undo(hub);
@@ -174,7 +174,6 @@ static int start_shard(weft__hub *hub, weft__listener *l, weft__worker *w, int o
     }
     shard->listener = l;
     shard->listener_id = weft__resource_id(&l->h.res);
-    shard->desc = &l->h.desc;
     *(weft__shard **)(void *)lane->copy = shard;
     *lane_id = weft__lane_id(lane);
     weft__lane_start(lane, w);
@@ -185,7 +184,7 @@ static int start_shards(weft__hub *hub, weft__listener *l, shards *s)
 {
     weft_runtime *rt = hub->rt;
     weft__worker *here = hub->home;
-    hub->sharded = rt->mode == WEFT_PER_CORE && rt->workers > 1 && l->reuse_port && !l->local;
+    hub->sharded = rt->mode == WEFT_PER_CORE && rt->workers > 1 && weft__listener_host(l)->reuse_port && !weft__listener_host(l)->local;
     s->count = 0;
     int r = start_shard(hub, l, here, 1, &s->lane[s->count]);
     if (r < 0)

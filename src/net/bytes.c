@@ -18,7 +18,7 @@ static size_t at_most(size_t n) { return n < BYTES_MAX ? n : BYTES_MAX; }
 static int find_reader(weft_id id, weft__sock **out)
 {
     int r = weft__sock_find(id, out);
-    if (r == 0 && (*out)->stream && weft__stream_busy(*out))
+    if (r == 0 && ((*out)->stream || (*out)->count) && weft__stream_busy(*out))
         r = -EBUSY;
     return r;
 }
@@ -32,8 +32,8 @@ ssize_t weft_read(weft_id sock, void *buf, size_t n, int64_t deadline)
     if (n == 0)
         return weft_canceled();
     weft_op op;
-    weft_op_recv(&op, &s->h.desc, buf, at_most(n));
-    return (ssize_t)weft__await_op(&op, deadline);
+    weft_op_recv(&op, s->h.desc, buf, at_most(n));
+    return (ssize_t)weft__handle_await(&s->h, &op, deadline);
 }
 
 ssize_t weft_write(weft_id sock, const void *buf, size_t n, int64_t deadline)
@@ -45,8 +45,8 @@ ssize_t weft_write(weft_id sock, const void *buf, size_t n, int64_t deadline)
     if (n == 0)
         return weft_canceled();
     weft_op op;
-    weft_op_send(&op, &s->h.desc, buf, at_most(n));
-    return (ssize_t)weft__await_op(&op, deadline);
+    weft_op_send(&op, s->h.desc, buf, at_most(n));
+    return (ssize_t)weft__handle_await(&s->h, &op, deadline);
 }
 
 static int is_empty(const struct iovec *iov, unsigned count)
@@ -68,8 +68,8 @@ ssize_t weft_readv(weft_id sock, const struct iovec *iov, unsigned count, int64_
     if (is_empty(iov, count))
         return weft_canceled();
     weft_op op;
-    weft_op_readv(&op, &s->h.desc, iov, count);
-    return (ssize_t)weft__await_op(&op, deadline);
+    weft_op_readv(&op, s->h.desc, iov, count);
+    return (ssize_t)weft__handle_await(&s->h, &op, deadline);
 }
 
 ssize_t weft_writev(weft_id sock, const struct iovec *iov, unsigned count, int64_t deadline)
@@ -83,8 +83,8 @@ ssize_t weft_writev(weft_id sock, const struct iovec *iov, unsigned count, int64
     if (is_empty(iov, count))
         return weft_canceled();
     weft_op op;
-    weft_op_writev(&op, &s->h.desc, iov, count);
-    return (ssize_t)weft__await_op(&op, deadline);
+    weft_op_writev(&op, s->h.desc, iov, count);
+    return (ssize_t)weft__handle_await(&s->h, &op, deadline);
 }
 
 /* A socket that was closed between two steps ended this call as it would have ended a wait. */

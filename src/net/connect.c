@@ -24,8 +24,8 @@ int weft_connect_addr(weft_id *out, const weft_addr *address, int64_t deadline)
         return r;
     weft_id id = weft__resource_id(&s->h.res);
     weft_op op;
-    weft_op_connect(&op, &s->h.desc, address);
-    r = (int)weft__await_op(&op, deadline);
+    weft_op_connect(&op, s->h.desc, address);
+    r = (int)weft__handle_await(&s->h, &op, deadline);
     if (r < 0)
         weft__resource_close(&s->h.res); /* nobody else knows the id, so it is still open */
     else

@@ -36,7 +36,7 @@ static void close_hub(weft__resource *r)
     weft__hub_unref(hub);
 }
 
-static const weft__resource_kind hub_type = {"accept loop", WEFT__KIND_PART, close_hub};
+static const weft__resource_kind hub_type = {.name = "accept loop", .kind = WEFT__KIND_PART, .close = close_hub};
 
 int weft__hub_make(weft__hub **out)
 {
@@ -92,7 +92,7 @@ static void close_shard(weft__resource *r)
     weft__shard_unpin(shard);
 }
 
-static const weft__resource_kind shard_type = {"acceptor", WEFT__KIND_PART, close_shard};
+static const weft__resource_kind shard_type = {.name = "acceptor", .kind = WEFT__KIND_PART, .close = close_shard};
 
 int weft__shard_make(weft__hub *hub, weft__lane *lane, weft__worker *worker, weft__shard **out)
 {

@@ -48,7 +48,6 @@ struct weft__shard {
     weft__worker *worker;
     weft__listener *listener;
     weft_id listener_id;
-    weft_desc *desc;           /* the listener's */
 
     /* Home: the shard's worker. */
     weft_id fiber;             /* its acceptor, once that runs */

@@ -11,17 +11,41 @@
 #include "base/check.h"
 #include "net/sock.h"
 
-/* The file goes first: nobody can find the way to a socket that is about to close. */
-static void close_listener(weft__resource *r)
+/* The file goes first, with the last id: nobody can find the way to a socket that is about to close. Where two ids are closed at one moment
+ * by different workers neither may be found alone, and the file goes with `over`. */
+static void remove_file(weft__listener *l)
 {
-    weft__listener *l = weft__listener_of(weft__container(r, weft__handle, res));
     struct stat st;
     if (l->path[0] && lstat(l->path, &st) == 0 && st.st_dev == l->device && st.st_ino == l->inode)
         unlink(l->path);
+    l->path[0] = 0;
+}
+
+static void close_listener(weft__resource *r)
+{
+    weft__handle *h = weft__handle_of(r);
+    if (weft__handle_alone(h))
+        remove_file(weft__listener_of(weft__handle_host(h)));
     weft__handle_close(r);
 }
 
-const weft__resource_kind weft__listener_type = {"listener", WEFT__LISTENER, close_listener};
+static void listener_over(weft__handle *host) { remove_file(weft__listener_of(host)); }
+
+static int pack(weft__resource *r, int64_t deadline)
+{
+    (void)deadline;
+    return weft__handle_pack(weft__handle_of(r));
+}
+
+static void copy(weft__resource *fresh, const weft__resource *of, int shared)
+{
+    weft__handle_copy(weft__handle_of(fresh), weft__handle_of(of), shared);
+}
+
+static size_t where(const weft_id_info *info, char *buf, size_t size) { return weft_addr_format(&info->local, buf, size); }
+
+const weft__resource_kind weft__listener_type = {.name = "listener", .kind = WEFT__LISTENER, .close = close_listener, .pack = pack,
+                                                 .copy = copy, .replaced = weft__handle_replaced, .where = where};
 
 int weft__listener_find(weft_id id, weft__listener **out)
 {
@@ -98,6 +122,7 @@ int weft_listen_addr(weft_id *out, const weft_addr *address, const weft_listen_o
     l->reuse_port = (uint8_t)(flags.reuse_port != 0);
     l->v6only = (uint8_t)(flags.v6only != 0);
     l->local = (uint8_t)local;
+    l->h.over = listener_over;
     remember_file(l, address);
     *out = weft__resource_id(&h->res);
     return 0;
@@ -121,10 +146,11 @@ int weft__listener_shard(weft__listener *l, weft__lane *lane, weft__listener **o
 {
     weft_addr a;
     weft_port *port = weft__handle_port();
-    int r = port->driver->address ? port->driver->address(port, l->h.desc.handle, 0, &a) : -ENOTSUP;
+    int r = port->driver->address ? port->driver->address(port, l->h.desc->handle, 0, &a) : -ENOTSUP;
     if (r < 0)
         return r;
-    weft_listen_flags flags = {l->backlog, 1, l->v6only, 0};
+    const weft__listener *host = weft__listener_host(l);
+    weft_listen_flags flags = {host->backlog, 1, host->v6only, 0};
     weft_handle raw;
     r = open_listener(&a, &flags, &raw);
     if (r < 0)

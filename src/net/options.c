@@ -15,7 +15,7 @@ static int address(weft_id id, int peer, weft_addr *out)
     if (r < 0)
         return r;
     weft_port *port = weft__handle_port();
-    return port->driver->address ? port->driver->address(port, h->desc.handle, peer, out) : -ENOTSUP;
+    return port->driver->address ? port->driver->address(port, h->desc->handle, peer, out) : -ENOTSUP;
 }
 
 int weft_local_addr(weft_id sock, weft_addr *out) { return address(sock, 0, out); }
@@ -29,7 +29,7 @@ int weft_sock_set(weft_id sock, enum weft_sockopt opt, int value)
     if (r < 0)
         return r;
     weft_port *port = weft__handle_port();
-    return port->driver->setopt ? port->driver->setopt(port, h->desc.handle, opt, value) : -ENOTSUP;
+    return port->driver->setopt ? port->driver->setopt(port, h->desc->handle, opt, value) : -ENOTSUP;
 }
 
 int weft_sock_get(weft_id sock, enum weft_sockopt opt, int *value)
@@ -39,7 +39,7 @@ int weft_sock_get(weft_id sock, enum weft_sockopt opt, int *value)
     if (r < 0)
         return r;
     weft_port *port = weft__handle_port();
-    return port->driver->getopt ? port->driver->getopt(port, h->desc.handle, opt, value) : -ENOTSUP;
+    return port->driver->getopt ? port->driver->getopt(port, h->desc->handle, opt, value) : -ENOTSUP;
 }
 
 int weft_shutdown(weft_id sock, int how)
@@ -51,5 +51,5 @@ int weft_shutdown(weft_id sock, int how)
     if (r < 0)
         return r;
     weft_port *port = weft__handle_port();
-    return port->driver->shutdown ? port->driver->shutdown(port, s->h.desc.handle, how) : -ENOTSUP;
+    return port->driver->shutdown ? port->driver->shutdown(port, s->h.desc->handle, how) : -ENOTSUP;
 }

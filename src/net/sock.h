@@ -14,7 +14,9 @@ typedef struct weft__hub weft__hub;
 /* A received buffer that nobody has asked for yet. */
 typedef struct weft__chunk {
     void *data;
-    uint32_t len, bid;
+    uint32_t len;
+    uint16_t bid;
+    uint16_t worker; /* whose port lent it: the socket may have come from elsewhere */
 } weft__chunk;
 
 #define WEFT__CHUNKS 4 /* kept in the record itself; who keeps up never needs more */
@@ -22,10 +24,10 @@ typedef struct weft__chunk {
 /* A connected socket. */
 typedef struct weft__sock {
     weft__handle h;
-    weft__hub *hub;            /* the accept loop that counts it, or NULL */
+    weft__hub *hub;            /* the accept loop that counts it, or NULL; the host's, with `refused` */
     weft__stream *stream;      /* the streaming form's op, once that was used */
     uint8_t refused;           /* counted by the hub as one that is only told to go */
-    uint8_t gone;              /* the descriptor is closed, the record waits for the op's end */
+    uint8_t gone;              /* the port has done its part of the close, the record waits for the op's end */
     uint8_t streaming;         /* the op is in flight */
     uint8_t ended;             /* the stream has ended, with `last` */
     int32_t last;              /* 0: the peer's end; else an error */
@@ -41,7 +43,7 @@ typedef struct weft__sock {
     weft__chunk own[WEFT__CHUNKS];
 } weft__sock;
 
-/* A listening socket. */
+/* A listening socket; all but `h` is the host's. */
 typedef struct weft__listener {
     weft__handle h;
     uint64_t device, inode;    /* of the file that was made for a Unix socket */
@@ -58,6 +60,7 @@ extern const weft__resource_kind weft__socket_type, weft__listener_type;
 
 static inline weft__sock *weft__sock_of(weft__handle *h) { return weft__container(h, weft__sock, h); }
 static inline weft__listener *weft__listener_of(weft__handle *h) { return weft__container(h, weft__listener, h); }
+static inline weft__listener *weft__listener_host(const weft__listener *l) { return weft__listener_of(weft__handle_host(&l->h)); }
 
 /* ---- socket.c ---- */
 /* A record for a connected socket of the calling fiber's lane. `raw` is closed if there is no record. */
@@ -87,6 +90,10 @@ int64_t weft__accept_pause_ns(unsigned n);
 /* ---- stream.c ---- */
 /* Whether data is on its way to weft_read_buffer, so that other reads would take it out of order. */
 int weft__stream_busy(weft__sock *s);
+/* Ends the receive in flight, if there is one; what nobody has read stays. 0 (nothing is in flight), -EBUSY, -ETIMEDOUT, -ECANCELED. */
+int weft__stream_disarm(weft__sock *s, int64_t deadline);
+/* Whether the port or a message still refers to the socket for it. */
+int weft__stream_in_use(const weft__sock *s);
 /* Gives back what nobody has read, and the op's record. */
 void weft__stream_drop(weft__sock *s);
 

@@ -21,12 +21,15 @@ enum { PAUSE_AT = 8, BUFFERS_DEFAULT = 256, BUFFER_SIZE_DEFAULT = 4096 };
 struct weft__stream {
     weft__resource res;
     weft__sock *sock;
+    weft__cancel_request request; /* asks another thread's port for the op's end */
+    weft__worker *asker;
+    uint8_t asking;               /* it has not come back */
     weft_op op;
 };
 
 _Static_assert(sizeof(weft__stream) <= WEFT__RESOURCE_SIZE, "a stream fits into a resource record");
 
-static int remote(const weft__sock *s) { return !s->h.res.lane->crew.home->owns_port; }
+static int remote(const weft__sock *s) { return weft__handle_remote(&s->h); }
 
 static void lock(weft__sock *s)
 {
@@ -87,7 +90,8 @@ static int push(weft__sock *s, const weft_buffer *b)
     int r = s->count == s->room ? grow(s, b->port) : 0;
     if (r < 0)
         return r;
-    s->ring[(s->head + s->count) % s->room] = (weft__chunk){b->data, b->len, b->bid};
+    const weft__worker *lender = b->port->owner.ctx;
+    s->ring[(s->head + s->count) % s->room] = (weft__chunk){b->data, b->len, (uint16_t)b->bid, (uint16_t)lender->index};
     s->count++;
     return 0;
 }
@@ -97,7 +101,7 @@ static int pop(weft__sock *s, weft_buffer *out)
     if (s->count == 0)
         return 0;
     weft__chunk *c = &s->ring[s->head];
-    *out = (weft_buffer){c->data, c->len, c->bid, weft__handle_port()};
+    *out = (weft_buffer){c->data, c->len, c->bid, weft__load_acquire(&weft__worker_self()->rt->worker[c->worker], "stream.pop")->port};
     s->head = (uint16_t)((s->head + 1u) % s->room);
     s->count--;
     return 1;
@@ -150,7 +154,20 @@ static void on_more(weft_op *op, int64_t result, weft_buffer *buffer)
         weft__port_cancel(op->port, op);
 }
 
-/* Owner's worker: the op is over and the port touches nothing of this any more. */
+int weft__stream_in_use(const weft__sock *s) { return s->streaming || (s->stream && s->stream->asking); }
+
+/* Owner's worker: something of what was under way has ended. With the last of it the port touches nothing of this any more. */
+static void settle(weft__stream *st)
+{
+    weft__sock *s = st->sock;
+    if (st->res.closed && !weft__stream_in_use(s)) { /* by the lane's end, before the socket */
+        s->stream = NULL;
+        weft__resource_gone(&st->res);
+    }
+    wake_reader(s);
+    weft__sock_gone(s);
+}
+
 static void on_end(weft_task *t)
 {
     weft_op *op = weft__container(t, weft_op, task);
@@ -161,12 +178,41 @@ static void on_end(weft_task *t)
     if (op->result != -ECANCELED)
         s->last = op->result > 0 ? 0 : (int32_t)op->result;
     s->ended = (uint8_t)(op->result != -ECANCELED || s->last < 0);
-    if (st->res.closed) { /* by the lane's end, before the socket */
-        s->stream = NULL;
-        weft__resource_gone(&st->res);
+    settle(st);
+}
+
+/* ---- asking it to end ---- */
+
+static void asked(weft_task *t)
+{
+    weft__stream *st = weft__container(t, weft__stream, request.task);
+    st->asking = 0;
+    settle(st);
+}
+
+/* Home port's thread. */
+static void asked_at_port(weft__cancel_request *req)
+{
+    weft__stream *st = weft__container(req, weft__stream, request);
+    req->task.run = asked;
+    weft__worker_send(st->asker, &req->task);
+}
+
+static void ask_for_end(weft__sock *s)
+{
+    weft__stream *st = s->stream;
+    if (!s->streaming || st->asking)
+        return;
+    if (!remote(s)) {
+        s->pausing = 1;
+        weft__port_cancel(st->op.port, &st->op);
+        return;
     }
-    wake_reader(s);
-    weft__sock_gone(s);
+    st->asking = 1;
+    st->asker = s->h.res.lane->crew.home;
+    st->request.op = &st->op;
+    st->request.done = asked_at_port;
+    weft__port_cancel_remote(st->op.port, &st->request);
 }
 
 /* ---- for the reader ---- */
@@ -174,13 +220,13 @@ static void on_end(weft_task *t)
 static void close_stream(weft__resource *r)
 {
     weft__stream *st = weft__container(r, weft__stream, res);
-    if (st->sock->streaming)
+    if (weft__stream_in_use(st->sock))
         return; /* the socket's close ends the op, and that this */
     st->sock->stream = NULL;
     weft__resource_gone(r);
 }
 
-static const weft__resource_kind stream_type = {"stream", WEFT__KIND_PART, close_stream};
+static const weft__resource_kind stream_type = {.name = "stream", .kind = WEFT__KIND_PART, .close = close_stream};
 
 static int arm(weft__sock *s)
 {
@@ -194,16 +240,17 @@ static int arm(weft__sock *s)
     }
     weft__worker *w = weft__worker_self();
     weft_op *op = &s->stream->op;
-    weft_op_recv_multi(op, &s->h.desc, on_more);
+    weft_op_recv_multi(op, s->h.desc, on_more);
+    op->through = &s->h;
     op->task.run = on_end;
     op->origin = w;
     op->submitter = "weft_read_buffer";
     s->streaming = 1;
     s->pausing = 0;
-    if (w->owns_port)
-        weft__port_start(w->port, op);
+    if (remote(s))
+        weft__port_start_remote(s->h.port, op);
     else
-        weft__port_start_remote(w->port, op);
+        weft__port_start(w->port, op);
     return 0;
 }
 
@@ -247,8 +294,8 @@ static int take(weft__sock *s, weft_buffer *out)
 static int try_once(weft__sock *s, weft__fiber *f, weft_id id)
 {
     weft_op op;
-    weft_op_poll(&op, &s->h.desc, WEFT_READABLE);
-    int64_t r = weft__await_op(&op, WEFT_NOW);
+    weft_op_poll(&op, s->h.desc, WEFT_READABLE);
+    int64_t r = weft__handle_await(&s->h, &op, WEFT_NOW);
     if (weft__sock_find(id, &s) < 0)
         return -ECANCELED;
     return r < 0 && !has_news(s) ? (int)r : wait_for_more(s, f, weft_after(ANNOUNCED));
@@ -270,7 +317,7 @@ ssize_t weft_read_buffer(weft_id sock, weft_buffer *out, int64_t deadline)
             return -EBUSY;
         if (s->ended)
             return s->last;
-        r = s->streaming ? 0 : arm(s);
+        r = weft__stream_in_use(s) ? 0 : arm(s);
         if (r == 0)
             r = deadline > weft_now() ? wait_for_more(s, f, deadline) : try_once(s, f, sock);
         if (r < 0)
@@ -287,6 +334,34 @@ int weft__stream_busy(weft__sock *s)
     int busy = s->streaming || s->count;
     unlock(s);
     return busy;
+}
+
+int weft__stream_disarm(weft__sock *s, int64_t deadline)
+{
+    weft__fiber *f = weft__fiber_self();
+    weft_id id = weft__resource_id(&s->h.res);
+    while (weft__stream_in_use(s)) {
+        if (s->reader)
+            return -EBUSY;
+        ask_for_end(s);
+        if (!weft__stream_in_use(s))
+            break; /* at once */
+        if (deadline <= weft__clock(f->home->rt))
+            return -ETIMEDOUT; /* without a suspension: see pack */
+        s->reader = f;
+        f->unwait = leave;
+        f->waits_on = s;
+        int r = weft__wait(f, WEFT__WAIT_OTHER, deadline);
+        if (r < 0)
+            return r;
+        if (weft__sock_find(id, &s) < 0)
+            return -ECANCELED;
+    }
+    if (s->reader)
+        return -EBUSY;
+    if (s->stream)
+        weft__resource_close(&s->stream->res);
+    return 0;
 }
 
 void weft__stream_drop(weft__sock *s)

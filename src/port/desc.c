@@ -132,6 +132,37 @@ static void cancel_all(weft_port *port, weft_desc *d)
         weft__port_cancel(port, d->ops2);
 }
 
+/* As above: after each cancel the lists are another. A descriptor that has ended has none. */
+void weft__desc_cancel_through(weft_port *port, weft_desc *d, const void *through)
+{
+    if (!d->ops && !d->ops2)
+        return;
+    weft__desc_hold(d);
+    for (weft_op *op = d->ops; op;) {
+        int ours = op->through == through;
+        if (ours)
+            weft__port_cancel(port, op);
+        op = ours ? d->ops : op->desc_next;
+    }
+    for (weft_op *op = d->ops2; op;) {
+        int ours = op->through2 == through;
+        if (ours)
+            weft__port_cancel(port, op);
+        op = ours ? d->ops2 : op->desc2_next;
+    }
+    weft__desc_drop(port, d);
+}
+
+void weft__desc_leave(weft_port *port, weft_desc *d)
+{
+    WEFT_ASSERT(!d->flying && !d->closing);
+    if (d->registered && port->driver->forget)
+        port->driver->forget(port, d);
+    d->registered = 0;
+    d->latch = 0;
+    d->port = NULL;
+}
+
 void weft__desc_close(weft_port *port, weft_desc *d)
 {
     WEFT_ASSERT(d->handles > 0);

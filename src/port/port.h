@@ -97,6 +97,10 @@ int weft__desc_adopt(weft_desc *d, weft_port *port);
 /* One handle less, on the home thread (or, before it has a home, on the owner's thread with `port` the one to close
  * through): cancels its ops when it was the last, closes when the last op is terminal, then calls d->closed. */
 void weft__desc_close(weft_port *port, weft_desc *d);
+/* One of several handles is given up: cancels what was submitted through it. Home thread. */
+void weft__desc_cancel_through(weft_port *port, weft_desc *d, const void *through);
+/* Nothing is in flight on it: it leaves its home, and the next op's port becomes its home. Home thread. */
+void weft__desc_leave(weft_port *port, weft_desc *d);
 /* Keeps a descriptor from going away while a driver goes through its queues; drop may close it. Home thread. */
 void weft__desc_hold(weft_desc *d);
 void weft__desc_drop(weft_port *port, weft_desc *d);

@@ -7,6 +7,8 @@
 #include "arch/poison.h"
 #include "base/check.h"
 
+uint16_t weft__slab_gen_max = 0xffff;
+
 enum { CHAIN = 32 }; /* records that change hands at a time */
 
 static size_t table_bytes(const weft__slab *s)
@@ -28,7 +30,7 @@ int weft__slab_init(weft__slab *s, const weft_env *env, size_t object_size, unsi
     s->object_size = (object_size + WEFT_CACHE_LINE - 1) / WEFT_CACHE_LINE * WEFT_CACHE_LINE;
     s->shift = shift;
     s->max_chunks = max_chunks;
-    s->gen_max = gen_max;
+    s->gen_max = gen_max < weft__slab_gen_max ? gen_max : weft__slab_gen_max;
     s->chunks = env->map(env->self, table_bytes(s), 0);
     return s->chunks ? 0 : -ENOMEM;
 }
@@ -67,7 +69,7 @@ static weft__slab_head *grow(weft__slab *s)
     weft__slab_head *list = NULL;
     for (uint32_t i = per_chunk; i-- > 0;) {
         weft__slab_head *h = (void *)(chunk + i * s->object_size);
-        h->key = first + i;
+        h->key = WEFT__KEY_BASE + first + i;
         weft__store_relaxed(&h->word, 1u << WEFT__GEN_SHIFT, "slab.birth"); /* a guessed id may be looked up already */
         h->next = list;
         list = h;
@@ -189,6 +191,7 @@ void weft__slab_put_shared(weft__slab *s, void *record)
 
 void *weft__slab_at(weft__slab *s, uint32_t key)
 {
+    key -= WEFT__KEY_BASE; /* a key below it wraps around and is beyond what there is */
     if (key >= weft__load_acquire(&s->count, "slab.at")) /* pairs with the release in grow */
         return NULL;
     return s->chunks[key >> s->shift] + (size_t)(key & ((1u << s->shift) - 1)) * s->object_size;

@@ -20,6 +20,10 @@ typedef struct weft__slab_head {
 #define WEFT__GEN_SHIFT 16
 #define WEFT__GEN(word) ((uint16_t)((uint32_t)(word) >> WEFT__GEN_SHIFT))
 
+/* Keys begin here, above every number that a descriptor can have: as an int a key is negative, so a system call that is handed one by
+ * mistake refuses it (DESIGN rule 6). */
+#define WEFT__KEY_BASE 0x80000000u
+
 typedef struct weft__slab {
     const weft_env *env;
     size_t object_size;
@@ -39,6 +43,9 @@ typedef struct weft__slab_cache {
     unsigned count;
     weft__slab_head *spare; /* a whole chain, kept back from the depot */
 } weft__slab_cache;
+
+/* For tests, before any runtime is opened: generations beyond this are not used, whatever a slab's own limit. */
+extern uint16_t weft__slab_gen_max;
 
 /* 0 or -ENOMEM. object_size includes the head. */
 int weft__slab_init(weft__slab *s, const weft_env *env, size_t object_size, unsigned shift, unsigned max_chunks, uint16_t gen_max);

@@ -64,7 +64,7 @@ static void refusals(void)
     CHECK_EQ(weft_spawn_with(&f, returns, NULL, .stack = small, .stack_size = sizeof small), -EINVAL);
     CHECK_EQ(weft_join(none, NULL, WEFT_NEVER), -ESRCH);
     CHECK_EQ(weft_join(self, NULL, WEFT_NEVER), -EDEADLK);
-    CHECK_EQ(weft_join(weft_lane_self(), NULL, WEFT_NEVER), -ESRCH);
+    CHECK_EQ(weft_join(weft_lane_self(), NULL, WEFT_NEVER), -EINVAL);
 
     CHECK_OK(weft_spawn(&f, joins_self, NULL));
     CHECK_OK(weft_join(f, &r, WEFT_NEVER));

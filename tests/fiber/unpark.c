@@ -28,7 +28,7 @@ static void tokens(void)
     CHECK_EQ(weft_park(deadline), -ETIMEDOUT);
     CHECK(weft_now() >= deadline);
     CHECK_EQ(weft_unpark(WEFT_NOID), -ESRCH);
-    CHECK_EQ(weft_unpark(weft_lane_self()), -ESRCH);
+    CHECK_EQ(weft_unpark(weft_lane_self()), -EINVAL);
     CHECK_EQ(weft_unpark_in(NULL, self), -EINVAL);
     CHECK_OK(weft_unpark_in(weft_current(), self));
     CHECK_OK(weft_park(WEFT_NOW));

@@ -80,7 +80,7 @@ static int fiber_main(void *arg)
         } else if (what == 4) {
             one_of(weft_park(briefly(&me.state)), -ECANCELED, -ETIMEDOUT, 0, 0);
         } else if (what == 5) {
-            one_of(weft_unpark(pick(&me.state)), -ESRCH, 0, 0, 0);
+            one_of(weft_unpark(pick(&me.state)), -ESRCH, -EINVAL, 0, 0);
         } else if (what == 6) {
             one_of(weft_cancel(pick(&me.state)), -ESRCH, -EPERM, 0, 0);
         } else if (what == 7 && count > 0) {
@@ -90,7 +90,7 @@ static int fiber_main(void *arg)
         } else if (what == 8) {
             /* Anybody's: most of them are not ours to join. */
             const int r = weft_join(pick(&me.state), NULL, briefly(&me.state));
-            if (r != -EPERM && r != -EDEADLK && r != -EBUSY)
+            if (r != -EPERM && r != -EDEADLK && r != -EBUSY && r != -EINVAL)
                 one_of(r, -ESRCH, -ECANCELED, -ETIMEDOUT, 0);
         } else if (what == 9) {
             weft_scope s;
@@ -121,7 +121,7 @@ static void *meddler(void *arg)
     while (!get(&stop_meddling)) {
         const weft_id id = pick(&state);
         if (next_random(&state) % 8)
-            one_of(weft_unpark_in(rt, id), -ESRCH, 0, 0, 0);
+            one_of(weft_unpark_in(rt, id), -ESRCH, -EINVAL, 0, 0);
         else
             one_of(weft_cancel_in(rt, id), -ESRCH, -EINVAL, -ESHUTDOWN, 0);
         sched_yield();

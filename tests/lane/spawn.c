@@ -68,7 +68,7 @@ static void refusals(void)
     CHECK_EQ(weft_lane_spawn_with(&l, returns, NULL, .stack_size = 100), -EINVAL);
     CHECK_EQ(weft_lane_join(none, NULL, WEFT_NOW), -ESRCH);
     CHECK_EQ(weft_lane_detach(none), -ESRCH);
-    CHECK_EQ(weft_lane_join(weft_self(), NULL, WEFT_NOW), -ESRCH); /* a fiber's */
+    CHECK_EQ(weft_lane_join(weft_self(), NULL, WEFT_NOW), -EINVAL); /* a fiber's */
     CHECK_EQ(weft_lane_join(weft_lane_self(), NULL, WEFT_NOW), -EPERM); /* nobody's child of its own */
 
     CHECK_OK(weft_lane_spawn(&l, parks, NULL));

@@ -32,7 +32,10 @@ static void life(void)
             CHECK(seen[k] != seen[i]);
     }
     CHECK(weft__slab_get(&c) == NULL); /* two chunks of sixteen, and no more */
-    CHECK(weft__slab_at(&slab, 32) == NULL);
+    CHECK_EQ(seen[0]->head.key, WEFT__KEY_BASE); /* as a descriptor it would be negative */
+    CHECK(weft__slab_at(&slab, WEFT__KEY_BASE + 32) == NULL);
+    CHECK(weft__slab_at(&slab, WEFT__KEY_BASE - 1) == NULL);
+    CHECK(weft__slab_at(&slab, 0) == NULL);
     CHECK(weft__slab_at(&slab, UINT32_MAX) == NULL);
 
     CHECK_EQ(weft__slab_end(&slab, seen[3], 0), 0); /* nobody knew it: the same generation */
@@ -70,17 +73,18 @@ static void retirement(void)
 
     CHECK_OK(weft__slab_init(&slab, spy_open(&s), sizeof(record), 3, 1, 3));
     while ((r = weft__slab_get(&c))) {
-        lives[r->head.key]++;
-        CHECK_EQ(gen_of(r), lives[r->head.key]); /* no generation comes twice */
+        unsigned *lived = &lives[r->head.key - WEFT__KEY_BASE];
+        ++*lived;
+        CHECK_EQ(gen_of(r), *lived); /* no generation comes twice */
         total++;
         weft__slab_end(&slab, r, 1);
-        CHECK(gen_of(r) != lives[r->head.key]); /* stale at once */
+        CHECK(gen_of(r) != *lived); /* stale at once */
         weft__slab_put(&c, r);
     }
     CHECK_EQ(total, 8 * 3);
     CHECK_EQ(slab.retired, 8);
     for (uint32_t k = 0; k < 8; k++)
-        CHECK_EQ(gen_of(weft__slab_at(&slab, k)), 0);
+        CHECK_EQ(gen_of(weft__slab_at(&slab, WEFT__KEY_BASE + k)), 0);
     weft__slab_fini(&slab);
     spy_close(&s);
 }
