@@ -96,8 +96,8 @@ static int wait_for_memory(void)
 }
 
 /* What a child said, it said before it ended: an end is taken note of when the messages that came before it are. Any of
- * these calls may let others run before it answers that there is nothing; so whether there was an end is looked at first,
- * and with nothing done in between, whether to wait. */
+ * these calls may let others run before it answers that there is nothing; so whether there was an end is looked at
+ * first, and whether there is one since, with nothing done between that and waiting. */
 int weft__supervisor_pump(weft__supervisor *s, int64_t deadline)
 {
     weft_message *msg;
@@ -154,8 +154,9 @@ static int too_many(weft__supervisor *s, const weft__child *c)
         s->restart_count++;
         return 0;
     }
-    weft__say(s->rt, WEFT_LOG_ERROR, "supervisor \"%s\" gives up: restarting \"%s\" is one too many, after %u in %lld ms",
-              s->lane->crew.name, c->plan->id[0] ? c->plan->id : "child", charter->intensity,
+    weft__say(s->rt, WEFT_LOG_ERROR,
+              "supervisor \"%s\" gives up: restarting \"%s\" is one too many, after %u in %lld ms", s->lane->crew.name,
+              c->plan->id[0] ? c->plan->id : "child", charter->intensity,
               (long long)(charter->period_ns / WEFT_MILLISECOND));
     s->cause = c->last.cause.gen ? c->last.cause : c->last.lane;
     return 1;
@@ -425,7 +426,8 @@ int weft__supervise_plans(const weft__charter *charter, const weft__plan *plans,
 {
     weft__supervisor s;
     int r = open_supervisor(&s, charter, plans);
-    weft__store_relaxed(&s.lane->tends, 1, "supervisor.tends"); /* cancelling the lane is for us to pass on, child by child */
+    /* Cancelling the lane is for us to pass on, child by child. */
+    weft__store_relaxed(&s.lane->tends, 1, "supervisor.tends");
     if (r == 0 && !s.pattern)
         r = start_all(&s, plans);
     if (r < 0) {

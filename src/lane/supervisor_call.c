@@ -291,7 +291,8 @@ static int ask_named(weft_id supervisor, enum op op, const char *id, weft_id *la
 
 int weft_supervisor_start_child(weft_id supervisor, const weft_child_spec *spec, weft_id *out, int64_t deadline)
 {
-    static const weft__charter any = {.auto_shutdown = WEFT_SHUTDOWN_ANY}; /* what the supervisor allows, it says itself */
+    /* What the supervisor allows, it says itself. */
+    static const weft__charter any = {.auto_shutdown = WEFT_SHUTDOWN_ANY};
     request q = {.op = OP_START};
     int r = weft__plan_read(&q.plan, spec, &any);
     return r < 0 ? r : ask(supervisor, &q, out, deadline);

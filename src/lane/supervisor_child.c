@@ -158,7 +158,8 @@ void weft__child_settle(weft__supervisor *s, weft__child *c)
 
 void weft__child_kill(weft__supervisor *s, weft__child *c)
 {
-    weft__lane_signal(s->rt, c->lane, WEFT__SIG_KILL); /* -ESRCH: its end is on its way to us */
+    (void)s;
+    weft_kill(c->lane); /* -ESRCH: its end is on its way to us */
 }
 
 void weft__child_ask(weft__supervisor *s, weft__child *c)

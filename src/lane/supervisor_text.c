@@ -36,7 +36,8 @@ static size_t write_child(char *line, size_t size, const weft_child_info *i, uns
     char at[32] = "";
     if (i->lane.gen)
         weft__format(at, sizeof at, " [%u.%u]", i->lane.key, i->lane.gen);
-    size_t n = weft__format(line, size, "%s%s%s %s, %s", spaces + 2 * (DEPTH_MAX - depth), i->id[0] ? i->id : i->name, at,
+    const char *name = i->id[0] ? i->id : i->name;
+    size_t n = weft__format(line, size, "%s%s%s %s, %s", spaces + 2 * (DEPTH_MAX - depth), name, at,
                             states[i->state], restarts[i->restart]);
     if (i->significant && n < size)
         n += weft__format(line + n, size - n, ", significant");

@@ -1,6 +1,6 @@
-/* What the supervisors' tests share: children that do as they are told, and a log of who started (+), did not start (!),
- * was stopped (-) and, if it takes its time for that, has ended (.), in order. A child that is killed, or told to end,
- * leaves no mark. */
+/* What the supervisors' tests share: children that do as they are told, and a log of who started (+), did not start
+ * (!), was stopped (-) and, if it takes its time for that, has ended (.), in order. A child that is killed, or told
+ * to end, leaves no mark. */
 #ifndef WEFT_TESTS_LANE_SUPERVISED_H
 #define WEFT_TESTS_LANE_SUPERVISED_H
 
@@ -148,8 +148,13 @@ static inline int work(void *arg)
     return result;
 }
 
-/* From outside, as any thread may that has the right to. */
-static inline void kill_lane(weft_id lane) { weft__lane_signal(weft_current(), lane, WEFT__SIG_KILL); }
+/* As weft_kill_in from a foreign thread, which needs no right: a fiber of ours would. */
+static inline void kill_lane(weft_id lane)
+{
+    const int r = weft__lane_signal(weft_current(), lane, WEFT__SIG_KILL);
+
+    CHECK(r == 0 || r == -ESRCH);
+}
 
 /* The child is to return this. */
 static inline void tell(weft_id lane, int result) { CHECK_OK(weft_send(lane, &result, sizeof result, NULL)); }
@@ -253,8 +258,8 @@ static inline weft_exit end_of(weft_id s)
 
 static spy supervised_spy;
 
-/* Runs it as the main fiber; nothing is left afterwards. The runtime's grace is short: a child that was killed counts as
- * dying soon. */
+/* Runs it as the main fiber; nothing is left afterwards. The runtime's grace is short: a child that was killed counts
+ * as dying soon. */
 static inline int run_supervised(int (*fn)(int, char **))
 {
     const weft_options opt = {

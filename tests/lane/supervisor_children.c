@@ -13,7 +13,10 @@ static void fresh(void)
     c = (hand){.name = "c"};
 }
 
-static int start(weft_id s, weft_child_spec spec, weft_id *lane) { return weft_supervisor_start_child(s, &spec, lane, soon()); }
+static int start(weft_id s, weft_child_spec spec, weft_id *lane)
+{
+    return weft_supervisor_start_child(s, &spec, lane, soon());
+}
 
 /* ---- a fixed set ---- */
 
@@ -199,7 +202,7 @@ static weft_id dynamic(enum weft_restart restart)
     const weft_child_spec one = {.run = work, .ready = 1, .restart = restart};
 
     return supervisor(
-        &(weft_supervisor_spec){.strategy = WEFT_DYNAMIC, .children = &one, .count = 1, OFTEN});
+        &(weft_supervisor_spec){WEFT_DYNAMIC, .children = &one, .count = 1, OFTEN});
 }
 
 static weft_id instance(weft_id s, hand *h)
@@ -237,7 +240,7 @@ static void instances_get_copies(void)
 {
     static int n;
     const weft_child_spec one = {.run = counts_copies};
-    const weft_id s = supervisor(&(weft_supervisor_spec){.strategy = WEFT_DYNAMIC, .children = &one, .count = 1, OFTEN});
+    const weft_id s = supervisor(&(weft_supervisor_spec){WEFT_DYNAMIC, .children = &one, .count = 1, OFTEN});
     weft_id lane;
 
     for (int i = 1; i <= 3; i++) {
@@ -438,7 +441,7 @@ static void no_room_for_another(void)
     const weft_limits limits = {.lanes = 2};
     weft_id s, lane;
 
-    CHECK_OK(weft_supervisor_start(&s, &(weft_supervisor_spec){.strategy = WEFT_DYNAMIC, .children = &one, .count = 1, OFTEN},
+    CHECK_OK(weft_supervisor_start(&s, &(weft_supervisor_spec){WEFT_DYNAMIC, .children = &one, .count = 1, OFTEN},
         &(weft_lane_options){.limits = &limits}, soon()));
     instance(s, &a);
     lane = instance(s, &b);
@@ -458,7 +461,7 @@ static void more_than_one_answer_holds(void)
     enum { MANY = 100 };
     static weft_child_info info[MANY + 1];
     const weft_child_spec one = {.run = idle};
-    const weft_id s = supervisor(&(weft_supervisor_spec){.strategy = WEFT_DYNAMIC, .children = &one, .count = 1, OFTEN});
+    const weft_id s = supervisor(&(weft_supervisor_spec){WEFT_DYNAMIC, .children = &one, .count = 1, OFTEN});
     weft_id lane[MANY];
 
     for (int i = 0; i < MANY; i++)

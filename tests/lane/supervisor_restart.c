@@ -226,7 +226,8 @@ static void rest_for_one_other_child_fails_restart(void)
 
 /* ---- everybody at once ---- */
 
-/* Ends that come while another one is dealt with are not lost, and not counted where their group was restarted anyway. */
+/* Ends that come while another one is dealt with are not lost, and not counted where their group was restarted
+ * anyway. */
 static void all_end_together(enum weft_strategy strategy)
 {
     fresh();

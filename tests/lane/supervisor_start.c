@@ -36,7 +36,8 @@ static void no_children(void)
 
 static void a_failing_start_undoes_the_others_in_reverse(void)
 {
-    static hand a = {.name = "a"}, b = {.name = "b"}, c = {.name = "c", .bad_from = 1, .bad_to = 1, .bad = -EADDRINUSE}, d = {.name = "d"};
+    static hand a = {.name = "a"}, b = {.name = "b"}, d = {.name = "d"};
+    static hand c = {.name = "c", .bad_from = 1, .bad_to = 1, .bad = -EADDRINUSE};
     const weft_child_spec children[] = {CHILD(&a), CHILD(&b), CHILD(&c), CHILD(&d)};
     weft_id s;
 
@@ -67,7 +68,8 @@ static void a_child_has_a_limited_time_to_start(void)
 /* OTP's `ignore`: a child that is not wanted now keeps its specification, unless it is temporary. */
 static void a_child_that_is_not_wanted(void)
 {
-    static hand a = {.name = "a", .bad_from = 1, .bad_to = 1}, b = {.name = "b"}, c = {.name = "c", .bad_from = 1, .bad_to = 9};
+    static hand a = {.name = "a", .bad_from = 1, .bad_to = 1}, b = {.name = "b"};
+    static hand c = {.name = "c", .bad_from = 1, .bad_to = 9};
     const weft_child_spec children[] = {CHILD(&a), CHILD(&b), CHILD(&c, .restart = WEFT_TEMPORARY)};
     const weft_id s = supervisor(&(weft_supervisor_spec)SUPERVISOR(children));
     weft_id lane = {1, 1, 1};

@@ -1,5 +1,5 @@
-/* How a supervisor stops its children: each is asked and has its grace, then it is killed; one that cannot even be killed
- * in time is dying, and nothing takes its place before it is dead. */
+/* How a supervisor stops its children: each is asked and has its grace, then it is killed; one that cannot even be
+ * killed in time is dying, and nothing takes its place before it is dead. */
 #include "lane/supervised.h"
 
 #define OFTEN .intensity = 100, .period_ns = 3600 * WEFT_SECOND
@@ -14,7 +14,10 @@ static void fresh(void)
 }
 
 /* How the child's latest lane ended. */
-static void ended_as(weft_id s, const char *id, enum weft_exit_kind kind) { CHECK_EQ(child_info(s, id).last.kind, kind); }
+static void ended_as(weft_id s, const char *id, enum weft_exit_kind kind)
+{
+    CHECK_EQ(child_info(s, id).last.kind, kind);
+}
 
 /* The next one is not asked before the one after it has ended. */
 static void one_after_the_other(void)
@@ -323,7 +326,8 @@ static void shuts_down_with_any(void)
 {
     fresh();
     const weft_child_spec children[] = {CHILD(&a), CHILD(&b, SIGNIFICANT), CHILD(&c, SIGNIFICANT)};
-    const weft_id s = supervisor(&(weft_supervisor_spec)SUPERVISOR(children, OFTEN, .auto_shutdown = WEFT_SHUTDOWN_ANY));
+    const weft_id s =
+        supervisor(&(weft_supervisor_spec)SUPERVISOR(children, OFTEN, .auto_shutdown = WEFT_SHUTDOWN_ANY));
     const weft_id lane = lane_of(s, "b");
 
     tell(lane, -EIO); /* restarted: that signifies nothing */
@@ -337,7 +341,8 @@ static void shuts_down_with_all(void)
     fresh();
     const weft_child_spec children[] = {
         CHILD(&a), CHILD(&b, SIGNIFICANT), CHILD(&c, .significant = 1, .restart = WEFT_TEMPORARY)};
-    const weft_id s = supervisor(&(weft_supervisor_spec)SUPERVISOR(children, OFTEN, .auto_shutdown = WEFT_SHUTDOWN_ALL));
+    const weft_id s =
+        supervisor(&(weft_supervisor_spec)SUPERVISOR(children, OFTEN, .auto_shutdown = WEFT_SHUTDOWN_ALL));
     const weft_id lane = lane_of(s, "b");
 
     tell(lane_of(s, "c"), -EIO);

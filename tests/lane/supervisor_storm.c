@@ -36,7 +36,8 @@ static const weft_supervisor_spec all = {WEFT_ONE_FOR_ALL, FOREVER, .children = 
 static const weft_supervisor_spec rest = {WEFT_REST_FOR_ONE, FOREVER, .children = group, .count = 3};
 static const weft_supervisor_spec any = {WEFT_DYNAMIC, FOREVER, .children = &instance, .count = 1};
 static const weft_child_spec top[] = {
-    WORKER("worker"), {.id = "all", .supervisor = &all}, {.id = "rest", .supervisor = &rest}, {.id = "any", .supervisor = &any}};
+    WORKER("worker"), {.id = "all", .supervisor = &all}, {.id = "rest", .supervisor = &rest},
+    {.id = "any", .supervisor = &any}};
 static const weft_supervisor_spec tree = {WEFT_ONE_FOR_ONE, FOREVER, .children = top, .count = 4};
 
 typedef struct killer {
@@ -108,7 +109,8 @@ static int is_whole(weft_id s)
     if (n < 0)
         return 0;
     for (int i = 0; i < n; i++) {
-        if (info[i].state != WEFT_CHILD_RUNNING && !(info[i].state == WEFT_CHILD_STOPPED && strcmp(info[i].id, "2") == 0))
+        const int by_hand = info[i].state == WEFT_CHILD_STOPPED && strcmp(info[i].id, "2") == 0;
+        if (info[i].state != WEFT_CHILD_RUNNING && !by_hand)
             return 0;
         if (info[i].supervisor && !is_whole(info[i].lane))
             return 0;

@@ -54,7 +54,8 @@ static void a_tree(void)
     const weft_supervisor_spec sessions = {.strategy = WEFT_DYNAMIC, .children = &instances, .count = 1};
     const weft_child_spec inner[] = {
         CHILD(&b, .restart = WEFT_TRANSIENT, .significant = 1), {.id = "sessions", .supervisor = &sessions}};
-    const weft_supervisor_spec below = SUPERVISOR(inner, .strategy = WEFT_REST_FOR_ONE, .auto_shutdown = WEFT_SHUTDOWN_ANY);
+    const weft_supervisor_spec below =
+        SUPERVISOR(inner, .strategy = WEFT_REST_FOR_ONE, .auto_shutdown = WEFT_SHUTDOWN_ANY);
     const weft_child_spec children[] = {CHILD(&a), {.id = "below", .supervisor = &below}};
     const weft_id s = supervisor(&(weft_supervisor_spec)SUPERVISOR(children, OFTEN));
     const weft_id first = lane_of(s, "a");
@@ -70,8 +71,8 @@ static void a_tree(void)
     lane_after(s, "a", first);
     CHECK_OK(weft_supervisor_terminate_child(s, "below", soon()));
     reads(s, "supervisor [#]: one-for-one, 1 of 100 restarts in 3600000 ms, 1 running\n"
-             "  a [#] running, permanent, restarted once, last failed: input or output error: the device or the connection "
-             "failed (-5)\n"
+             "  a [#] running, permanent, restarted once, last failed: input or output error: the device or the "
+             "connection failed (-5)\n"
              "  below stopped, permanent, last was cancelled\n");
     kill_lane(lane_of(s, "a"));
     lane_after(s, "a", first);
