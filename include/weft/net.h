@@ -54,7 +54,8 @@ WEFT_API int weft_writev_all(weft_id sock, const struct iovec *iov, unsigned cou
 WEFT_API int weft_read_all(weft_id sock, void *buf, size_t n, size_t *done, int64_t deadline);
 
 /* The streaming form: the next filled buffer of the port's own, so that an idle connection holds none. Returns its length, 0 at the peer's
- * end. Give it back with weft_port_release, soon: the pool is shared. Do not mix with weft_read while data is under way (-EBUSY). */
+ * end. Give it back with weft_port_release, soon: the pool is shared; what the lane still has when it ends is taken back. Do not mix with
+ * weft_read while data is under way (-EBUSY). -ENOMEM. */
 WEFT_API ssize_t weft_read_buffer(weft_id sock, weft_buffer *out, int64_t deadline);
 
 /* Ends one or both directions: SHUT_RD 0, SHUT_WR 1, SHUT_RDWR 2. Does not wait. */

@@ -196,14 +196,22 @@ static void clean(weft__lane *lane)
 
 /* ---- step 7 ---- */
 
+/* Buffers that nobody of the lane gave back. */
+static void return_buffers(weft__lane *lane)
+{
+    if (lane->borrows)
+        weft__borrowed_reclaim(lane->crew.home->port, lane->head.key + 1);
+    lane->borrows = 0;
+}
+
 static void bury_slice(weft__lane *lane)
 {
     int done = weft__lane_forget_results(lane, SLICE * 8) && weft__fibers_bury(&lane->crew, SLICE * 8) &&
                weft__holdings_bury(lane, SLICE) && weft__mailbox_bury(lane, SLICE) && weft__vat_bury(lane, SLICE);
-    if (done)
+    if (done && (is_root(lane) || weft__load_acquire(&lane->parent->crew.home, "lane.told")))
         weft__lane_finish(lane);
     else
-        again(lane, weft__lane_bury_task);
+        again(lane, weft__lane_bury_task); /* more to do; or the root of a background runtime has not come to its worker yet */
 }
 
 void weft__lane_bury_task(weft_task *t) { bury_slice(weft__container(t, weft__lane, end_message)); }
@@ -212,6 +220,7 @@ static void bury(weft__lane *lane)
 {
     weft__lane_enter(lane, WEFT__LANE_BURYING);
     weft__timer_cancel(lane->crew.home, &lane->timer);
+    return_buffers(lane);
     bury_slice(lane);
 }
 
@@ -219,6 +228,7 @@ void weft__lane_bury_now(weft__lane *lane)
 {
     weft__mailbox_shut(lane);
     weft__names_bury(lane);
+    return_buffers(lane);
     while (!weft__lane_forget_results(lane, SLICE) || !weft__fibers_bury(&lane->crew, SLICE) || !weft__holdings_bury(lane, SLICE) ||
            !weft__mailbox_bury(lane, SLICE) || !weft__vat_bury(lane, SLICE))
         ;

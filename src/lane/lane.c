@@ -106,7 +106,7 @@ void weft__lane_fill(weft__lane *lane, weft_runtime *rt, weft__lane *parent, con
     lane->result = -ECANCELED;
     lane->why = WEFT__EXIT_NONE;
     lane->cause = WEFT_NOID;
-    lane->late = lane->family = lane->supervised = lane->quiet = lane->watched = 0;
+    lane->late = lane->borrows = lane->family = lane->supervised = lane->quiet = lane->watched = 0;
     weft__store_relaxed(&lane->tends, 0, "lane.make");
     lane->ends = (weft__tasks){0};
     lane->ender = NULL;
@@ -238,7 +238,7 @@ static void born(weft_task *t)
 
 void weft__lane_settle_at(weft__lane *lane, weft__worker *home)
 {
-    lane->crew.home = home;
+    weft__store_release(&lane->crew.home, home, "lane.home"); /* pairs with weft__lane_finish of a child, for the root's sake */
     lane->birth.run = weft__lane_message;
     weft__lane_enter(lane, WEFT__LANE_ALIVE);
     weft__add_relaxed(&home->load, 1, "lane.load");

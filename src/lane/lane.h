@@ -37,6 +37,7 @@ struct weft__lane {
     uint8_t watched;           /* its parent monitored it as it ended */
     uint8_t tends;             /* a supervisor: being cancelled, it stops its children itself, one by one (atomic) */
     uint8_t phase;             /* enum weft__lane_phase (atomic) */
+    uint8_t borrows;           /* it was lent buffers by its home's port; those that it kept go back as it ends */
     uint8_t late;              /* its clean-ups outlive the grace */
     uint8_t expired;           /* cancelled by its deadline */
     uint8_t held;              /* does not end although it has no fiber: the root of a background runtime */

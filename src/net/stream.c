@@ -12,7 +12,7 @@
 #include "base/check.h"
 #include "net/sock.h"
 
-enum { PAUSE_AT = 8, BUFFERS_DEFAULT = 256, BUFFER_SIZE_DEFAULT = 4096 };
+enum { PAUSE_AT = 8, BUFFER_SIZE_DEFAULT = 4096 };
 
 /* How long a try that must not wait waits for bytes which the kernel has announced. */
 #define ANNOUNCED (20 * WEFT_MILLISECOND)
@@ -52,7 +52,7 @@ static uint32_t buffer_size(const weft_port *port)
 
 static uint16_t buffer_count(const weft_port *port)
 {
-    return (uint16_t)(port->config.buffer_count ? port->config.buffer_count : BUFFERS_DEFAULT);
+    return (uint16_t)(port->config.buffer_count ? port->config.buffer_count : WEFT__BUFFERS_DEFAULT);
 }
 
 static size_t ring_bytes(const weft_port *port)
@@ -239,6 +239,9 @@ static int arm(weft__sock *s)
         s->stream->sock = s;
     }
     weft__worker *w = weft__worker_self();
+    int r = weft__borrowed_open(w->port);
+    if (r < 0)
+        return r;
     weft_op *op = &s->stream->op;
     weft_op_recv_multi(op, s->h.desc, on_more);
     op->through = &s->h;
@@ -286,6 +289,11 @@ static int take(weft__sock *s, weft_buffer *out)
     lock(s);
     int got = pop(s, out);
     unlock(s);
+    if (got) {
+        weft__lane *lane = s->h.res.lane;
+        lane->borrows = 1;
+        weft__borrow(out, lane->head.key + 1);
+    }
     return got;
 }
 

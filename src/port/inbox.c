@@ -143,6 +143,7 @@ void weft_port_release(weft_buffer *buffer)
     weft_port *port = buffer->port;
     if (!buffer->data)
         return;
+    weft__borrowed_returned(port, buffer->bid);
     if (weft__load_relaxed(&port->home, "port_release") == weft__thread_tag()) {
         give_back(port, buffer->bid);
     } else {

@@ -59,6 +59,7 @@ void weft__port_fini(weft_port *port)
         if (port->env->relax)
             port->env->relax(port->env->self);
     port->magic = 0;
+    weft__borrowed_close(port);
     port->driver->close(port);
 }
 

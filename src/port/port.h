@@ -51,6 +51,7 @@ struct weft_port {
     /* Any thread's. */
     void *inbox;          /* weft_task list of requests, newest first (atomic) */
     uint32_t sleeping;    /* WEFT__PORT_*: senders call driver->wake only when it says SLEEPING (atomic) */
+    struct weft__borrowed *borrowed; /* borrowed.c: who has which provided buffer; NULL until somebody says so (atomic) */
     uint32_t guests;      /* pool threads that are just telling of a job's end: fini waits for them (atomic) */
 
     void *standalone;     /* the stand-alone form's part, or NULL */
@@ -79,6 +80,17 @@ typedef struct weft__cancel_request {
 } weft__cancel_request;
 void weft__port_start_remote(weft_port *port, weft_op *op);
 void weft__port_cancel_remote(weft_port *port, weft__cancel_request *req);
+
+/* borrowed.c: provided buffers in the hands of borrowers that may die without giving them back. Any thread. */
+#define WEFT__BUFFERS_DEFAULT 256 /* of a port whose configuration does not say */
+/* Makes room to remember all of the port's: 0 or -ENOMEM. Before the first borrow. */
+int weft__borrowed_open(weft_port *port);
+/* `who` (not 0) has this buffer until weft_port_release. */
+void weft__borrow(const weft_buffer *buffer, uint32_t who);
+/* Releases everything that `who` has; it runs no more. */
+void weft__borrowed_reclaim(weft_port *port, uint32_t who);
+void weft__borrowed_returned(weft_port *port, uint32_t bid);
+void weft__borrowed_close(weft_port *port);
 
 /* One tick of the port: runs the inbox, enters the driver (waiting up to deadline_ns if it may), delivers. Home
  * thread. */
