@@ -57,6 +57,9 @@ struct weft_port {
     void *standalone;     /* the stand-alone form's part, or NULL */
 };
 
+/* weft_driver_named(name), where an attempt to open a port takes its memory from env, or uses that of the port to be. */
+const weft_port_driver *weft__driver_choose(const char *name, const weft_env *env, const weft_port_config *config);
+
 /* Opens into caller's memory; the calling thread becomes home. 0 or -errno (the driver's). */
 int weft__port_init(weft_port *port, const weft_env *env, const weft_port_driver *driver,
                     const weft_port_config *config, const weft__port_owner *owner, weft__pool *pool);

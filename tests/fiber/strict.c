@@ -217,11 +217,13 @@ int main(void)
         .stack_size = 32 << 10, .port_config = {.memory = ring, .memory_size = sizeof ring}};
     CHECK_OK(weft_env_block(&free_env, &env, block, sizeof block));
     CHECK_OK(weft_env_block_free(&free_env, &before, &longest));
-    for (int way = 0; way < 2; way++) {
+    for (int way = 0; way < 3; way++) {
+        if (way == 2)
+            unsetenv("WEFT_PORT"); /* which port works here has to be found out */
         CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
         counted = task_ran = 0;
         poisoned = 1;
-        if (way == 0) {
+        if (way != 1) {
             CHECK_EQ(weft_main(everything, 0, NULL, &opt), 0);
         } else {
             CHECK_OK(weft_init(&opt));
