@@ -109,7 +109,7 @@ static void last_words(void *arg)
     step(w->what);
 }
 
-static int child(void *arg)
+static int inner(void *arg)
 {
     (void)arg;
     CHECK_OK(weft_defer(log_step, TEXT("child")));
@@ -174,7 +174,7 @@ static int dying(void *arg)
     CHECK_OK(weft_defer(last_words, &first));
     CHECK_OK(weft_spawn(NULL, sibling, &w));
     CHECK_OK(weft_spawn(NULL, reads, text));
-    CHECK_OK(weft_lane_spawn(&c, child, NULL));
+    CHECK_OK(weft_lane_spawn(&c, inner, NULL));
     while (get(&there) < 3)
         weft_yield();
     door = (unsigned short)atoi(strrchr(text, ':') + 1);
