@@ -14,6 +14,7 @@
 #include <weft/op.h>
 #include <weft/port.h>
 #include <weft/runtime.h>
+#include <weft/select.h>
 #include <weft/signal.h>
 #include <weft/slice.h>
 #include <weft/supervisor.h>

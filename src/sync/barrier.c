@@ -1,9 +1,8 @@
 /* Barrier and latch: waiting for others to come, and for things to be over. Everything is under their locks. */
 #include <errno.h>
 #include <string.h>
-#include <weft/sync.h>
 
-#include "sync/wait.h"
+#include "sync/event.h"
 
 /* ---- barrier ---- */
 
@@ -89,6 +88,13 @@ static void stand(weft__node *n) { weft__queue_push(&((latch *)n->object)->queue
 
 static const weft__node_kind latch_kind = {is_over, pass, stand, NULL, NULL, NULL};
 
+void weft__latch_node(weft__node *n, weft_latch *l)
+{
+    n->lock = &latch_of(l)->lock;
+    n->object = latch_of(l);
+    n->kind = &latch_kind;
+}
+
 int weft_latch_init(weft_latch *l, size_t count)
 {
     memset(l, 0, sizeof *l);
@@ -123,13 +129,13 @@ int weft_latch_done(weft_latch *opaque, size_t n)
     return fits ? 0 : -EINVAL;
 }
 
-int weft_latch_wait(weft_latch *opaque, int64_t deadline)
+int weft_latch_wait(weft_latch *l, int64_t deadline)
 {
-    latch *l = latch_of(opaque);
     weft__fiber *f;
+    weft__node n;
     int r = weft__sync_enter(&f, 1);
     if (r < 0)
         return r;
-    weft__node n = {.lock = &l->lock, .object = l, .kind = &latch_kind};
+    weft__latch_node(&n, l);
     return weft__sync_call(&n, f, deadline);
 }

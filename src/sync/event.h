@@ -1,4 +1,4 @@
-/* The event as a thing to wait for, alone or among others. */
+/* Events, semaphores and latches as things to wait for, alone or among others. */
 #ifndef WEFT_SYNC_EVENT_H
 #define WEFT_SYNC_EVENT_H
 
@@ -7,5 +7,7 @@
 #include "sync/wait.h"
 
 void weft__event_node(weft__node *n, weft_event *e);
+void weft__semaphore_node(weft__node *n, weft_semaphore *s, size_t units);
+void weft__latch_node(weft__node *n, weft_latch *l);
 
 #endif

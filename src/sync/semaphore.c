@@ -1,10 +1,9 @@
 /* Semaphore: units, taken in the order of asking. Everything is under its lock; any thread. Who stands in line is served by whoever makes room,
  * from the front, until one asks for more than there is. */
+#include "sync/event.h"
+
 #include <errno.h>
 #include <string.h>
-#include <weft/sync.h>
-
-#include "sync/wait.h"
 
 typedef struct semaphore {
     weft__spin lock;
@@ -61,9 +60,13 @@ static void left(weft__node *n) { serve_now(n->object, 0); } /* who stood behind
 
 static const weft__node_kind kind = {ready, take, push, NULL, refuse, left};
 
-static weft__node node_of(semaphore *s, size_t units)
+void weft__semaphore_node(weft__node *n, weft_semaphore *opaque, size_t units)
 {
-    return (weft__node){.lock = &s->lock, .object = s, .kind = &kind, .want = units};
+    semaphore *s = of(opaque);
+    n->lock = &s->lock;
+    n->object = s;
+    n->kind = &kind;
+    n->want = units;
 }
 
 int weft_semaphore_init(weft_semaphore *s, size_t units)
@@ -76,18 +79,20 @@ int weft_semaphore_init(weft_semaphore *s, size_t units)
 int weft_semaphore_acquire(weft_semaphore *s, size_t units, int64_t deadline)
 {
     weft__fiber *f;
+    weft__node n;
     if (!units)
         return -EINVAL;
     int r = weft__sync_enter(&f, 1);
     if (r < 0)
         return r;
-    weft__node n = node_of(of(s), units);
+    weft__semaphore_node(&n, s, units);
     return weft__sync_call(&n, f, deadline);
 }
 
 int weft_semaphore_try(weft_semaphore *s, size_t units)
 {
-    weft__node n = node_of(of(s), units);
+    weft__node n;
+    weft__semaphore_node(&n, s, units);
     return units ? weft__sync_try(&n, weft__fiber_self()) : -EINVAL;
 }
 

@@ -7,10 +7,8 @@
 #include "env/default.h"
 #include "fiber/graph.h"
 
-int weft__sync_enter(weft__fiber **out, int threads)
+int weft__sync_enter_slowly(weft__fiber *f, int threads)
 {
-    weft__fiber *f = weft__fiber_self();
-    *out = f;
     if (!f)
         return threads && !weft__worker_self() ? 0 : -EPERM;
     return weft__canceled(f) ? weft__refuse(f, -ECANCELED) : 0;
@@ -37,12 +35,17 @@ void weft__waiter_is_thread(weft__waiter *wt)
 
 /* ---- leaving ---- */
 
-static void take_out(weft__node *n)
+/* Out of its queue, if it is in one: 1. */
+static int take_out(weft__node *n)
 {
     weft__spin_lock(n->lock);
-    if (n->queue)
+    int there = n->queue != NULL;
+    if (there)
         weft__queue_remove(n);
     weft__spin_unlock(n->lock);
+    if (there && n->kind->left)
+        n->kind->left(n);
+    return there;
 }
 
 void weft__waiter_unlink(weft__waiter *wt, unsigned but)
@@ -52,28 +55,10 @@ void weft__waiter_unlink(weft__waiter *wt, unsigned but)
             take_out(&wt->nodes[i]);
 }
 
-static void tell_left(weft__waiter *wt)
-{
-    for (unsigned i = 0; i < wt->count; i++)
-        if (wt->nodes[i].lock && wt->nodes[i].kind->left)
-            wt->nodes[i].kind->left(&wt->nodes[i]);
-}
-
-/* One node: it is claimed if it is in no queue any more. */
-static int withdraw_one(weft__node *n)
-{
-    weft__spin_lock(n->lock);
-    int mine = n->queue != NULL;
-    if (mine)
-        weft__queue_remove(n);
-    weft__spin_unlock(n->lock);
-    return mine;
-}
-
 int weft__waiter_withdraw(weft__waiter *wt)
 {
     if (wt->count == 1) {
-        if (!withdraw_one(wt->nodes))
+        if (!take_out(wt->nodes)) /* one node is claimed by being taken out */
             return 0;
     } else {
         uint32_t none = 0;
@@ -82,7 +67,6 @@ int weft__waiter_withdraw(weft__waiter *wt)
         weft__waiter_unlink(wt, WEFT__WAITER_GONE);
     }
     wt->withdrawn = 1;
-    tell_left(wt);
     return 1;
 }
 
@@ -108,8 +92,11 @@ static void give_up(weft__fiber *f)
         f->unwait = give_up;
         return;
     }
-    if (weft__waiter_withdraw(wt))
+    if (weft__waiter_withdraw(wt)) {
+        if (wt->leave)
+            wt->leave(wt);
         return;
+    }
     if (!f->killed) {
         f->unwait = give_up; /* it has been served and goes on to see it; should it be killed before, we are called again */
         return;
@@ -118,6 +105,8 @@ static void give_up(weft__fiber *f)
     unsigned won = weft__waiter_won(wt);
     if (wt->count > 1)
         weft__waiter_unlink(wt, won);
+    if (wt->leave)
+        wt->leave(wt);
     if (wt->nodes[won].kind->refuse)
         wt->nodes[won].kind->refuse(&wt->nodes[won]);
     wt->withdrawn = 1;
@@ -136,6 +125,8 @@ static int fiber_waits(weft__waiter *wt, int64_t deadline)
             f->unwait = NULL;
             return r;
         }
+        if (wt->look && wt->look(wt))
+            break;
         if (r < 0)
             deadline = WEFT_NEVER; /* it is served already, or does not heed deadlines */
     }

@@ -29,6 +29,9 @@ typedef struct weft__waiter {
     uint32_t freed;           /* and nobody looks at it any more; threads only (atomic) */
     uint8_t stubborn;         /* neither deadline nor cancellation ends it */
     uint8_t withdrawn;
+    /* For what only its own worker tells it, by a nudge: 1 if such a thing has come, and it has claimed itself. And: it leaves. NULL: neither. */
+    int (*look)(struct weft__waiter *wt);
+    void (*leave)(struct weft__waiter *wt);
     weft__fiber *fiber;       /* NULL: a thread of its own */
     weft__worker *home;
     weft_runtime *rt;
@@ -122,6 +125,8 @@ static inline void weft__waiter_init(weft__waiter *wt, weft__fiber *f, weft__nod
     wt->count = count;
     wt->claim = wt->done = wt->freed = 0;
     wt->stubborn = wt->withdrawn = 0;
+    wt->look = NULL;
+    wt->leave = NULL;
     wt->fiber = f;
     wt->env = NULL;
     for (unsigned i = 0; i < count; i++) {
@@ -154,7 +159,15 @@ static inline int weft__waiter_claim_self(weft__waiter *wt, unsigned index)
 
 /* What a call that may wait begins with. 0: it may wait if it must; *f is NULL on a thread that is no worker's, if threads may wait at all. -EPERM,
  * -ECANCELED. */
-int weft__sync_enter(weft__fiber **f, int threads);
+int weft__sync_enter_slowly(weft__fiber *f, int threads);
+static inline int weft__sync_enter(weft__fiber **out, int threads)
+{
+    weft__fiber *f = weft__fiber_self();
+    *out = f;
+    if (f && !f->scopes && !(f->cancelled | f->crew->cancelled))
+        return 0; /* what weft__canceled says, mostly */
+    return weft__sync_enter_slowly(f, threads);
+}
 /* The whole of a call that waits for one thing: n->answer, or -ETIMEDOUT, -ECANCELED. WEFT_NOW: tries. */
 int weft__sync_call(weft__node *n, weft__fiber *f, int64_t deadline);
 /* The same without waiting: -EAGAIN. */

@@ -1,0 +1,65 @@
+/* Waiting for whichever of several things comes first.
+ *
+ *     weft_case cases[] = {WEFT_RECEIVE(&requests, &request), WEFT_PASS(&stop), WEFT_AT(weft_after(WEFT_SECOND))};
+ *     int i = weft_select(cases, 3, WEFT_NEVER);
+ *
+ * Exactly one case happens, and the others leave no trace: nothing is lost, and nothing is done twice. Among those that could happen at once one
+ * is drawn, so that none starves; weft_select_ordered takes the first. */
+#ifndef WEFT_SELECT_H
+#define WEFT_SELECT_H
+
+#include <weft/channel.h>
+#include <weft/sync.h>
+#include <weft/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum weft_case_kind {
+    WEFT_CASE_NONE = 0,  /* never happens: a case that is switched off */
+    WEFT_CASE_SEND,      /* object: a channel, data: the item */
+    WEFT_CASE_RECEIVE,   /* object: a channel, data: where the item goes */
+    WEFT_CASE_EVENT,     /* object: it is set */
+    WEFT_CASE_LOCK,      /* object: a mutex, which the caller owns then; site as in weft_mutex_lock */
+    WEFT_CASE_ACQUIRE,   /* object: a semaphore, units */
+    WEFT_CASE_FUTURE,    /* object: it was kept; data: void **, gets the value, or NULL */
+    WEFT_CASE_LATCH,     /* object: everything is over */
+    WEFT_CASE_TIME,      /* deadline has come */
+    WEFT_CASE_JOIN       /* fiber has ended: result is what it returned */
+};
+
+typedef struct weft_case {
+    int kind;
+    int result;        /* [out] of the case that happened: what the plain call would have answered (a channel's reason, -EOWNERDEAD...) */
+    void *object;
+    void *data;
+    size_t units;
+    int64_t deadline;
+    weft_id fiber;
+    const char *site;
+} weft_case;
+
+#define WEFT_SEND(channel, item) ((weft_case){.kind = WEFT_CASE_SEND, .object = (channel), .data = (void *)(item)})
+#define WEFT_RECEIVE(channel, item) ((weft_case){.kind = WEFT_CASE_RECEIVE, .object = (channel), .data = (item)})
+#define WEFT_PASS(event) ((weft_case){.kind = WEFT_CASE_EVENT, .object = (event)})
+#define WEFT_LOCK(mutex) ((weft_case){.kind = WEFT_CASE_LOCK, .object = (mutex), .site = WEFT_HERE})
+#define WEFT_ACQUIRE(semaphore, n) ((weft_case){.kind = WEFT_CASE_ACQUIRE, .object = (semaphore), .units = (n)})
+#define WEFT_EXPECT(future, value) ((weft_case){.kind = WEFT_CASE_FUTURE, .object = (future), .data = (void *)(value)})
+#define WEFT_OVER(latch) ((weft_case){.kind = WEFT_CASE_LATCH, .object = (latch)})
+#define WEFT_AT(when) ((weft_case){.kind = WEFT_CASE_TIME, .deadline = (when)})
+#define WEFT_JOIN(id) ((weft_case){.kind = WEFT_CASE_JOIN, .fiber = (id)})
+
+/* Fibers only. The index of the case that happened; a past deadline tries once. Costs O(n); allocates nothing for up to 16 cases, and beyond that from
+ * the lane's memory. A mutex is handed over in the order of coming.
+ * -ETIMEDOUT; -ECANCELED (checked at entry); -EPERM no fiber; -E2BIG more than WEFT_CASES_MAX; -ENOMEM; -EINVAL an unknown kind, no object, no
+ * units, the same channel for sending and receiving; -EDEADLK a mutex that the caller owns, or itself; of a fiber to join what weft_join
+ * answers: -ESRCH, -EPERM, -EBUSY. */
+#define WEFT_CASES_MAX 255
+WEFT_API int weft_select(weft_case *cases, unsigned n, int64_t deadline);
+WEFT_API int weft_select_ordered(weft_case *cases, unsigned n, int64_t deadline);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
