@@ -105,7 +105,7 @@ int weft_latch_init(weft_latch *l, size_t count)
 int weft_latch_add(weft_latch *opaque, size_t n)
 {
     latch *l = latch_of(opaque);
-    weft__spin_lock(&l->lock);
+    weft__sync_lock(&l->lock);
     int fits = n <= SIZE_MAX - l->count;
     if (fits)
         l->count += n;
@@ -118,7 +118,7 @@ int weft_latch_done(weft_latch *opaque, size_t n)
     latch *l = latch_of(opaque);
     weft__news news;
     weft__news_init(&news);
-    weft__spin_lock(&l->lock);
+    weft__sync_lock(&l->lock);
     int fits = n <= l->count;
     if (fits)
         l->count -= n;

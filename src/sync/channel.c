@@ -119,7 +119,7 @@ static void receive_refuse(weft__node *n)
     if (n->answer < 0)
         return;
     weft__news_init(&news);
-    weft__spin_lock(&c->lock);
+    weft__sync_lock(&c->lock);
     if (!hand_over(c, n->data, &news) && c->count < c->capacity) {
         c->head = c->head ? c->head - 1 : c->capacity - 1;
         copy(c, slot(c, 0), n->data);
@@ -173,7 +173,7 @@ int weft_channel_send(weft_channel *opaque, const void *item, int64_t deadline)
         return r;
     int late = weft__sync_late(f, deadline);
     weft__news_init(&news);
-    weft__spin_lock(&c->lock);
+    weft__sync_lock(&c->lock);
     int done = put(c, item, &r, &news);
     if (!done && !late) {
         weft__node n = {.kind = &send_kind, .data = (void *)(uintptr_t)item};
@@ -190,7 +190,7 @@ int weft_channel_try_send(weft_channel *opaque, const void *item)
     weft__news news;
     int r;
     weft__news_init(&news);
-    weft__spin_lock(&c->lock);
+    weft__sync_lock(&c->lock);
     int done = put(c, item, &r, &news);
     weft__spin_unlock(&c->lock);
     weft__news_tell(&news);
@@ -209,7 +209,7 @@ int weft_channel_receive(weft_channel *opaque, void *item, int64_t deadline)
         return r;
     int late = weft__sync_late(f, deadline);
     weft__news_init(&news);
-    weft__spin_lock(&c->lock);
+    weft__sync_lock(&c->lock);
     int done = get(c, item, &r, &news);
     if (!done && !late) {
         weft__node n = {.kind = &receive_kind, .data = item};
@@ -227,7 +227,7 @@ static int64_t get_many(channel *c, unsigned char *items, size_t max)
     size_t n = 0;
     int r = 0;
     weft__news_init(&news);
-    weft__spin_lock(&c->lock);
+    weft__sync_lock(&c->lock);
     while (n < max && get(c, items + n * c->size, &r, &news) && r == 0)
         n++;
     weft__spin_unlock(&c->lock);
@@ -274,7 +274,7 @@ int weft_channel_close(weft_channel *opaque, int reason)
     if (reason > 0)
         return -EINVAL;
     weft__news_init(&news);
-    weft__spin_lock(&c->lock);
+    weft__sync_lock(&c->lock);
     int was = c->closed;
     if (!was) {
         c->closed = reason ? reason : -EPIPE;
@@ -291,7 +291,7 @@ int weft_channel_close(weft_channel *opaque, int reason)
 size_t weft_channel_length(weft_channel *opaque)
 {
     channel *c = of(opaque);
-    weft__spin_lock(&c->lock);
+    weft__sync_lock(&c->lock);
     size_t n = c->count;
     weft__spin_unlock(&c->lock);
     return n;

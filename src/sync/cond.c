@@ -29,7 +29,7 @@ static int wake(cond *c, int all)
     weft__news news;
     int n = 0;
     weft__news_init(&news);
-    weft__spin_lock(&c->lock);
+    weft__sync_lock(&c->lock);
     while ((all || n == 0) && weft__queue_serve(&c->queue, 0, &news))
         n++;
     weft__spin_unlock(&c->lock);
@@ -57,7 +57,7 @@ int weft_cond_wait(weft_cond *opaque, weft_mutex *mutex, int64_t deadline)
     weft__waiter wt;
     weft__waiter_init(&wt, f, &n, 1);
     const char *site = weft__load_relaxed(&m->site, "cond.site");
-    weft__spin_lock(&c->lock);
+    weft__sync_lock(&c->lock);
     push(&n);
     weft__spin_unlock(&c->lock);
     uint32_t depth = weft__mutex_drop(m); /* after it is queued: a signal given under the mutex finds us */

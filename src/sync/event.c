@@ -34,7 +34,7 @@ static int raise(event *e)
     weft__news news;
     int n = 0;
     weft__news_init(&news);
-    weft__spin_lock(&e->lock);
+    weft__sync_lock(&e->lock);
     while (weft__queue_serve(&e->queue, 0, &news)) {
         n++;
         if (e->automatic)
@@ -91,7 +91,7 @@ int weft_event_set(weft_event *e) { return raise(of(e)); }
 int weft_event_reset(weft_event *opaque)
 {
     event *e = of(opaque);
-    weft__spin_lock(&e->lock);
+    weft__sync_lock(&e->lock);
     e->set = 0;
     weft__spin_unlock(&e->lock);
     return 0;
@@ -100,7 +100,7 @@ int weft_event_reset(weft_event *opaque)
 int weft_event_is_set(weft_event *opaque)
 {
     event *e = of(opaque);
-    weft__spin_lock(&e->lock);
+    weft__sync_lock(&e->lock);
     int set = e->set;
     weft__spin_unlock(&e->lock);
     return set;

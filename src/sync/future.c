@@ -44,7 +44,7 @@ int weft_future_keep(weft_future *opaque, int result, void *value)
     future *f = of(opaque);
     weft__news news;
     weft__news_init(&news);
-    weft__spin_lock(&f->lock);
+    weft__sync_lock(&f->lock);
     int was = (int)f->kept;
     if (!was) {
         f->result = result;

@@ -126,7 +126,7 @@ static void refuse(weft__node *n)
     if (n->answer == -ENOTRECOVERABLE)
         return;
     weft__news_init(&news);
-    weft__spin_lock(&m->lock);
+    weft__sync_lock(&m->lock);
     if (n->answer != RETRY || owner_of(slow_down(m)) == 0)
         pass(m, &news);
     weft__spin_unlock(&m->lock);
@@ -170,7 +170,7 @@ static int lock_slowly(weft__mutex *m, weft__fiber *f, int64_t deadline, const c
         weft__news_init(&none);
         weft__waiter_init(&wt, f, &n, 1);
         wt.stubborn = (uint8_t)stubborn;
-        weft__spin_lock(&m->lock);
+        weft__sync_lock(&m->lock);
         served = ready(&n);
         if (served)
             take(&n, &none);
@@ -255,7 +255,7 @@ static void unlock(weft__mutex *m)
     if (weft__cas_acq_rel(&m->word, &self, 0, "mutex.unlock")) /* pairs with the CAS in lock_fast */
         return;
     weft__news_init(&news);
-    weft__spin_lock(&m->lock);
+    weft__sync_lock(&m->lock);
     if (m->health == WEFT__LOCK_DEAD)
         m->health = WEFT__LOCK_LOST;
     pass(m, &news);
@@ -287,7 +287,7 @@ int weft_mutex_consistent(weft_mutex *opaque)
     weft__fiber *f = weft__fiber_self();
     if (!f || !weft__mutex_owned(m, f))
         return -EPERM;
-    weft__spin_lock(&m->lock);
+    weft__sync_lock(&m->lock);
     int was = m->health;
     m->health = WEFT__LOCK_OK;
     weft__spin_unlock(&m->lock);
@@ -300,7 +300,7 @@ static int orphaned(weft__held *h, enum weft__orphan when)
     weft__mutex *m = weft__container(h, weft__mutex, held);
     weft__news news;
     weft__news_init(&news);
-    weft__spin_lock(&m->lock);
+    weft__sync_lock(&m->lock);
     slow_down(m);
     m->health = WEFT__LOCK_DEAD;
     if (when == WEFT__ORPHAN_NOW)
@@ -327,7 +327,7 @@ int weft_mutex_give(weft_mutex *opaque, weft_id id)
         return -ESRCH;
     uint32_t depth = m->depth;
     weft__held_remove(&m->held);
-    weft__spin_lock(&m->lock);
+    weft__sync_lock(&m->lock);
     slow_down(m);
     set_word(m, (uintptr_t)to);
     weft__spin_unlock(&m->lock);
@@ -352,7 +352,7 @@ void weft_mutex_look(weft_mutex *opaque, weft_mutex_info *out)
 {
     weft__mutex *m = weft__mutex_of(opaque);
     memset(out, 0, sizeof *out);
-    weft__spin_lock(&m->lock);
+    weft__sync_lock(&m->lock);
     uintptr_t owner = owner_of(weft__load_acquire(&m->word, "mutex.look"));
     for (const weft__node *n = m->queue.first; n; n = n->next)
         out->waiting++;

@@ -68,7 +68,7 @@ static void release(rwlock *rw, int reader, int writer)
 {
     weft__news news;
     weft__news_init(&news);
-    weft__spin_lock(&rw->lock);
+    weft__sync_lock(&rw->lock);
     if (reader)
         rw->readers--;
     if (writer)
@@ -155,7 +155,7 @@ static int lock_in(weft__node *n, weft__fiber *f, int64_t deadline, const char *
     weft__waiter wt;
     int late = weft__sync_late(f, deadline);
     weft__waiter_init(&wt, f, n, 1);
-    weft__spin_lock(&rw->lock);
+    weft__sync_lock(&rw->lock);
     int served = ready(n);
     if (served)
         n->answer = admit(rw, n);
@@ -235,7 +235,7 @@ int weft_rwlock_unread(weft_read_hold *where)
 
 static void end_writing(rwlock *rw)
 {
-    weft__spin_lock(&rw->lock);
+    weft__sync_lock(&rw->lock);
     if (rw->health == WEFT__LOCK_DEAD)
         rw->health = WEFT__LOCK_LOST;
     weft__spin_unlock(&rw->lock);
@@ -259,7 +259,7 @@ int weft_rwlock_consistent(weft_rwlock *opaque)
     weft__fiber *f = weft__fiber_self();
     if (!f || writer_of(rw) != f)
         return -EPERM;
-    weft__spin_lock(&rw->lock);
+    weft__sync_lock(&rw->lock);
     int was = rw->health;
     rw->health = WEFT__LOCK_OK;
     weft__spin_unlock(&rw->lock);
@@ -285,7 +285,7 @@ static int reader_gone(weft__held *h, enum weft__orphan when)
 static int writer_gone(weft__held *h, enum weft__orphan when)
 {
     rwlock *rw = weft__container(h, rwlock, held);
-    weft__spin_lock(&rw->lock);
+    weft__sync_lock(&rw->lock);
     rw->health = WEFT__LOCK_DEAD;
     set_writer(rw, NOBODY);
     weft__spin_unlock(&rw->lock);

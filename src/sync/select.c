@@ -169,7 +169,7 @@ static int try_case(selection *s, unsigned i)
     if (!n->lock)
         return happens(s, i);
     weft__news_init(&news);
-    weft__spin_lock(n->lock);
+    weft__sync_lock(n->lock);
     while (!served && n->kind->ready(n))
         served = n->kind->take(n, &news);
     weft__spin_unlock(n->lock);
@@ -184,7 +184,7 @@ static int queue_case(selection *s, unsigned i)
     weft__news news;
     int r = 0;
     weft__news_init(&news);
-    weft__spin_lock(n->lock);
+    weft__sync_lock(n->lock);
     if (!n->kind->ready(n))
         n->kind->push(n);
     else if (!weft__waiter_claim_self(&s->waiter, i))

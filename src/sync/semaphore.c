@@ -32,7 +32,7 @@ static void serve_now(semaphore *s, size_t back)
 {
     weft__news news;
     weft__news_init(&news);
-    weft__spin_lock(&s->lock);
+    weft__sync_lock(&s->lock);
     s->value += back;
     serve(s, &news);
     weft__spin_unlock(&s->lock);
@@ -101,7 +101,7 @@ int weft_semaphore_release(weft_semaphore *opaque, size_t units)
     semaphore *s = of(opaque);
     weft__news news;
     weft__news_init(&news);
-    weft__spin_lock(&s->lock);
+    weft__sync_lock(&s->lock);
     int fits = units <= SIZE_MAX - s->value;
     if (fits) {
         s->value += units;
@@ -115,7 +115,7 @@ int weft_semaphore_release(weft_semaphore *opaque, size_t units)
 size_t weft_semaphore_value(weft_semaphore *opaque)
 {
     semaphore *s = of(opaque);
-    weft__spin_lock(&s->lock);
+    weft__sync_lock(&s->lock);
     size_t value = s->value;
     weft__spin_unlock(&s->lock);
     return value;

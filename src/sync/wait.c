@@ -38,7 +38,7 @@ void weft__waiter_is_thread(weft__waiter *wt)
 /* Out of its queue, if it is in one: 1. */
 static int take_out(weft__node *n)
 {
-    weft__spin_lock(n->lock);
+    weft__sync_lock(n->lock);
     int there = n->queue != NULL;
     if (there)
         weft__queue_remove(n);
@@ -204,7 +204,7 @@ static int begin(weft__node *n, int wait)
 {
     weft__news news;
     weft__news_init(&news);
-    weft__spin_lock(n->lock);
+    weft__sync_lock(n->lock);
     int served = 0;
     while (!served && n->kind->ready(n))
         served = n->kind->take(n, &news);

@@ -75,6 +75,14 @@ struct weft__node {
     uint8_t flags;            /* the object's own */
 };
 
+/* Takes an object's lock; a place where the simulator changes threads, unlike other spin locks: what happens between two of these is what it is to
+ * find. */
+static inline void weft__sync_lock(weft__spin *l)
+{
+    weft__point("sync.lock");
+    weft__spin_lock(l);
+}
+
 /* ---- queues; under the lock ---- */
 
 static inline void weft__queue_push(weft__queue *q, weft__node *n)

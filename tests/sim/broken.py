@@ -1,0 +1,56 @@
+#!/usr/bin/env python3
+"""A copy of a source file with one mistake in it, for a test of the tests: each of these must be caught.
+
+    broken.py NAME SOURCE_ROOT OUTPUT
+"""
+
+import pathlib
+import sys
+
+# name: file, what stands there once, what is written instead
+MISTAKES = {
+    # Two steps instead of one: an owner's change of the word between them is lost.
+    "mutex": ("mutex.c", "!weft__cas_acq_rel(&m->word, &word, word | SLOW, \"mutex.slow\")",
+              "(weft__store_relaxed(&m->word, word | SLOW, \"mutex.slow\"), 0)"),
+    "rwlock": ("rwlock.c", "((n->flags & READER) || rw->readers == 0)", "((n->flags & READER) || rw->readers <= 1)"),
+    # The mutex is given back before the fiber stands in line.
+    "cond": ("cond.c", """    weft__sync_lock(&c->lock);
+    push(&n);
+    weft__spin_unlock(&c->lock);
+    uint32_t depth = weft__mutex_drop(m);""", """    uint32_t depth = weft__mutex_drop(m);
+    weft__sync_lock(&c->lock);
+    push(&n);
+    weft__spin_unlock(&c->lock);"""),
+    # Who waits is looked at before there is more.
+    "semaphore": ("semaphore.c", "        s->value += units;\n        serve(s, &news);", "        serve(s, &news);\n        s->value += units;"),
+    "event": ("event.c", "if (!e->automatic || n == 0)", "if (!e->automatic)"),
+    # One of those who wait is told.
+    "latch": ("barrier.c", "while (l->count == 0 && weft__queue_serve(&l->queue, 0, &news))",
+              "for (int one = 1; one && l->count == 0 && weft__queue_serve(&l->queue, 0, &news); one = 0)"),
+    "barrier": ("barrier.c", "return here >= b->parties;", "return here + 1 >= b->parties;"),
+    "once": ("cond.c", "int r = once->done ? 0 : fn(arg);", "int r = fn(arg);"),
+    "future": ("future.c", "while (weft__queue_serve(&f->queue, 0, &news))",
+               "for (int one = 1; one && weft__queue_serve(&f->queue, 0, &news); one = 0)"),
+    # An item goes into the buffer although somebody waits for it.
+    "channel": ("channel.c", "(c->receivers.first && hand_over(c, item, news))", "(!c->capacity && hand_over(c, item, news))"),
+    # The head of the ring is taken for its tail.
+    "channel-order": ("channel.c", "copy(c, slot(c, c->count), item);", "copy(c, slot(c, 0), item);"),
+    # No second look as a case is queued.
+    "select": ("select.c", "if (!n->kind->ready(n))\n        n->kind->push(n);", "if (1)\n        n->kind->push(n);"),
+    # A case is taken that is ready although another has claimed the select.
+    "select-claim": ("select.c", "else if (!weft__waiter_claim_self(&s->waiter, i))", "else if (weft__waiter_claim_self(&s->waiter, i), 0)"),
+    # One that withdraws does not look whether it was served.
+    "wait": ("wait.c", "        if (!take_out(wt->nodes)) /* one node is claimed by being taken out */\n            return 0;", "        take_out(wt->nodes);"),
+}
+
+
+def main(name, root, output):
+    file, right, wrong = MISTAKES[name]
+    text = (pathlib.Path(root) / "src/sync" / file).read_text()
+    if text.count(right) != 1:
+        sys.exit(f"{file} has {text.count(right)} times what {name} would break: {right}")
+    pathlib.Path(output).write_text(text.replace(right, wrong))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

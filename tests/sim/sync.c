@@ -1,0 +1,578 @@
+/* What fibers wait on, under many schedules: mutual exclusion, no lost wake-up, order where it is promised, each item once. Three workers and three
+ * lanes, a thread change at many of the named points; a round is one object from its birth to its end, and each run makes a few dozen.
+ *
+ *     sim-sync OBJECT [rounds]          explores so many rounds (10000); WEFT_SIM_SEED: that one run
+ *     sim-sync OBJECT --caught rounds   succeeds if something fails, in a build with that object broken on purpose */
+#include <unistd.h>
+
+static void leave(int status);
+#define _exit(status) leave(status)
+#include <weft/sim.h>
+
+#include "base/atomic.h"
+#include "sync/world.h"
+#undef _exit
+
+#include <sys/wait.h>
+
+enum { LANES = 3, EACH = 3, PER_RUN = 25 };
+
+static void leave(int status)
+{
+    if (status != 0 && status != 77)
+        weft_sim_failed("a check failed");
+    (_exit)(status);
+}
+
+static uint32_t inside, torn; /* changed in two steps, with a thread change between them now and then */
+
+static uint64_t any(uint64_t below) { return weft_sim_random(below); }
+static uint32_t look(uint32_t *p) { return weft__load_relaxed(p, "test.look"); }
+static void set(uint32_t *p, uint32_t v) { weft__store_relaxed(p, v, "test.set"); }
+static void add(uint32_t *p, uint32_t v) { weft__add_acq_rel(p, v, "test.add"); }
+
+static void sometimes_yield(void)
+{
+    if (any(3) == 0)
+        CHECK_OK(weft_yield());
+}
+
+/* Mostly for ever, now and then for a few microseconds. */
+static int64_t some_deadline(void) { return any(4) ? WEFT_NEVER : weft_after((int64_t)any(20) * WEFT_MICROSECOND); }
+
+static void lanes_do(int (*fn)(void *))
+{
+    weft_id l[LANES];
+
+    for (intptr_t i = 0; i < LANES; i++)
+        CHECK_OK(weft_lane_spawn(&l[i], fn, (void *)i));
+    for (int i = 0; i < LANES; i++)
+        ended(l[i]);
+}
+
+/* ---- mutex ---- */
+
+static weft_mutex m;
+
+/* Alone, or somebody has died in here. */
+static void critical(void)
+{
+    CHECK_EQ(look(&inside), 0);
+    set(&inside, 1);
+    set(&torn, look(&torn) + 1);
+    sometimes_yield();
+    set(&inside, 0);
+}
+
+static int locks(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < EACH;) {
+        int r = weft_mutex_lock(&m, some_deadline());
+        if (r == -ETIMEDOUT)
+            continue;
+        if (r == -EOWNERDEAD) {
+            set(&inside, 0);
+            r = weft_mutex_consistent(&m);
+        }
+        CHECK_OK(r);
+        critical();
+        CHECK_OK(weft_mutex_unlock(&m));
+        i++;
+    }
+    return 0;
+}
+
+static void with_mutex(void)
+{
+    weft_id victim = WEFT_NOID;
+
+    CHECK_OK(weft_mutex_init(&m, any(2) ? WEFT_MUTEX_FAIR : 0, NULL));
+    inside = torn = 0;
+    if (any(3) == 0)
+        CHECK_OK(weft_lane_spawn(&victim, locks, NULL));
+    if (victim.gen)
+        (void)weft__lane_signal(weft_current(), victim, WEFT__SIG_KILL);
+    lanes_do(locks);
+    if (victim.gen)
+        CHECK_OK(weft_lane_join(victim, NULL, WEFT_NEVER));
+    CHECK(victim.gen || torn == LANES * EACH);
+    const int r = weft_mutex_lock(&m, WEFT_NEVER);
+    CHECK(r == 0 || (victim.gen && r == -EOWNERDEAD));
+    CHECK_OK(weft_mutex_unlock(&m));
+}
+
+/* ---- rwlock ---- */
+
+static weft_rwlock rw;
+static uint32_t readers;
+
+static int reads_and_writes(void *arg)
+{
+    weft_read_hold h = {{0}};
+
+    (void)arg;
+    for (int i = 0; i < EACH;) {
+        const int read = any(2) == 0;
+        const int r = read ? weft_rwlock_read(&rw, &h, some_deadline()) : weft_rwlock_write(&rw, some_deadline());
+        if (r == -ETIMEDOUT)
+            continue;
+        CHECK_OK(r);
+        if (read) {
+            add(&readers, 1);
+            CHECK_EQ(look(&inside), 0);
+            sometimes_yield();
+            CHECK_EQ(look(&inside), 0);
+            add(&readers, (uint32_t)-1);
+            CHECK_OK(weft_rwlock_unread(&h));
+        } else {
+            CHECK_EQ(look(&readers), 0);
+            critical();
+            CHECK_EQ(look(&readers), 0);
+            CHECK_OK(weft_rwlock_unwrite(&rw));
+        }
+        i++;
+    }
+    return 0;
+}
+
+static void with_rwlock(void)
+{
+    CHECK_OK(weft_rwlock_init(&rw, NULL));
+    inside = torn = readers = 0;
+    lanes_do(reads_and_writes);
+    CHECK_OK(weft_rwlock_try_write(&rw));
+    CHECK_OK(weft_rwlock_unwrite(&rw));
+}
+
+/* ---- cond ---- */
+
+static weft_cond c;
+static int items;
+
+static int consumes(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < EACH; i++) {
+        CHECK_OK(weft_mutex_lock(&m, WEFT_NEVER));
+        while (!items) {
+            const int r = weft_cond_wait(&c, &m, some_deadline());
+            CHECK(r == 0 || r == -ETIMEDOUT);
+        }
+        items--;
+        CHECK_OK(weft_mutex_unlock(&m));
+    }
+    return 0;
+}
+
+static int produces(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < EACH; i++) {
+        CHECK_OK(weft_mutex_lock(&m, WEFT_NEVER));
+        items++;
+        CHECK_OK(weft_mutex_unlock(&m));
+        CHECK_OK(weft_cond_signal(&c));
+    }
+    return 0;
+}
+
+static int does_either(void *arg) { return (intptr_t)arg == 0 ? produces(arg) : (intptr_t)arg == 1 ? consumes(arg) : 0; }
+
+static void with_cond(void)
+{
+    c = (weft_cond){{0}};
+    CHECK_OK(weft_mutex_init(&m, 0, NULL));
+    items = 0;
+    lanes_do(does_either);
+    CHECK_EQ(items, 0);
+}
+
+/* ---- semaphore ---- */
+
+static weft_semaphore s;
+
+static int acquires(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < EACH;) {
+        const uint32_t n = 1 + (uint32_t)any(2);
+        const int r = weft_semaphore_acquire(&s, n, some_deadline());
+        if (r == -ETIMEDOUT)
+            continue;
+        CHECK_OK(r);
+        add(&inside, n);
+        CHECK(look(&inside) <= 2);
+        sometimes_yield();
+        add(&inside, (uint32_t)-n);
+        CHECK_OK(weft_semaphore_release(&s, n));
+        i++;
+    }
+    return 0;
+}
+
+static void with_semaphore(void)
+{
+    CHECK_OK(weft_semaphore_init(&s, 2));
+    inside = 0;
+    lanes_do(acquires);
+    CHECK_EQ(weft_semaphore_value(&s), 2);
+}
+
+/* ---- events, latch, barrier, once, future ---- */
+
+static weft_event ping, pong, gate;
+
+static int plays(void *arg)
+{
+    const intptr_t me = (intptr_t)arg;
+
+    for (int i = 0; i < EACH && me < 2; i++) {
+        if (me == 0)
+            CHECK(weft_event_set(&ping) <= 1);
+        int r;
+        while ((r = weft_event_wait(me ? &ping : &pong, some_deadline())) == -ETIMEDOUT)
+            ;
+        CHECK_OK(r);
+        if (me == 1)
+            CHECK(weft_event_set(&pong) <= 1);
+    }
+    if (me == 0)
+        CHECK(weft_event_set(&gate) <= 2);
+    return weft_event_wait(&gate, WEFT_NEVER);
+}
+
+static void with_event(void)
+{
+    CHECK_OK(weft_event_init(&ping, WEFT_EVENT_AUTO, 0));
+    CHECK_OK(weft_event_init(&pong, WEFT_EVENT_AUTO, 0));
+    CHECK_OK(weft_event_init(&gate, WEFT_EVENT_MANUAL, 0));
+    lanes_do(plays);
+    CHECK_EQ(weft_event_is_set(&ping) + weft_event_is_set(&pong), 0);
+}
+
+static weft_latch latch;
+
+static int finishes(void *arg)
+{
+    (void)arg;
+    sometimes_yield();
+    add(&torn, 1);
+    CHECK_OK(weft_latch_done(&latch, 1));
+    CHECK_OK(weft_latch_wait(&latch, WEFT_NEVER));
+    CHECK_EQ(look(&torn), LANES);
+    return 0;
+}
+
+static void with_latch(void)
+{
+    CHECK_OK(weft_latch_init(&latch, LANES));
+    torn = 0;
+    lanes_do(finishes);
+    CHECK_OK(weft_latch_wait(&latch, WEFT_NOW));
+}
+
+static weft_barrier b;
+static uint32_t at[LANES];
+
+static int meets(void *arg)
+{
+    const intptr_t me = (intptr_t)arg;
+
+    for (uint32_t i = 1; i <= EACH; i++) {
+        set(&at[me], i);
+        int r;
+        do
+            r = weft_barrier_wait(&b, some_deadline());
+        while (r == -ETIMEDOUT);
+        CHECK_OK(r);
+        if (r == 1)
+            add(&torn, 1);
+        for (int k = 0; k < LANES; k++)
+            CHECK(look(&at[k]) >= i && look(&at[k]) <= i + 1);
+    }
+    return 0;
+}
+
+static void with_barrier(void)
+{
+    CHECK_OK(weft_barrier_init(&b, LANES));
+    memset(at, 0, sizeof at);
+    torn = 0;
+    lanes_do(meets);
+    CHECK_EQ(torn, EACH);
+}
+
+static weft_once once;
+
+static int counts(void *arg)
+{
+    (void)arg;
+    critical();
+    return 0;
+}
+
+static int runs_once(void *arg)
+{
+    CHECK_OK(weft_once_run(&once, counts, arg, WEFT_NEVER));
+    CHECK_EQ(look(&torn), 1);
+    return 0;
+}
+
+static void with_once(void)
+{
+    once = (weft_once){.done = 0};
+    inside = torn = 0;
+    lanes_do(runs_once);
+}
+
+static weft_future future;
+
+static int keeps_or_waits(void *arg)
+{
+    void *value = NULL;
+
+    if ((intptr_t)arg == 0)
+        CHECK_OK(weft_future_keep(&future, 4, &future));
+    int r;
+    while ((r = weft_future_wait(&future, &value, some_deadline())) == -ETIMEDOUT)
+        ;
+    CHECK_EQ(r, 4);
+    CHECK(value == &future);
+    return 0;
+}
+
+static void with_future(void)
+{
+    future = (weft_future){{0}};
+    lanes_do(keeps_or_waits);
+}
+
+/* ---- channels: each item once, and in an order that a queue could have had ---- */
+
+enum { ITEMS = 8 };
+static weft_channel ch, back;
+static int room[2][2];
+static uint32_t now;
+static struct item {
+    uint32_t send_began, sent, receive_began, received;
+} item[ITEMS];
+static uint32_t next_item, taken;
+
+static uint32_t tick(void) { return weft__add_acq_rel(&now, 1u, "test.tick") + 1; }
+
+static void sends_some(void)
+{
+    for (;;) {
+        const uint32_t i = weft__add_acq_rel(&next_item, 1u, "test.next");
+        if (i >= ITEMS)
+            return;
+        const int x = (int)i;
+        int r;
+        do {
+            item[i].send_began = tick();
+            r = weft_channel_send(&ch, &x, some_deadline());
+        } while (r == -ETIMEDOUT);
+        CHECK_OK(r);
+        item[i].sent = tick();
+    }
+}
+
+static void receives_some(void)
+{
+    while (look(&taken) < ITEMS) {
+        int x = -1;
+        const uint32_t began = tick();
+        const int r = weft_channel_receive(&ch, &x, any(2) ? some_deadline() : WEFT_NOW);
+        if (r == -EPIPE)
+            return;
+        if (r == -ETIMEDOUT)
+            continue;
+        CHECK_OK(r);
+        CHECK(x >= 0 && x < ITEMS && item[x].received == 0);
+        item[x].receive_began = began;
+        item[x].received = tick();
+        if (weft__add_acq_rel(&taken, 1u, "test.taken") + 1 == ITEMS)
+            CHECK_OK(weft_channel_close(&ch, 0));
+    }
+}
+
+static int sends_or_receives(void *arg)
+{
+    const int first = look(&inside) & 1; /* two of one sort, one of the other */
+
+    if ((int)((intptr_t)arg & 1) == first)
+        sends_some();
+    else
+        receives_some();
+    return 0;
+}
+
+static void with_channel(void)
+{
+    const size_t capacity = any(3);
+
+    CHECK_OK(weft_channel_init(&ch, sizeof(int), capacity, capacity ? room[0] : NULL));
+    memset(item, 0, sizeof item);
+    next_item = taken = 0;
+    inside = (uint32_t)any(2);
+    lanes_do(sends_or_receives);
+    for (int x = 0; x < ITEMS; x++) {
+        CHECK(item[x].received > item[x].send_began);
+        for (int y = 0; y < ITEMS; y++)
+            if (item[x].sent < item[y].send_began)
+                CHECK(item[x].receive_began < item[y].received);
+    }
+}
+
+/* ---- select: each item once, both ways, beside an event and a lock ---- */
+
+static uint32_t out, in;
+
+static int selects(void *arg)
+{
+    const int me = (int)((intptr_t)arg & 1);
+
+    if ((intptr_t)arg == 2 && !look(&readers))
+        return 0; /* two alone: nobody else comes to their help */
+    while (look(&out) < ITEMS) {
+        int x = 1 + (int)any(1000), y = 0;
+        weft_case k[] = {WEFT_SEND(me ? &ch : &back, &x), WEFT_RECEIVE(me ? &back : &ch, &y), WEFT_PASS(&gate), WEFT_LOCK(&m), WEFT_PASS(&ping)};
+        const unsigned n = look(&readers) ? 5 : 3; /* without the last two nothing but the other side wakes it */
+        const int r = any(2) ? weft_select(k, n, WEFT_NEVER) : weft_select_ordered(k, n, look(&readers) ? some_deadline() : WEFT_NEVER);
+        if (r == -ETIMEDOUT)
+            continue;
+        CHECK(r >= 0 && r < (int)n && k[r].result == 0);
+        if (r == 0) {
+            add(&out, 1);
+            add(&torn, (uint32_t)x);
+        } else if (r == 1) {
+            add(&in, 1);
+            add(&torn, (uint32_t)-y);
+        } else if (r == 2) {
+            break;
+        } else if (r == 3) {
+            CHECK_EQ(look(&inside), 0);
+            set(&inside, 1);
+            sometimes_yield();
+            set(&inside, 0);
+            CHECK_OK(weft_mutex_unlock(&m));
+        } else {
+            CHECK(weft_event_set(&ping) <= 1);
+        }
+    }
+    (void)weft_event_set(&gate);
+    return 0;
+}
+
+/* The mutex is free only now and then, and so the other cases get their turn. */
+static int hogs(void *arg)
+{
+    (void)arg;
+    while (!weft_event_is_set(&gate)) {
+        CHECK_OK(weft_mutex_lock(&m, WEFT_NEVER));
+        CHECK_EQ(look(&inside), 0);
+        (void)weft_event_wait(&gate, weft_after((int64_t)any(30) * WEFT_MICROSECOND));
+        CHECK_OK(weft_mutex_unlock(&m));
+        CHECK_OK(weft_yield());
+    }
+    return 0;
+}
+
+static void with_select(void)
+{
+    const size_t capacity = any(2);
+    weft_id hog;
+    int y;
+
+    CHECK_OK(weft_channel_init(&ch, sizeof(int), capacity, capacity ? room[0] : NULL));
+    CHECK_OK(weft_channel_init(&back, sizeof(int), capacity, capacity ? room[1] : NULL));
+    CHECK_OK(weft_event_init(&ping, WEFT_EVENT_AUTO, 0));
+    CHECK_OK(weft_event_init(&gate, WEFT_EVENT_MANUAL, 0));
+    CHECK_OK(weft_mutex_init(&m, 0, NULL));
+    inside = torn = out = in = 0;
+    readers = (uint32_t)any(2);
+    if (readers)
+        CHECK_OK(weft_lane_spawn(&hog, hogs, NULL));
+    lanes_do(selects);
+    if (readers)
+        ended(hog);
+    while (weft_channel_try_receive(&ch, &y) == 0 || weft_channel_try_receive(&back, &y) == 0) {
+        in++;
+        torn -= (uint32_t)y;
+    }
+    CHECK_EQ(in, out);
+    CHECK_EQ(torn, 0); /* what came is what was sent */
+    CHECK_OK(weft_mutex_try(&m));
+    CHECK_OK(weft_mutex_unlock(&m));
+}
+
+/* ---- the explorer ---- */
+
+static const struct object {
+    const char *name;
+    void (*round)(void);
+} objects[] = {
+    {"mutex", with_mutex}, {"rwlock", with_rwlock}, {"cond", with_cond}, {"semaphore", with_semaphore}, {"event", with_event},
+    {"latch", with_latch}, {"barrier", with_barrier}, {"once", with_once}, {"future", with_future}, {"channel", with_channel},
+    {"select", with_select},
+};
+
+static const struct object *object;
+
+static int start(int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    for (int i = 0; i < PER_RUN; i++)
+        object->round();
+    return 0;
+}
+
+static int program(void *arg)
+{
+    static const enum weft_mode modes[] = {WEFT_SHARED, WEFT_PER_CORE, WEFT_SINGLE_IO};
+
+    return weft_main(start, 0, NULL, &(weft_options){.workers = 3, .mode = modes[*(uint64_t *)arg % 3], .blocked_ns = -1});
+}
+
+static int explore(uint64_t rounds, int quiet)
+{
+    const char *given = getenv("WEFT_SIM_SEED");
+
+    for (uint64_t seed = given ? strtoull(given, NULL, 0) : 1, n = 0; test_again(n, given ? 1 : rounds); seed++, n += PER_RUN) {
+        const weft_sim_options opt = {.seed = seed, .switch_every = 1 + (unsigned)(seed % 11), .quiet = quiet, .max_steps = 20000000};
+        const int r = weft_sim_run(&opt, program, &seed, NULL);
+        if (r != 0)
+            return r;
+    }
+    return 0;
+}
+
+/* A process of its own: a check that fails ends it. */
+static int is_caught(uint64_t rounds)
+{
+    int status;
+
+    fflush(NULL);
+    const pid_t pid = fork();
+    CHECK(pid >= 0);
+    if (pid == 0) {
+        CHECK(freopen("/dev/null", "w", stderr) != NULL);
+        (_exit)(explore(rounds, 1) != 0);
+    }
+    CHECK_EQ(waitpid(pid, &status, 0), pid);
+    return !(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+int main(int argc, char **argv)
+{
+    for (size_t i = 0; argc > 1 && i < sizeof objects / sizeof *objects; i++)
+        if (strcmp(argv[1], objects[i].name) == 0)
+            object = &objects[i];
+    CHECK(object != NULL);
+    if (argc > 3 && strcmp(argv[2], "--caught") == 0) {
+        CHECK(is_caught(strtoull(argv[3], NULL, 0)));
+        return 0;
+    }
+    return explore(argc > 2 ? strtoull(argv[2], NULL, 0) : 10000, 0) != 0;
+}
