@@ -48,7 +48,7 @@ WEFT_API int weft_mutex_unlock(weft_mutex *m);
 /* What it guards is in order again. -EPERM not the owner, -EINVAL it was in order. */
 WEFT_API int weft_mutex_consistent(weft_mutex *m);
 /* Makes another fiber of the same lane the owner, which must not wait for this mutex itself. -EPERM not the owner, or another lane's fiber;
- * -ESRCH no such fiber. */
+ * -ESRCH no such fiber, -EINVAL no id of a fiber. */
 WEFT_API int weft_mutex_give(weft_mutex *m, weft_id fiber);
 
 typedef struct weft_mutex_info {
@@ -63,7 +63,7 @@ WEFT_API void weft_mutex_look(weft_mutex *m, weft_mutex_info *out);
 /* ---- Readers and writers ----------------------------------------------------------------------------------------------------------
  *
  * Many readers or one writer, in the order of coming: no reader passes a writer that waits, so neither starves. A reader's hold is storage
- * of its own, on its stack, say; a fiber must not return before it has given it back. A writer's death is told as a mutex's owner's; a
+ * of its own, zeroed before its first use, on its stack, say; a fiber must not return before it has given it back. A writer's death is told as a mutex's owner's; a
  * reader's just ends its hold. */
 
 typedef struct weft_rwlock {

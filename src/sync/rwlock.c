@@ -189,7 +189,7 @@ int weft_rwlock_read(weft_rwlock *opaque, weft_read_hold *where, int64_t deadlin
     int r = enter(rw, &f);
     if (r < 0)
         return r;
-    if (!where)
+    if (!where || ((hold *)(void *)where)->rw)
         return -EINVAL;
     weft__node n = node_of(rw, READER, where);
     return lock_in(&n, f, deadline, NULL);
@@ -217,7 +217,7 @@ static int try_in(rwlock *rw, unsigned flags, void *data)
     return weft__sync_try(&n, f);
 }
 
-int weft_rwlock_try_read(weft_rwlock *rw, weft_read_hold *where) { return where ? try_in(of(rw), READER, where) : -EINVAL; }
+int weft_rwlock_try_read(weft_rwlock *rw, weft_read_hold *where) { return where && !((hold *)(void *)where)->rw ? try_in(of(rw), READER, where) : -EINVAL; }
 int weft_rwlock_try_write_at(weft_rwlock *rw, const char *site) { return try_in(of(rw), 0, (void *)(uintptr_t)site); }
 
 int weft_rwlock_unread(weft_read_hold *where)

@@ -73,6 +73,9 @@ static void rights(void)
     CHECK_EQ(weft_rwlock_read(&rw, NULL, WEFT_NEVER), -EINVAL);
     CHECK_OK(weft_rwlock_read(&rw, &a, WEFT_NEVER));
     CHECK_EQ(weft_rwlock_read(&rw, &b, WEFT_NEVER), -EDEADLK);
+    static weft_rwlock other;
+    CHECK_EQ(weft_rwlock_read(&other, &a, WEFT_NEVER), -EINVAL); /* it is in use */
+    CHECK_EQ(weft_rwlock_try_read(&other, &a), -EINVAL);
     CHECK_EQ(weft_rwlock_try_read(&rw, &b), -EDEADLK);
     CHECK_EQ(weft_rwlock_write(&rw, WEFT_NEVER), -EDEADLK); /* no upgrade */
     CHECK_EQ(weft_rwlock_try_write(&rw), -EDEADLK);

@@ -173,7 +173,7 @@ static void handed_over(void)
     CHECK_OK(weft_mutex_lock(&m, WEFT_NEVER));
     CHECK_EQ(weft_mutex_give(&m, WEFT_NOID), -ESRCH);
     CHECK_OK(weft_lane_spawn_with(&l, in_another_lane, NULL, .pinned = 1));
-    CHECK_EQ(weft_mutex_give(&m, l), -ESRCH);
+    CHECK_EQ(weft_mutex_give(&m, l), -EINVAL);
     kill_lane(l);
     CHECK_OK(weft_lane_join(l, NULL, soon()));
     CHECK_OK(weft_spawn(&f, takes_given, NULL));
