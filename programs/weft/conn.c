@@ -58,10 +58,15 @@ static void linger(struct conn *c)
     }
 }
 
-void conn_close(struct conn *c)
+void conn_drop(struct conn *c)
 {
     drop_out(c);
     drop_in(c);
+}
+
+void conn_close(struct conn *c)
+{
+    conn_drop(c);
     if (c->linger)
         linger(c);
     if (c->shielded)

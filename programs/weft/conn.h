@@ -52,6 +52,9 @@ struct conn {
 void conn_open(struct conn *c, const weft_conn *accepted, struct server *server);
 void conn_close(struct conn *c);
 
+/* conn_drop gives back what the runtime does not know of, and waits for nothing; harmless when nothing is left. */
+void conn_drop(struct conn *c);
+
 /* conn_fill reads more behind `end`, making room first. Bytes read, 0 at the client's end, or as weft_read. */
 ssize_t conn_fill(struct conn *c, int64_t deadline);
 

@@ -17,6 +17,9 @@ struct daemon {
     void (*before)(void *arg);  /* called in the main fiber before the first connection, or NULL */
 };
 
+/* What the lane is registered as below which all connections are. */
+#define DAEMON_LISTENER "listener"
+
 /* Connections beyond the limit that are taken, to be told so; past these, newcomers wait in the backlog. */
 #define DAEMON_SPARE 64u
 

@@ -19,27 +19,45 @@ struct echo {
 
 static struct echo the_echo;
 
+struct visit {
+    struct echo *echo;
+    struct local *local;
+    uint32_t slot;
+    char *big; /* a pooled buffer, or NULL */
+};
+
+/* However the visit ends, by a kill, too. */
+static void end_visit(void *arg)
+{
+    struct visit *v = arg;
+    if (v->big != NULL)
+        buffer_give(v->local, v->big);
+    tracker_leave(&v->echo->tracker, v->slot);
+    local_count(&v->local->counters.closed, 1);
+}
+
 /* Writes back everything until the client is done, one read and one write at a time: a slow reader is read slowly. */
-static int pump(weft_id conn, struct echo *e, uint32_t slot, char **big)
+static int pump(weft_id conn, struct visit *v)
 {
     char small[SMALL];
-    int64_t idle = e->options->idle_timeout_ns;
+    struct tracker *t = &v->echo->tracker;
+    int64_t idle = v->echo->options->idle_timeout_ns;
     for (;;) {
-        if (!tracker_idle(&e->tracker, slot))
+        if (!tracker_idle(t, v->slot))
             return -ECANCELED;
-        char *buf = *big != NULL ? *big : small;
-        size_t cap = *big != NULL ? BUFFER_SIZE : sizeof small;
+        char *buf = v->big != NULL ? v->big : small;
+        size_t cap = v->big != NULL ? BUFFER_SIZE : sizeof small;
         ssize_t n = weft_read(conn, buf, cap, weft_after(idle));
-        if (n <= 0 || !tracker_busy(&e->tracker, slot))
+        if (n <= 0 || !tracker_busy(t, v->slot))
             return (int)n;
         int r = weft_write_all(conn, buf, (size_t)n, NULL, weft_after(idle));
         if (r < 0)
             return r;
-        if (*big == NULL && (size_t)n == sizeof small) {
-            *big = buffer_take(local_here());
-        } else if (*big != NULL && (size_t)n <= sizeof small) {
-            buffer_give(local_here(), *big);
-            *big = NULL;
+        if (v->big == NULL && (size_t)n == sizeof small) {
+            v->big = buffer_take(v->local);
+        } else if (v->big != NULL && (size_t)n <= sizeof small) {
+            buffer_give(v->local, v->big);
+            v->big = NULL;
         }
     }
 }
@@ -47,15 +65,17 @@ static int pump(weft_id conn, struct echo *e, uint32_t slot, char **big)
 static int session(void *arg)
 {
     weft_conn *accepted = arg;
-    struct echo *e = accepted->arg;
-    uint32_t slot = tracker_enter(&e->tracker);
-    if (slot == TRACKER_NONE)
+    struct visit v = {.echo = accepted->arg, .local = local_here()};
+    v.slot = tracker_enter(&v.echo->tracker);
+    if (v.slot == TRACKER_NONE)
         return 0; /* over the limit: an echo server has no words for it */
-    char *big = NULL;
-    pump(accepted->id, e, slot, &big);
-    if (big != NULL)
-        buffer_give(local_here(), big);
-    tracker_leave(&e->tracker, slot);
+    local_count(&v.local->counters.connections, 1);
+    if (weft_defer(end_visit, &v) < 0) {
+        end_visit(&v);
+        return 0;
+    }
+    pump(accepted->id, &v);
+    weft_undefer(1);
     return 0;
 }
 

@@ -218,47 +218,74 @@ static int add_details(struct conn *c, struct listing *l, weft_id dir)
     return 0;
 }
 
-static int read_directory(struct conn *c, struct listing *l, weft_id dir)
+#define LISTING_BYTES_MAX ((size_t)16 << 20)
+
+/* What making a listing takes that is not the lane's by itself. */
+struct work {
+    struct local *local;
+    void *records; /* a pooled buffer */
+    struct listing listing;
+    struct out page;
+};
+
+/* However it ends, by a kill, too. */
+static void end_work(void *arg)
+{
+    struct work *w = arg;
+    if (w->records != NULL)
+        buffer_give(w->local, w->records);
+    listing_free(&w->listing);
+    out_free(&w->page);
+}
+
+static int read_directory(struct conn *c, struct work *w, weft_id dir)
 {
     /* The pool's buffer for output serves for input first: nothing of the answer has been begun. */
-    void *records = buffer_take(c->local);
-    if (records == NULL)
+    w->records = buffer_take(w->local);
+    if (w->records == NULL)
         return -ENOMEM;
     ssize_t n;
     int r = 0;
-    while (r == 0 && (n = weft_readdir(dir, records, BUFFER_SIZE, conn_write_deadline(c))) != 0) {
+    while (r == 0 && (n = weft_readdir(dir, w->records, BUFFER_SIZE, conn_write_deadline(c))) != 0) {
         if (n < 0) {
             r = (int)n;
             break;
         }
-        for (char *at = records, *end = at + n; at < end && r == 0; at += ((weft_dirent *)(void *)at)->length) {
+        for (char *at = w->records, *end = at + n; at < end && r == 0; at += ((weft_dirent *)(void *)at)->length) {
             const weft_dirent *entry = (const weft_dirent *)(const void *)at;
-            r = listing_add(l, entry->name, entry->name_len, entry->type == 'd');
+            r = listing_add(&w->listing, entry->name, entry->name_len, entry->type == 'd');
         }
     }
-    buffer_give(c->local, records);
+    buffer_give(w->local, w->records);
+    w->records = NULL;
     return r;
 }
 
-#define LISTING_BYTES_MAX ((size_t)16 << 20)
+static int make_listing(struct conn *c, struct work *w, weft_id dir, const char *path)
+{
+    int r = read_directory(c, w, dir);
+    if (r == 0)
+        r = add_details(c, &w->listing, dir);
+    if (r < 0) {
+        listing_free(&w->listing);
+        return respond_error(c, r);
+    }
+    listing_sort(&w->listing);
+    w->page = out_growing(LISTING_BYTES_MAX);
+    listing_render(&w->listing, path, &w->page);
+    listing_free(&w->listing);
+    return w->page.truncated ? respond_status(c, 500)
+                             : respond_body(c, "text/html; charset=utf-8", w->page.base, w->page.len, NULL);
+}
 
 static int send_listing(struct conn *c, weft_id dir, const char *path)
 {
-    struct listing l = {0};
-    int r = read_directory(c, &l, dir);
-    if (r == 0)
-        r = add_details(c, &l, dir);
-    if (r < 0) {
-        listing_free(&l);
+    struct work w = {.local = c->local};
+    int r = weft_defer(end_work, &w);
+    if (r < 0)
         return respond_error(c, r);
-    }
-    listing_sort(&l);
-    struct out page = out_growing(LISTING_BYTES_MAX);
-    listing_render(&l, path, &page);
-    listing_free(&l);
-    r = page.truncated ? respond_status(c, 500)
-                       : respond_body(c, "text/html; charset=utf-8", page.base, page.len, NULL);
-    out_free(&page);
+    r = make_listing(c, &w, dir, path);
+    weft_undefer(1);
     return r;
 }
 

@@ -61,6 +61,8 @@ void counters_sum(struct totals *sum)
         sum->refused += atomic_load_explicit(&c->refused, memory_order_relaxed);
         sum->closed += atomic_load_explicit(&c->closed, memory_order_relaxed);
         sum->requests += atomic_load_explicit(&c->requests, memory_order_relaxed);
+        sum->buffers += atomic_load_explicit(&c->taken, memory_order_relaxed);
+        sum->buffers -= atomic_load_explicit(&c->given, memory_order_relaxed);
         sum->bytes += atomic_load_explicit(&c->bytes, memory_order_relaxed);
         for (int i = 0; i < 6; i++)
             sum->status[i] += atomic_load_explicit(&c->status[i], memory_order_relaxed);
@@ -70,15 +72,19 @@ void counters_sum(struct totals *sum)
 void *buffer_take(struct local *l)
 {
     struct buffer *b = l->free;
-    if (b == NULL)
-        return malloc(BUFFER_SIZE);
-    l->free = b->next;
-    l->free_count--;
+    if (b == NULL) {
+        b = malloc(BUFFER_SIZE);
+    } else {
+        l->free = b->next;
+        l->free_count--;
+    }
+    local_count(&l->counters.taken, b != NULL);
     return b;
 }
 
 void buffer_give(struct local *l, void *buffer)
 {
+    local_count(&l->counters.given, 1);
     if (l->free_count == FREE_BUFFERS_MAX) {
         free(buffer);
         return;

@@ -16,6 +16,7 @@
 /* Figures of the server; each worker counts its own, counters_sum adds them up. */
 struct counters {
     _Atomic uint64_t connections, refused, closed, requests, bytes, status[6];
+    _Atomic uint64_t taken, given; /* buffers */
 };
 
 struct local {
@@ -42,6 +43,7 @@ static inline void local_count(_Atomic uint64_t *counter, uint64_t n)
 
 struct totals {
     uint64_t connections, refused, closed, requests, bytes, status[6];
+    uint64_t buffers; /* that are in use */
 };
 
 /* counters_sum adds up all workers' counters. */

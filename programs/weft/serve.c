@@ -157,20 +157,32 @@ static void turn_away(struct conn *c)
     refuse(c, 503);
 }
 
+/* However the session ends, by a kill in the middle of a request, too. */
+static void end_session(void *arg)
+{
+    struct conn *c = arg;
+    conn_drop(c);
+    if (c->slot != TRACKER_NONE)
+        tracker_leave(&c->server->tracker, c->slot);
+    c->slot = TRACKER_NONE;
+    local_count(&c->local->counters.closed, 1);
+}
+
 static int session(void *arg)
 {
     weft_conn *accepted = arg;
     struct server *server = accepted->arg;
     struct conn c;
     conn_open(&c, accepted, server);
-    struct local *l = c.local;
-    local_count(&l->counters.connections, 1);
+    int r = weft_defer(end_session, &c);
+    if (r < 0)
+        return r;
+    local_count(&c.local->counters.connections, 1);
 
     c.slot = tracker_enter(&server->tracker);
     if (c.slot == TRACKER_NONE) {
         turn_away(&c);
     } else {
-        int r;
         do
             r = serve_request(&c);
         while (r > 0);
@@ -178,8 +190,9 @@ static int session(void *arg)
     conn_flush(&c);
     if (c.slot != TRACKER_NONE)
         tracker_leave(&server->tracker, c.slot);
+    c.slot = TRACKER_NONE; /* before it lingers: that place is somebody else's by then */
     conn_close(&c);
-    local_count(&l->counters.closed, 1);
+    weft_undefer(1);
     return 0; /* however it went: a connection's end is nobody's failure */
 }
 

@@ -48,6 +48,14 @@ static uint64_t retag(uint64_t head, uint32_t index)
     return ((head >> 32) + 1) << 32 | index;
 }
 
+static weft_id lane_in(struct tracker_slot *s)
+{
+    uint64_t word = atomic_load_explicit(&s->lane, memory_order_relaxed);
+    weft_id lane;
+    memcpy(&lane, &word, sizeof lane);
+    return lane;
+}
+
 uint32_t tracker_enter(struct tracker *t)
 {
     uint64_t head = atomic_load_explicit(&t->free, memory_order_acquire);
@@ -105,12 +113,21 @@ void tracker_drain(struct tracker *t)
         if (atomic_load_explicit(&s->state, memory_order_seq_cst) != IDLE)
             continue;
         /* Read before the exchange: should the slot change hands now, a stale id is cancelled, which harms nobody. */
-        uint64_t word = atomic_load_explicit(&s->lane, memory_order_relaxed);
+        weft_id lane = lane_in(s);
         if (!atomic_compare_exchange_strong_explicit(&s->state, &idle, CANCELED, memory_order_seq_cst,
                 memory_order_relaxed))
             continue;
-        weft_id lane;
-        memcpy(&lane, &word, sizeof lane);
         weft_cancel_in(weft_current(), lane);
     }
+}
+
+uint32_t tracker_kill(struct tracker *t, weft_runtime *rt)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < t->count; i++) {
+        struct tracker_slot *s = &t->slots[i];
+        if (atomic_load_explicit(&s->state, memory_order_acquire) != FREE) /* pairs with tracker_enter */
+            n += weft_kill_in(rt, lane_in(s)) == 0;
+    }
+    return n;
 }

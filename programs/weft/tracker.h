@@ -39,6 +39,9 @@ bool tracker_busy(struct tracker *t, uint32_t slot);
 /* tracker_drain makes every tracker_idle answer false from now on and cancels the lanes that are idle. */
 void tracker_drain(struct tracker *t);
 
+/* tracker_kill kills the lanes of all connections and returns how many that were. Not in a fiber of rt. For tests. */
+uint32_t tracker_kill(struct tracker *t, weft_runtime *rt);
+
 static inline bool tracker_draining(struct tracker *t)
 {
     return atomic_load_explicit(&t->draining, memory_order_relaxed);
