@@ -55,10 +55,10 @@ int weft__fibers_open(weft_runtime *rt, const weft__crew_hooks *hooks)
     int r = set_limits(realm, rt);
     if (r < 0)
         goto unmap;
-    r = weft__slab_init(&realm->slab, env, sizeof(weft__fiber), strict ? 4 : 8, strict ? 512 : 65536, 0xffff);
+    r = weft__slab_init(&realm->slab, env, sizeof(weft__fiber), strict ? 4 : 8, strict ? 512 : 65536, WEFT__GEN_LIVES);
     if (r < 0)
         goto unmap;
-    r = weft__slab_init(&realm->defers, env, sizeof(weft__defer), strict ? 4 : 8, strict ? 512 : 65536, 0xffff);
+    r = weft__slab_init(&realm->defers, env, sizeof(weft__defer), strict ? 4 : 8, strict ? 512 : 65536, WEFT__GEN_LIVES);
     if (r < 0)
         goto slab;
     weft__stack_options stacks = {.limit = rt->opt.max_stacks, .inflight_check = check_stack};

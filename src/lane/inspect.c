@@ -313,6 +313,12 @@ static void say(line *l, const char *fmt, ...)
     va_end(ap);
 }
 
+/* Record and life, both from a small number: what is shown is for people, not for calls. */
+static void say_id(line *l, weft_id id)
+{
+    say(l, " %u.%u", id.key - WEFT__KEY_BASE, (unsigned)id.gen - WEFT__GEN_FIRST + 1);
+}
+
 static void say_where(line *l, const weft_id_info *i)
 {
     char text[WHERE_MAX];
@@ -345,14 +351,18 @@ int weft_id_describe(weft_id id, char *buf, size_t size)
     if (size && !buf)
         return -EINVAL;
     line l = {buf, size, 0};
-    say(&l, "%s %u.%u", weft_id_kind_name(id), id.key - WEFT__KEY_BASE, (unsigned)id.gen);
+    say(&l, "%s", weft_id_kind_name(id));
+    say_id(&l, id);
     say_where(&l, &i);
-    if (i.owner.gen)
-        say(&l, i.kind == WEFT_ID_LANE ? ", child of \"%s\" %u.%u" : ", lane \"%s\" %u.%u", i.owner_name ? i.owner_name : "",
-            i.owner.key - WEFT__KEY_BASE, (unsigned)i.owner.gen);
+    if (i.owner.gen) {
+        say(&l, i.kind == WEFT_ID_LANE ? ", child of \"%s\"" : ", lane \"%s\"", i.owner_name ? i.owner_name : "");
+        say_id(&l, i.owner);
+    }
     say(&l, ", %s", i.state);
-    if (i.watched.gen)
-        say(&l, " lane %u.%u", i.watched.key - WEFT__KEY_BASE, (unsigned)i.watched.gen);
+    if (i.watched.gen) {
+        say(&l, " lane");
+        say_id(&l, i.watched);
+    }
     if (weft__kind_in(i.kind) == WEFT__IN_HOLDINGS)
         say(&l, ", %zu bytes", i.bytes);
     if (i.handles > 1)

@@ -31,13 +31,13 @@ weft__mail_pools *weft__mail_pools_of(weft_runtime *rt)
 
 int weft__mail_open(weft__mail_realm *realm, const weft_env *env, unsigned shift, unsigned chunks)
 {
-    int r = weft__slab_init(&realm->boxes, env, sizeof(weft__mailbox), shift, chunks, 0xffff);
+    int r = weft__slab_init(&realm->boxes, env, sizeof(weft__mailbox), shift, chunks, WEFT__GEN_LIVES);
     if (r < 0)
         return r;
-    r = weft__slab_init(&realm->aliases, env, sizeof(weft__alias), shift, chunks, 0xffff);
+    r = weft__slab_init(&realm->aliases, env, sizeof(weft__alias), shift, chunks, WEFT__GEN_LIVES);
     if (r < 0)
         goto boxes;
-    r = weft__slab_init(&realm->senders, env, sizeof(weft__sender), shift, chunks, 0xffff);
+    r = weft__slab_init(&realm->senders, env, sizeof(weft__sender), shift, chunks, WEFT__GEN_LIVES);
     if (r < 0)
         goto aliases;
     return 0;

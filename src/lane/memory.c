@@ -14,15 +14,15 @@ enum { UNIT = WEFT__REGION_CHUNKS, KEEP_MIB = 32, STRICT_KEEP_KIB = 256, IDLE_BU
 /* Three sizes of small shared blocks, and records whose number is not known before. */
 static int open_slabs(weft__memory_realm *m, const weft_env *env, unsigned shift, unsigned chunks)
 {
-    int r = weft__slab_init(&m->regions, env, sizeof(weft__region), shift < 5 ? shift : 5, chunks, 0xffff);
+    int r = weft__slab_init(&m->regions, env, sizeof(weft__region), shift < 5 ? shift : 5, chunks, WEFT__GEN_LIVES);
     if (r == 0)
-        r = weft__slab_init(&m->own, env, sizeof(weft__own_depot), shift < 4 ? shift : 4, chunks, 0xffff);
+        r = weft__slab_init(&m->own, env, sizeof(weft__own_depot), shift < 4 ? shift : 4, chunks, WEFT__GEN_LIVES);
     if (r == 0)
-        r = weft__slab_init(&m->holdings, env, sizeof(weft__holding), shift, chunks, 0xffff);
+        r = weft__slab_init(&m->holdings, env, sizeof(weft__holding), shift, chunks, WEFT__GEN_LIVES);
     if (r == 0)
-        r = weft__slab_init(&m->parts, env, sizeof(weft__part), shift, chunks, 0xffff);
+        r = weft__slab_init(&m->parts, env, sizeof(weft__part), shift, chunks, WEFT__GEN_LIVES);
     for (int i = 0; i < WEFT__SMALL_BLOCKS && r == 0; i++)
-        r = weft__slab_init(&m->small[i], env, weft__small_sizes[i], i && shift ? shift - 1 : shift, chunks, 0xffff);
+        r = weft__slab_init(&m->small[i], env, weft__small_sizes[i], i && shift ? shift - 1 : shift, chunks, WEFT__GEN_LIVES);
     return r;
 }
 

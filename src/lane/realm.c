@@ -64,8 +64,8 @@ static weft__lane *make_root(weft__lane_realm *realm, weft_runtime *rt)
     if (!root)
         return NULL;
     weft__lane_fill(root, rt, NULL, NULL, "root", "weft");
-    root->head.word = (1u << WEFT__GEN_SHIFT) | WEFT__SIG_BORN;
-    root->crew.id = (weft_id){root->head.key, WEFT__NS(rt, WEFT__LANE), 1};
+    root->head.word = (WEFT__GEN_FIRST << WEFT__GEN_SHIFT) | WEFT__SIG_BORN;
+    root->crew.id = (weft_id){root->head.key, WEFT__NS(rt, WEFT__LANE), WEFT__GEN_FIRST};
     root->crew.account = weft__runtime_account(rt);
     realm->alive = 1;
     return root;
@@ -94,13 +94,13 @@ int weft__realm_open(weft_runtime **out, const weft_options *opt, unsigned host_
     r = weft__memory_open(&realm->memory, env, strict);
     if (r < 0)
         goto unmap;
-    r = weft__slab_init(&realm->lanes, env, sizeof(weft__lane), shift, chunks, 0xffff);
+    r = weft__slab_init(&realm->lanes, env, sizeof(weft__lane), shift, chunks, WEFT__GEN_LIVES);
     if (r < 0)
         goto memory;
-    r = weft__slab_init(&realm->resources, env, WEFT__RESOURCE_SIZE, shift, chunks, 0xffff);
+    r = weft__slab_init(&realm->resources, env, WEFT__RESOURCE_SIZE, shift, chunks, WEFT__GEN_LIVES);
     if (r < 0)
         goto lanes;
-    r = weft__slab_init(&realm->accounts, env, sizeof(weft__account), shift, chunks, 0xffff);
+    r = weft__slab_init(&realm->accounts, env, sizeof(weft__account), shift, chunks, WEFT__GEN_LIVES);
     if (r < 0)
         goto resources;
     r = weft__mail_open(&realm->mail, env, shift, chunks);

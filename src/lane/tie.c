@@ -24,13 +24,13 @@ weft__tie_pools *weft__tie_pools_of(weft_runtime *rt)
 
 int weft__ties_open(weft__tie_realm *realm, const weft_env *env, unsigned shift, unsigned chunks)
 {
-    int r = weft__slab_init(&realm->ties, env, sizeof(weft__tie), shift, chunks, 0xffff);
+    int r = weft__slab_init(&realm->ties, env, sizeof(weft__tie), shift, chunks, WEFT__GEN_LIVES);
     if (r < 0)
         return r;
-    r = weft__slab_init(&realm->knots, env, sizeof(weft__knot), shift, chunks, 0xffff);
+    r = weft__slab_init(&realm->knots, env, sizeof(weft__knot), shift, chunks, WEFT__GEN_LIVES);
     if (r < 0)
         goto ties;
-    r = weft__slab_init(&realm->names, env, sizeof(weft__name), shift, chunks, 0xffff);
+    r = weft__slab_init(&realm->names, env, sizeof(weft__name), shift, chunks, WEFT__GEN_LIVES);
     if (r < 0)
         goto knots;
     return 0;

@@ -20,11 +20,12 @@ void weft__say(weft_runtime *rt, enum weft_log_level level, const char *fmt, ...
         rt->env->log(rt->env->self, level, text, n < sizeof text ? n : sizeof text - 1);
 }
 
-/* Ids of one runtime are not those of the next: 1..1023 in turn. A process-wide count, because it is the process that holds both. */
+/* Ids of one runtime are not those of the next: 512..1023 in turn, so that the part of an id which has it is large (slab.h). A process-wide count,
+ * because it is the process that holds both. */
 static uint16_t next_tag(void)
 {
     static uint32_t count;
-    return (uint16_t)(weft__add_relaxed(&count, 1, "runtime.tag") % 1023 + 1);
+    return (uint16_t)(weft__add_relaxed(&count, 1, "runtime.tag") % 512 + 512);
 }
 
 static size_t runtime_bytes(const weft_env *env)

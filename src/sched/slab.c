@@ -7,7 +7,7 @@
 #include "arch/poison.h"
 #include "base/check.h"
 
-uint16_t weft__slab_gen_max = 0xffff;
+uint32_t weft__slab_lives = WEFT__GEN_LIVES;
 
 enum { CHAIN = 32 }; /* records that change hands at a time */
 
@@ -23,14 +23,15 @@ static size_t chunk_bytes(const weft__slab *s)
     return (bytes + page - 1) / page * page;
 }
 
-int weft__slab_init(weft__slab *s, const weft_env *env, size_t object_size, unsigned shift, unsigned max_chunks, uint16_t gen_max)
+int weft__slab_init(weft__slab *s, const weft_env *env, size_t object_size, unsigned shift, unsigned max_chunks, uint32_t lives)
 {
     memset(s, 0, sizeof *s);
     s->env = env;
     s->object_size = (object_size + WEFT_CACHE_LINE - 1) / WEFT_CACHE_LINE * WEFT_CACHE_LINE;
     s->shift = shift;
     s->max_chunks = max_chunks;
-    s->gen_max = gen_max < weft__slab_gen_max ? gen_max : weft__slab_gen_max;
+    lives = lives < weft__slab_lives ? lives : weft__slab_lives;
+    s->gen_max = (uint16_t)(WEFT__GEN_FIRST - 1 + lives);
     s->chunks = env->map(env->self, table_bytes(s), 0);
     return s->chunks ? 0 : -ENOMEM;
 }
@@ -70,7 +71,7 @@ static weft__slab_head *grow(weft__slab *s)
     for (uint32_t i = per_chunk; i-- > 0;) {
         weft__slab_head *h = (void *)(chunk + i * s->object_size);
         h->key = WEFT__KEY_BASE + first + i;
-        weft__store_relaxed(&h->word, 1u << WEFT__GEN_SHIFT, "slab.birth"); /* a guessed id may be looked up already */
+        weft__store_relaxed(&h->word, WEFT__GEN_FIRST << WEFT__GEN_SHIFT, "slab.birth"); /* a guessed id may be looked up already */
         h->next = list;
         list = h;
     }

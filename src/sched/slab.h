@@ -20,16 +20,19 @@ typedef struct weft__slab_head {
 #define WEFT__GEN_SHIFT 16
 #define WEFT__GEN(word) ((uint16_t)((uint32_t)(word) >> WEFT__GEN_SHIFT))
 
-/* Keys begin here, above every number that a descriptor can have: as an int a key is negative, so a system call that is handed one by
- * mistake refuses it (DESIGN rule 6). */
+/* No part of an id is a descriptor (DESIGN rule 6). Keys begin above every number that one can have: as an int a key is negative, so a system
+ * call that is handed one by mistake refuses it. Generations, and the tags of runtimes, have their highest bit set as well: the other half of
+ * an id is negative too, and its two parts are beyond any table of descriptors that is not made for more than 32,767. */
 #define WEFT__KEY_BASE 0x80000000u
+#define WEFT__GEN_FIRST 0x8000u
+#define WEFT__GEN_LIVES 0x8000u
 
 typedef struct weft__slab {
     const weft_env *env;
     size_t object_size;
     unsigned shift;     /* log2 of the records in a chunk */
     unsigned max_chunks;
-    uint16_t gen_max;   /* a record of this generation is retired instead of freed */
+    uint16_t gen_max;   /* the last generation: a record of it is retired instead of freed */
     weft__spin lock;    /* guards the depot and growth */
     weft__slab_head *depot; /* chains, linked by `chain` */
     char **chunks;      /* entries are written once, before `count` is raised */
@@ -44,11 +47,11 @@ typedef struct weft__slab_cache {
     weft__slab_head *spare; /* a whole chain, kept back from the depot */
 } weft__slab_cache;
 
-/* For tests, before any runtime is opened: generations beyond this are not used, whatever a slab's own limit. */
-extern uint16_t weft__slab_gen_max;
+/* For tests, before any runtime is opened: no record has more lives that were known than this, whatever its slab's limit. */
+extern uint32_t weft__slab_lives;
 
-/* 0 or -ENOMEM. object_size includes the head. */
-int weft__slab_init(weft__slab *s, const weft_env *env, size_t object_size, unsigned shift, unsigned max_chunks, uint16_t gen_max);
+/* 0 or -ENOMEM. object_size includes the head. lives: how often a record whose id was given out is used again, at most WEFT__GEN_LIVES. */
+int weft__slab_init(weft__slab *s, const weft_env *env, size_t object_size, unsigned shift, unsigned max_chunks, uint32_t lives);
 void weft__slab_fini(weft__slab *s);
 /* A record with its head valid and the rest as its last user left it (zero at first), or NULL: no memory. Owner of the cache only. */
 void *weft__slab_get(weft__slab_cache *c);

@@ -73,7 +73,7 @@ static void made_up(void)
     for (int i = 0; i < 20000; i++) {
         const uint32_t key = i % 2 ? next_random(&state) : KEYS + (uint32_t)i % 3000;
         const uint16_t ns = i % 3 ? of_fibers : i % 5 ? of_lanes : (uint16_t)next_random(&state);
-        const weft_id id = {key, ns, (uint16_t)(3 + next_random(&state) % 60000)};
+        const weft_id id = {key, ns, (uint16_t)(0x8003 + next_random(&state) % 30000)};
         int r = weft_unpark(id);
         CHECK(r == -ESRCH || r == -EINVAL);
         r = weft_cancel(id);
@@ -85,7 +85,7 @@ static void made_up(void)
         CHECK(weft_lane_join(id, NULL, WEFT_NOW) < 0);
     }
     for (uint32_t key = KEYS; key < KEYS + 3000; key++) { /* the first generation of records that no fiber ever had */
-        const weft_id id = {key, of_fibers, 1};
+        const weft_id id = {key, of_fibers, 0x8000};
         const int r = weft_unpark_in(rt, id);
         CHECK(r == 0 || r == -ESRCH);
     }

@@ -12,7 +12,14 @@ typedef struct record {
     uint64_t owner; /* atomic: while in use, the generation it was taken under */
 } record;
 
-static uint16_t gen_of(record *r) { return WEFT__GEN(__atomic_load_n(&r->head.word, __ATOMIC_ACQUIRE)); }
+/* Its generation, counted from 1; 0: retired. */
+static uint16_t gen_of(record *r)
+{
+    const uint16_t gen = WEFT__GEN(__atomic_load_n(&r->head.word, __ATOMIC_ACQUIRE));
+
+    CHECK(!gen || gen >= WEFT__GEN_FIRST);
+    return (uint16_t)(gen ? gen - WEFT__GEN_FIRST + 1 : 0);
+}
 
 static void life(void)
 {
@@ -20,7 +27,7 @@ static void life(void)
     weft__slab slab;
     weft__slab_cache c = {.slab = &slab};
 
-    CHECK_OK(weft__slab_init(&slab, spy_open(&s), sizeof(record), 4, 2, 0xffff));
+    CHECK_OK(weft__slab_init(&slab, spy_open(&s), sizeof(record), 4, 2, WEFT__GEN_LIVES));
     record *seen[32];
     for (uint32_t i = 0; i < 32; i++) {
         seen[i] = weft__slab_get(&c);
@@ -96,7 +103,7 @@ static void chains_travel(void)
     weft__slab slab;
     weft__slab_cache a = {.slab = &slab}, b = {.slab = &slab};
 
-    CHECK_OK(weft__slab_init(&slab, spy_open(&s), sizeof(record), 8, 64, 0xffff));
+    CHECK_OK(weft__slab_init(&slab, spy_open(&s), sizeof(record), 8, 64, WEFT__GEN_LIVES));
     long maps = 0;
     for (int round = 0; round < 200; round++) {
         record *r[100];
