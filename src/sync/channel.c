@@ -151,16 +151,19 @@ void weft__channel_receive_node(weft__node *n, weft_channel *opaque, void *item)
 /* ---- sending ---- */
 
 /* Stands in line. The lock is held, and released here. */
-static int wait_in(channel *c, weft__node *n, weft__fiber *f, int64_t deadline, weft__queue *q)
+__attribute__((noinline)) static int wait_in(channel *c, weft__queue *q, const weft__node_kind *kind, void *item, weft__fiber *f, int64_t deadline)
 {
     weft__waiter wt;
-    weft__waiter_init(&wt, f, n, 1);
-    n->lock = &c->lock;
-    n->object = c;
-    weft__queue_push(q, n);
+    weft__node n; /* no initialiser: it would clear what is set anyway */
+    weft__waiter_init(&wt, f, &n, 1);
+    n.lock = &c->lock;
+    n.object = c;
+    n.kind = kind;
+    n.data = item;
+    weft__queue_push(q, &n);
     weft__spin_unlock(&c->lock);
-    int r = weft__waiter_wait(&wt, deadline);
-    return r < 0 ? r : n->answer;
+    int r = f ? weft__fiber_waits(&wt, deadline) : weft__thread_waits(&wt, deadline);
+    return r < 0 ? r : n.answer;
 }
 
 int weft_channel_send(weft_channel *opaque, const void *item, int64_t deadline)
@@ -171,14 +174,12 @@ int weft_channel_send(weft_channel *opaque, const void *item, int64_t deadline)
     int r = weft__sync_enter(&f, 1);
     if (r < 0)
         return r;
-    int late = weft__sync_late(f, deadline);
+    int late = deadline != WEFT_NEVER && weft__sync_late(f, deadline);
     weft__news_init(&news);
     weft__sync_lock(&c->lock);
     int done = put(c, item, &r, &news);
-    if (!done && !late) {
-        weft__node n = {.kind = &send_kind, .data = (void *)(uintptr_t)item};
-        return wait_in(c, &n, f, deadline, &c->senders); /* there is no news then */
-    }
+    if (!done && !late)
+        return wait_in(c, &c->senders, &send_kind, (void *)(uintptr_t)item, f, deadline); /* there is no news then */
     weft__spin_unlock(&c->lock);
     weft__news_tell(&news);
     return done ? r : weft__sync_refuse(f, -ETIMEDOUT);
@@ -207,14 +208,12 @@ int weft_channel_receive(weft_channel *opaque, void *item, int64_t deadline)
     int r = weft__sync_enter(&f, 1);
     if (r < 0)
         return r;
-    int late = weft__sync_late(f, deadline);
+    int late = deadline != WEFT_NEVER && weft__sync_late(f, deadline);
     weft__news_init(&news);
     weft__sync_lock(&c->lock);
     int done = get(c, item, &r, &news);
-    if (!done && !late) {
-        weft__node n = {.kind = &receive_kind, .data = item};
-        return wait_in(c, &n, f, deadline, &c->receivers);
-    }
+    if (!done && !late)
+        return wait_in(c, &c->receivers, &receive_kind, item, f, deadline);
     weft__spin_unlock(&c->lock);
     weft__news_tell(&news);
     return done ? r : weft__sync_refuse(f, -ETIMEDOUT);

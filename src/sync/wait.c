@@ -26,9 +26,6 @@ int weft__sync_late(const weft__fiber *f, int64_t deadline)
 
 void weft__waiter_is_thread(weft__waiter *wt)
 {
-    wt->home = NULL;
-    wt->rt = NULL;
-    wt->id = WEFT_NOID;
     wt->env = weft__default_env();
     wt->parker = (weft_parker){0};
 }
@@ -74,14 +71,14 @@ int weft__waiter_withdraw(weft__waiter *wt)
 static void await_told(weft__waiter *wt)
 {
     while (!weft__load_acquire(&wt->done, "sync.told")) { /* pairs with the release in tell */
-        const weft_env *env = wt->rt->env;
+        const weft_env *env = wt->fiber->home->rt->env;
         if (env->relax)
             env->relax(env->self);
     }
 }
 
 /* The wait of f ends by deadline, cancellation or death; the last may come after it was served. Home of f. */
-static void give_up(weft__fiber *f)
+void weft__waiter_give_up(weft__fiber *f)
 {
     weft__waiter *wt = f->waits_on;
     if (f->killed && f->edge)
@@ -89,7 +86,7 @@ static void give_up(weft__fiber *f)
     if (wt->withdrawn)
         return;
     if (wt->stubborn && !f->killed) {
-        f->unwait = give_up;
+        f->unwait = weft__waiter_give_up;
         return;
     }
     if (weft__waiter_withdraw(wt)) {
@@ -98,7 +95,7 @@ static void give_up(weft__fiber *f)
         return;
     }
     if (!f->killed) {
-        f->unwait = give_up; /* it has been served and goes on to see it; should it be killed before, we are called again */
+        f->unwait = weft__waiter_give_up; /* it has been served and goes on to see it; should it be killed before, we are called again */
         return;
     }
     await_told(wt);
@@ -114,27 +111,7 @@ static void give_up(weft__fiber *f)
 
 /* ---- waiting ---- */
 
-static int fiber_waits(weft__waiter *wt, int64_t deadline)
-{
-    weft__fiber *f = wt->fiber;
-    f->waits_on = wt;
-    while (!weft__load_acquire(&wt->done, "sync.wait")) { /* pairs with the release in tell */
-        f->unwait = give_up;
-        int r = weft__wait(f, WEFT__WAIT_NUDGE, deadline);
-        if (wt->withdrawn) {
-            f->unwait = NULL;
-            return r;
-        }
-        if (wt->look && wt->look(wt))
-            break;
-        if (r < 0)
-            deadline = WEFT_NEVER; /* it is served already, or does not heed deadlines */
-    }
-    f->unwait = NULL;
-    return 0;
-}
-
-static int thread_waits(weft__waiter *wt, int64_t deadline)
+int weft__thread_waits(weft__waiter *wt, int64_t deadline)
 {
     const weft_env *env = wt->env;
     while (!weft__load_acquire(&wt->done, "sync.thread")) { /* pairs with the release in tell */
@@ -149,7 +126,7 @@ static int thread_waits(weft__waiter *wt, int64_t deadline)
 
 int weft__waiter_wait(weft__waiter *wt, int64_t deadline)
 {
-    int r = wt->fiber ? fiber_waits(wt, deadline) : thread_waits(wt, deadline);
+    int r = wt->fiber ? weft__fiber_waits(wt, deadline) : weft__thread_waits(wt, deadline);
     if (r == 0 && wt->count > 1)
         weft__waiter_unlink(wt, weft__waiter_won(wt));
     return r;
@@ -166,10 +143,11 @@ static void tell_thread(weft__waiter *wt)
 }
 
 /* At home on another worker, or in another runtime: that stays until its worker has the message. */
-static void tell_elsewhere(weft__waiter *wt, weft__worker *self)
+static void tell_elsewhere(weft__waiter *wt, weft__worker *home, weft__worker *self)
 {
-    weft_runtime *rt = wt->rt;
-    weft_id id = wt->id;
+    weft__fiber *f = wt->fiber;
+    weft_runtime *rt = home->rt;
+    weft_id id = {f->head.key, WEFT__NS(rt, WEFT__FIBER), WEFT__GEN(weft__load_relaxed(&f->head.word, "sync.id"))};
     int guest = !self || self->rt != rt;
     if (guest)
         weft__add_seq(&rt->guests, 1, "sync.guest");
@@ -185,13 +163,15 @@ void weft__news_tell_all(weft__node *n)
     while (n) {
         weft__node *next = n->next;
         weft__waiter *wt = n->waiter;
-        if (!wt->fiber) {
+        weft__fiber *f = wt->fiber;
+        weft__worker *home = f ? weft__load_relaxed(&f->home, "sync.home") : NULL;
+        if (!f) {
             tell_thread(wt);
-        } else if (wt->home != self) {
-            tell_elsewhere(wt, self);
+        } else if (home != self) {
+            tell_elsewhere(wt, home, self);
         } else {
             weft__store_relaxed(&wt->done, 1, "sync.tell");
-            weft__fiber_nudge(wt->fiber);
+            weft__fiber_nudge(f);
         }
         n = next;
     }

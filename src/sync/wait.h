@@ -33,9 +33,6 @@ typedef struct weft__waiter {
     int (*look)(struct weft__waiter *wt);
     void (*leave)(struct weft__waiter *wt);
     weft__fiber *fiber;       /* NULL: a thread of its own */
-    weft__worker *home;
-    weft_runtime *rt;
-    weft_id id;
     const weft_env *env;      /* of a thread */
     weft_parker parker;
 } weft__waiter;
@@ -136,18 +133,37 @@ static inline void weft__waiter_init(weft__waiter *wt, weft__fiber *f, weft__nod
     wt->look = NULL;
     wt->leave = NULL;
     wt->fiber = f;
-    wt->env = NULL;
     for (unsigned i = 0; i < count; i++) {
         nodes[i].waiter = wt;
         nodes[i].queue = NULL;
     }
-    if (f) {
-        wt->home = f->home;
-        wt->rt = f->home->rt;
-        wt->id = weft__fiber_id(f);
-    } else {
+    if (f)
+        f->seen = 1; /* another worker that has something for it uses its id */
+    else
         weft__waiter_is_thread(wt);
+}
+
+void weft__waiter_give_up(weft__fiber *f);
+int weft__thread_waits(weft__waiter *wt, int64_t deadline);
+/* The wait of a fiber, in the caller's own frame: see weft__wait_here. */
+static inline int weft__fiber_waits(weft__waiter *wt, int64_t deadline)
+{
+    weft__fiber *f = wt->fiber;
+    f->waits_on = wt;
+    while (!weft__load_acquire(&wt->done, "sync.wait")) { /* pairs with the release in tell */
+        f->unwait = weft__waiter_give_up;
+        int r = weft__wait_here(f, WEFT__WAIT_NUDGE, deadline);
+        if (wt->withdrawn) {
+            f->unwait = NULL;
+            return r;
+        }
+        if (wt->look && wt->look(wt))
+            break;
+        if (r < 0)
+            deadline = WEFT_NEVER; /* it is served already, or does not heed deadlines */
     }
+    f->unwait = NULL;
+    return 0;
 }
 
 /* Waits until one of the nodes, of which at least one is queued, was served: 0, or -ETIMEDOUT, -ECANCELED and it stands in no queue any more.
