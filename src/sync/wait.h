@@ -169,7 +169,10 @@ static inline int weft__fiber_waits(weft__waiter *wt, int64_t deadline)
 /* Waits until one of the nodes, of which at least one is queued, was served: 0, or -ETIMEDOUT, -ECANCELED and it stands in no queue any more.
  * With several nodes weft__waiter_won says which, and all others are unlinked. */
 int weft__waiter_wait(weft__waiter *wt, int64_t deadline);
-static inline unsigned weft__waiter_won(const weft__waiter *wt) { return wt->count == 1 ? 0 : wt->claim - 1; }
+static inline unsigned weft__waiter_won(const weft__waiter *wt)
+{
+    return wt->count == 1 ? 0 : weft__load_relaxed(&wt->claim, "sync.won") - 1; /* losers may still try, and fail */
+}
 /* A waiter of several nodes takes itself out of all queues before it waits. 1, or 0: it was claimed; then it must wait. */
 int weft__waiter_withdraw(weft__waiter *wt);
 /* The same, after it has claimed itself for a case that it found ready. */
