@@ -5,7 +5,7 @@
  *
  * Children are child lanes of the supervisor's lane. Cancelling that lane stops them one by one, in reverse, each with
  * its grace; killing it kills all of them at once. A supervisor uses its lane's mailbox: messages that are not for it
- * are thrown away.
+ * are thrown away. A supervisor whose lane has reached a limit of memory hears no requests until there is room.
  *
  * All calls are for fibers (-EPERM elsewhere). Those that name a supervisor may come from any lane of the runtime and
  * answer -ESRCH where there is no such lane or it ends before it answers, -ETIMEDOUT at the deadline (what was asked
@@ -76,7 +76,8 @@ struct weft_supervisor_spec {
  * fiber only. 0 auto_shutdown; -ECANCELED; -ENOTRECOVERABLE it gave up: the lane should end with this, and its exit
  * record names the child whose end was one too many; -ETIMEDOUT a child could not be stopped and still dies; or,
  * nothing being left running, why a child could not be started; -EINVAL a specification that makes no sense: no or a
- * doubled id, no run, unknown values, significant children without auto_shutdown. */
+ * doubled id, no run, unknown values, significant children without auto_shutdown; -EBUSY another fiber of the lane
+ * supervises already; -ENOMEM. */
 WEFT_API int weft_supervise(const weft_supervisor_spec *spec);
 
 /* Makes a child lane of the caller's that is a supervisor, and waits until its children have started. spec is copied

@@ -161,6 +161,36 @@ static void any_lane_may_supervise(void)
     expect("-b -a .s");
 }
 
+static int supervises_too(void *arg)
+{
+    const weft_supervisor_spec spec = {0};
+
+    *(int *)arg = weft_supervise(&spec);
+    return 0;
+}
+
+static int supervises_twice(void *arg)
+{
+    static hand a = {.name = "a"};
+    const weft_child_spec children[] = {CHILD(&a)};
+
+    CHECK_OK(weft_spawn(NULL, supervises_too, arg)); /* runs as soon as the main fiber waits, and so does that */
+    CHECK_EQ(weft_supervise(&(weft_supervisor_spec)SUPERVISOR(children)), -ECANCELED);
+    return -ECANCELED;
+}
+
+static void one_fiber_of_a_lane_supervises(void)
+{
+    static int result = 1;
+    weft_id s;
+
+    CHECK_OK(weft_lane_spawn(&s, supervises_twice, &result));
+    await_log("+a");
+    CHECK_OK(weft_supervisor_stop(s, soon()));
+    CHECK_EQ(result, -EBUSY);
+    expect("-a");
+}
+
 static void refuse(const weft_supervisor_spec *spec)
 {
     weft_id s;
@@ -229,6 +259,7 @@ static int main_fiber(int argc, char **argv)
     a_nested_start_that_fails_undoes_all();
     the_caller_gives_up();
     any_lane_may_supervise();
+    one_fiber_of_a_lane_supervises();
     specifications_are_checked();
     return 0;
 }
