@@ -16,6 +16,7 @@ static struct {
     weft_task task;
     weft_runtime *rt;
     struct tracker *tracker;
+    atomic_bool busy; /* from asking for it until it is done */
 } killing;
 
 const int *hooks_signals(const int *end)
@@ -33,11 +34,18 @@ const int *hooks_signals(const int *end)
     return signals;
 }
 
+static void tell_killed(uint32_t n)
+{
+    atomic_store(&killing.busy, false); /* pairs with the loop in hooks_act */
+    printf("killed %u\n", n);
+    fflush(stdout);
+}
+
 static void kill_all(weft_task *task)
 {
     (void)task;
-    printf("killed %u\n", tracker_kill(killing.tracker, killing.rt));
-    fflush(stdout);
+    uint32_t n = tracker_kill(killing.tracker, killing.rt);
+    tell_killed(n);
 }
 
 static void kill_listener(weft_task *task)
@@ -45,8 +53,7 @@ static void kill_listener(weft_task *task)
     (void)task;
     weft_id lane;
     int r = weft_whereis_in(killing.rt, DAEMON_LISTENER, &lane);
-    printf("killed %d\n", r == 0 && weft_kill_in(killing.rt, lane) == 0);
-    fflush(stdout);
+    tell_killed(r == 0 && weft_kill_in(killing.rt, lane) == 0);
 }
 
 static void print_figures(struct tracker *t)
@@ -70,6 +77,9 @@ bool hooks_act(int number, struct tracker *t)
     }
     if (number != SIGUSR1 && number != SIGALRM)
         return false;
+    while (atomic_load(&killing.busy))
+        weft_yield();
+    atomic_store(&killing.busy, true);
     killing.rt = weft_current();
     killing.tracker = t;
     killing.task.run = number == SIGUSR1 ? kill_all : kill_listener;

@@ -46,6 +46,11 @@ class Killable(Server):
         word, n = self.asked(signal.SIGALRM).split()
         assert (word, n) == ("killed", "1"), (word, n)
 
+    def has_its_memory_to_itself(self):
+        """Sanitizers, which map tebibytes, and emulators keep books of their own."""
+        with open(f"/proc/{self.pid}/statm") as f:
+            return not e2e.options.wrapper and int(f.read().split()[0]) * os.sysconf("SC_PAGESIZE") < 1 << 40
+
     def is_as_before(self):
         """Slots, buffers, lanes, fibers, stacks, operations and descriptors are what they were with no connection."""
         last = {}
@@ -114,7 +119,8 @@ class Kills:
                 s.close()
             if i == 9:
                 resident = self.server.resident()
-        self.assertLess(self.server.resident(), resident + (4 << 20))
+        if self.server.has_its_memory_to_itself():
+            self.assertLess(self.server.resident(), resident + (4 << 20))
 
     def test_the_listener(self):
         """Its connections go with it, and it comes back at the same address."""
