@@ -82,8 +82,8 @@ WEFT_API int weft_wait(weft_runtime *rt, int64_t deadline);
 WEFT_API int weft_end(weft_runtime *rt);
 
 /* Makes the calling thread a worker of rt until the runtime ends or weft_leave(rt) asks one such thread to go; a thread goes once no lane is
- * at home on it, and the first one stays to the end. There are opt.workers places, and one is used up by each call, left or not. Returns 0,
- * or -EALREADY if the thread is a worker, -EAGAIN if all places are used up, -ESHUTDOWN. */
+ * at home on it, and the first one stays to the end. There are opt.workers places; whoever leaves gives its place back. Returns 0, or
+ * -EALREADY if the thread is a worker, -EAGAIN if all places are taken, -ESHUTDOWN. */
 WEFT_API int weft_run(weft_runtime *rt);
 WEFT_API int weft_leave(weft_runtime *rt);
 

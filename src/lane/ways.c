@@ -291,9 +291,12 @@ int weft_run(weft_runtime *rt)
     if (r == 0) {
         while (!weft__load_acquire(&weft__lanes_of(rt)->ended, "run.loop") && !may_leave(w))
             weft__worker_tick(w, WEFT_NEVER);
-        if (w->retiring)
+        int left = w->retiring;
+        if (left)
             weft__worker_retire(w);
         weft__worker_close(w);
+        if (left)
+            weft__worker_vacate(w);
     }
     weft__sub_seq(&rt->hosts, 1, "run");
     return r;

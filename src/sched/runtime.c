@@ -249,12 +249,24 @@ void weft__runtime_close(weft_runtime *rt)
     env.unmap(env.self, rt, runtime_bytes(&env));
 }
 
+/* The place of a thread that has left. */
+static int claim_vacant(weft_runtime *rt)
+{
+    for (unsigned i = rt->first_cpu_worker; i < rt->first_cpu_worker + rt->host_places; i++) {
+        weft__worker *w = weft__load_acquire(&rt->worker[i], "runtime.claim");
+        uint32_t vacant = 1;
+        if (w && weft__cas_seq(&w->vacant, &vacant, 0, "runtime.claim"))
+            return (int)i;
+    }
+    return -EAGAIN;
+}
+
 int weft__runtime_claim(weft_runtime *rt)
 {
     uint32_t n = weft__load_relaxed(&rt->claimed, "runtime.claim");
     do
         if (n >= rt->host_places)
-            return -EAGAIN;
+            return claim_vacant(rt);
     while (!weft__cas_seq(&rt->claimed, &n, n + 1, "runtime.claim"));
     return (int)(rt->first_cpu_worker + n);
 }

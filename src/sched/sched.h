@@ -51,6 +51,7 @@ struct weft__worker {
     int retiring;              /* it leaves, or closes: nothing is to be sent to it any more (atomic) */
     int io_only;               /* single-io mode: the worker that runs nothing but the port */
     int host;                  /* a thread of the host's, not of ours */
+    uint32_t vacant;           /* whose thread has left: another may take its place (atomic) */
     weft_thread *thread;
     weft__context context;     /* where the worker itself runs */
 
@@ -107,7 +108,7 @@ struct weft_runtime {
     unsigned first_cpu_worker; /* 1 in single-io mode, else 0 */
 
     /* Anybody. */
-    weft__worker *worker[WEFT__WORKERS_MAX]; /* written once by each as it starts (release) */
+    weft__worker *worker[WEFT__WORKERS_MAX]; /* written by each as it starts (release) */
     unsigned host_places;      /* workers that are the host's threads: the first CPU workers */
     uint32_t claimed;          /* of them, taken (atomic) */
     uint32_t hosts;            /* host threads inside (atomic) */
@@ -183,6 +184,8 @@ int weft__worker_open(weft_runtime *rt, unsigned index, int host, weft__worker *
 /* A worker that leaves before the others: what still reaches it goes to them. `retiring` is set. */
 void weft__worker_retire(weft__worker *w);
 void weft__worker_close(weft__worker *w);
+/* After its close, for one that has retired: another thread may be that worker from now on. */
+void weft__worker_vacate(weft__worker *w);
 size_t weft__worker_bytes(const weft_runtime *rt);
 /* Anything to run without waiting? */
 int weft__worker_busy(const weft__worker *w);

@@ -266,11 +266,11 @@ static int open_port(weft__worker *w)
     return 0;
 }
 
-int weft__worker_open(weft_runtime *rt, unsigned index, int host, weft__worker **out)
+static weft__worker *make(weft_runtime *rt, unsigned index, int host)
 {
     weft__worker *w = rt->env->map(rt->env->self, weft__worker_bytes(rt), 0); /* by its own thread, so it lies near it */
     if (!w)
-        return -ENOMEM;
+        return NULL;
     w->magic = WEFT__WORKER_MAGIC;
     w->index = index;
     w->rt = rt;
@@ -279,10 +279,38 @@ int weft__worker_open(weft_runtime *rt, unsigned index, int host, weft__worker *
     w->tick_tasks = 256;
     w->random = index * 2654435761u + 1;
     w->turn = 1;
+    return w;
+}
+
+/* The record of a thread that has left, for another. Who still looks at it finds a worker that is retiring, and an empty queue. */
+static weft__worker *take_over(weft__worker *w)
+{
+    w->ready = (weft__tasks){0};
+    w->owns_port = w->searching = 0;
+    w->running = NULL;
+    memset(&w->port_storage, 0, sizeof w->port_storage);
+    return w;
+}
+
+/* What the failed start of a worker leaves behind: nothing, or a place that is still vacant. */
+static void give_up(weft__worker *w)
+{
+    if (weft__load_seq(&w->retiring, "worker.give_up"))
+        weft__worker_vacate(w);
+    else
+        w->rt->env->unmap(w->rt->env->self, w, weft__worker_bytes(w->rt));
+}
+
+int weft__worker_open(weft_runtime *rt, unsigned index, int host, weft__worker **out)
+{
+    weft__worker *w = weft__load_acquire(&rt->worker[index], "worker.open");
+    w = w ? take_over(w) : make(rt, index, host);
+    if (!w)
+        return -ENOMEM;
     weft__place_worker(w);
     int r = rt->env->worker_enter ? rt->env->worker_enter(rt->env->self) : 0;
     if (r < 0)
-        goto unmap;
+        goto give_up;
     w->tag = rt->env->worker_tag ? rt->env->worker_tag(rt->env->self) : 0;
     r = open_port(w);
     if (r < 0)
@@ -294,6 +322,7 @@ int weft__worker_open(weft_runtime *rt, unsigned index, int host, weft__worker *
     r = rt->hooks.worker_enter(w);
     if (r < 0)
         goto close_port;
+    weft__store_seq(&w->retiring, 0, "worker.birth");
     weft__store_release(&rt->worker[index], w, "worker.birth"); /* pairs with the acquires of thieves and placers */
     weft__fence_seq("worker.birth"); /* what was injected before anybody came is seen from here on */
     *out = w;
@@ -305,8 +334,8 @@ close_port:
 leave_env:
     if (rt->env->worker_leave)
         rt->env->worker_leave(rt->env->self);
-unmap:
-    rt->env->unmap(rt->env->self, w, weft__worker_bytes(rt));
+give_up:
+    give_up(w);
     return r;
 }
 
@@ -328,7 +357,8 @@ void weft__worker_retire(weft__worker *w)
         weft__inject(rt, t);
 }
 
-/* The record stays where others can see it until the runtime is closed: a late thief may still look at its queue. */
+/* The record stays where others can see it until the runtime is closed, and may be another thread's meanwhile: a late thief may
+ * still look at its queue. */
 void weft__worker_close(weft__worker *w)
 {
     weft_runtime *rt = w->rt;
@@ -351,3 +381,5 @@ void weft__worker_close(weft__worker *w)
         rt->env->worker_leave(rt->env->self);
     weft__context_drop(&w->context);
 }
+
+void weft__worker_vacate(weft__worker *w) { weft__store_seq(&w->vacant, 1, "worker.vacate"); /* pairs with the CAS in claim_vacant */ }

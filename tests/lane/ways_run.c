@@ -163,6 +163,37 @@ static void one_leaves(void)
     spy_close(&s);
 }
 
+/* A place is given back, as often as one likes, and lanes go on meanwhile. */
+static void places_come_back(void)
+{
+    static spy s;
+    static int few = 8;
+    int first = 1;
+
+    begin(&s, 2);
+    const pthread_t stays = thread_of(host, &first);
+    CHECK_OK(weft_lane_spawn_in(rt, NULL, count, NULL, NULL));
+    CHECK_OK(weft_wait(rt, WEFT_NEVER)); /* the root is at home there */
+    for (int i = 0; i < 50; i++) {
+        int r = 1;
+        put(&counted, 0);
+        put(&gates_open, 0);
+        const pthread_t comes = thread_of(host, &r);
+        CHECK_OK(weft_lane_spawn_in(rt, NULL, makes_many, &few, NULL));
+        CHECK_OK(weft_leave(rt));
+        pthread_join(comes, NULL);
+        CHECK_EQ(r, 0);
+        CHECK_OK(weft_wait(rt, WEFT_NEVER));
+        CHECK_EQ(get(&counted), few);
+    }
+    CHECK_OK(weft_stop(rt));
+    pthread_join(stays, NULL);
+    CHECK_EQ(first, 0);
+    CHECK_OK(weft_end(rt));
+    SPY_SILENT(&s);
+    spy_close(&s);
+}
+
 /* Lanes at home on a thread that is asked to leave end first. */
 static void leaving_waits_for_lanes(void)
 {
@@ -268,6 +299,7 @@ int main(int argc, char **argv)
         {"first", lanes_wait_for_the_first_host},
         {"many", too_many_hosts},
         {"leave", one_leaves},
+        {"come_again", places_come_back},
         {"leave_lanes", leaving_waits_for_lanes},
         {"leave_last", leaving_hears_of_the_last_lane},
     };
