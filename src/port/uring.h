@@ -135,6 +135,7 @@ typedef struct weft__uring {
     uint8_t no_iowait;
     uint8_t valgrind;
     int wake_fd;
+    int end_fd; /* rings in the caller's memory: hangs up when the kernel has done with them; else -1 */
 
     weft__uring_list deferred, cancelling, starved, waiting_statx, calls;
     weft__uring_buffers buffers;

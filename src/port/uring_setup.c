@@ -2,6 +2,8 @@
  * descriptor. Runs on the thread that becomes the home. What is made here lives in one block, the caller's in strict
  * mode, and is all given back by teardown. */
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <time.h>
@@ -223,6 +225,27 @@ static uint8_t *find_memory(const weft_port *port, const weft_port_config *confi
     return block;
 }
 
+/* The kernel ends a ring some time after its last descriptor was closed, and until then writes to its memory. What is
+ * registered with a ring goes last: so it gets the only writing end of a pipe, and the reading end hangs up after that. */
+static int watch_end(weft__uring *u)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+        return -errno;
+    int r = u->sys->reg(u->sys->self, u->fd, IORING_REGISTER_FILES, &ends[1], 1);
+    close(ends[1]);
+    u->end_fd = ends[0];
+    return r < 0 ? r : 0;
+}
+
+static void await_end(const weft__uring *u)
+{
+    struct pollfd p = {.fd = u->end_fd};
+    while (poll(&p, 1, -1) < 1 && (errno == EINTR || errno == EAGAIN || errno == ENOMEM))
+        ;
+    close(u->end_fd);
+}
+
 int weft__uring_setup(weft__uring **out, weft_port *port, const weft_port_config *config, const weft__ring_sys *sys)
 {
     const size_t page = port->env->page_size;
@@ -234,7 +257,8 @@ int weft__uring_setup(weft__uring **out, weft_port *port, const weft_port_config
         return -ENOMEM;
 
     weft__uring *u = (void *)block;
-    *u = (weft__uring){.magic = WEFT__URING_MAGIC, .port = port, .sys = sys, .fd = -1, .wake_fd = -1, .wake_multi = 1};
+    *u = (weft__uring){.magic = WEFT__URING_MAGIC, .port = port, .sys = sys, .fd = -1, .wake_fd = -1, .end_fd = -1,
+                         .wake_multi = 1};
     u->memory = block;
     u->memory_size = config->memory ? 0 : plan.total;
     u->side = (void *)(block + plan.side);
@@ -243,6 +267,9 @@ int weft__uring_setup(weft__uring **out, weft_port *port, const weft_port_config
     if (r < 0)
         goto fail;
     u->fd = u->enter_fd = r;
+    r = params.flags & WEFT__SETUP_NO_MMAP ? watch_end(u) : 0;
+    if (r < 0)
+        goto fail;
     r = -ENOSYS;
     if ((params.features & needed) != needed || params.sq_entries > plan.entries)
         goto fail;
@@ -287,6 +314,8 @@ void weft__uring_teardown(weft__uring *u)
         u->sys->unmap(u->sys->self, u->fd, u->map_rings, u->map_rings_size);
     if (u->fd >= 0)
         u->sys->unmap(u->sys->self, u->fd, NULL, 0);
+    if (u->end_fd >= 0)
+        await_end(u);
     if (u->wake_fd >= 0)
         close(u->wake_fd);
     u->magic = 0;

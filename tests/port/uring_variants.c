@@ -104,6 +104,30 @@ static void in_the_callers_memory(void)
     free(memory);
 }
 
+/* Once a port is closed its memory is the caller's: the kernel, which ends rings later and by itself, writes nothing
+ * there any more. */
+static void leaves_the_callers_memory_alone(void)
+{
+    weft_port_config config = {.entries = 64, .buffer_count = 16};
+    const size_t bytes = weft__uring_memory_bytes(&config, weft_env_posix()->page_size);
+    uint8_t *memory = malloc(bytes), *expected = malloc(bytes);
+    CHECK(memory && expected);
+    memset(expected, 0x5a, bytes);
+    config.memory = memory;
+    config.memory_size = bytes;
+    for (int i = 0; i < 20; i++) {
+        bed b = {0};
+        bed_open(&b, &config);
+        exercise(&b);
+        bed_close(&b);
+        memset(memory, 0x5a, bytes);
+        for (const int64_t end = bed_after(WEFT_MILLISECOND); bed_now() < end;)
+            CHECK(memcmp(memory, expected, bytes) == 0);
+    }
+    free(memory);
+    free(expected);
+}
+
 static void sharing_its_kernel_threads(void)
 {
     bed first = {0};
@@ -129,6 +153,7 @@ int main(void)
     with((weft_port_config){.entries = 1, .buffer_count = 1, .buffer_size = 1}, best, 0);
     with((weft_port_config){.entries = 4096, .buffer_count = 1000}, best, 0);
     in_the_callers_memory();
+    leaves_the_callers_memory_alone();
     sharing_its_kernel_threads();
     return 0;
 }
