@@ -242,6 +242,14 @@ static inline int host_poll(struct pollfd *p, nfds_t n, int timeout_ms)
     return (int)host_result(r < 0 ? r : r > 0);
 }
 
+/* ---- signals ---- */
+
+/* Of this process to itself: what the program has asked for is told inside the simulation. */
+static inline int host_kill(pid_t pid, int number)
+{
+    return pid == getpid() ? (int)host_result(weft_sim_signal(number)) : kill(pid, number);
+}
+
 /* ---- from here on ---- */
 
 #define _exit(status) host_exit(status)
@@ -265,6 +273,7 @@ static inline int host_poll(struct pollfd *p, nfds_t n, int timeout_ms)
 #define getrlimit(what, limit) host_getrlimit((what), (limit))
 #define setrlimit(what, limit) host_setrlimit((what), (limit))
 #define usleep(us) host_usleep(us)
+#define kill(pid, number) host_kill((pid), (number))
 #define poll(p, n, timeout) host_poll((p), (n), (timeout))
 
 #define __atomic_load_n(...) (host_point(), __atomic_load_n(__VA_ARGS__))
