@@ -8,6 +8,7 @@
 #include <weft/fiber.h>
 #include <weft/file.h>
 #include <weft/id.h>
+#include <weft/group.h>
 #include <weft/lane.h>
 #include <weft/link.h>
 #include <weft/message.h>

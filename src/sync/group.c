@@ -1,0 +1,183 @@
+/* Groups. All of a group happens in one lane, so on one worker: nothing here is shared, and the lock that waiting wants is never contended. A member is a
+ * detached fiber; while it runs, it is listed with a record on its own stack. A member that is killed dies with its lane, which is the group's. */
+#include <errno.h>
+#include <string.h>
+#include <weft/group.h>
+
+#include "sync/wait.h"
+
+typedef struct group {
+    weft__spin lock;
+    unsigned running;          /* newborn members included */
+    weft__crew *crew;          /* NULL: no member yet */
+    weft__link members;        /* those that have begun; valid with crew */
+    weft__queue waiting;
+    int failure, success;      /* the first of each */
+    uint8_t failed, succeeded, cancelled;
+} group;
+
+/* What a newborn member is given. */
+typedef struct member {
+    weft__link link;
+    weft__fiber *fiber;
+    group *g;
+    int (*fn)(void *arg);
+    void *arg;
+} member;
+
+enum { ALL, ANY_FAILURE, FIRST };
+
+_Static_assert(sizeof(group) <= sizeof(weft_group), "weft_group has room for what it hides");
+_Static_assert(sizeof(member) <= WEFT_COPY_MAX, "a member fits into a newborn");
+
+static group *of(weft_group *g) { return (group *)(void *)g; }
+
+/* ---- waiting ---- */
+
+static int known(const group *g, int what)
+{
+    return g->running == 0 || (what == ANY_FAILURE && g->failed) || (what == FIRST && g->succeeded);
+}
+
+static int ready(weft__node *n) { return known(n->object, (int)n->want); }
+
+static int answer_of(const group *g, int what)
+{
+    if (what == FIRST && g->succeeded)
+        return g->success;
+    return g->failed ? g->failure : 0;
+}
+
+static int take(weft__node *n, weft__news *news)
+{
+    (void)news;
+    n->answer = answer_of(n->object, (int)n->want);
+    return 1;
+}
+
+static void push(weft__node *n) { weft__queue_push(&((group *)n->object)->waiting, n); }
+
+static const weft__node_kind kind = {ready, take, push, NULL, NULL, NULL};
+
+/* Something has ended: whoever waits for that is told. */
+static void tell(group *g)
+{
+    weft__news news;
+    weft__news_init(&news);
+    weft__sync_lock(&g->lock);
+    for (weft__node *n = g->waiting.first, *next; n; n = next) {
+        next = n->next;
+        if (known(g, (int)n->want) && weft__node_claim(n))
+            weft__node_answer(n, answer_of(g, (int)n->want), &news);
+    }
+    weft__spin_unlock(&g->lock);
+    weft__news_tell(&news);
+}
+
+static weft__node node_of(group *g, int what)
+{
+    return (weft__node){.lock = &g->lock, .object = g, .kind = &kind, .want = (size_t)what};
+}
+
+static int wait_for(weft_group *opaque, int what, int64_t deadline)
+{
+    group *g = of(opaque);
+    weft__fiber *f;
+    int r = weft__sync_enter(&f, 0);
+    if (r < 0)
+        return r;
+    if (g->crew && g->crew != f->crew)
+        return -EPERM;
+    weft__node n = node_of(g, what);
+    return weft__sync_call(&n, f, deadline);
+}
+
+int weft_group_all(weft_group *g, int64_t deadline) { return wait_for(g, ALL, deadline); }
+int weft_group_any_failure(weft_group *g, int64_t deadline) { return wait_for(g, ANY_FAILURE, deadline); }
+int weft_group_first(weft_group *g, int64_t deadline) { return wait_for(g, FIRST, deadline); }
+
+/* ---- members ---- */
+
+static void cancel_one(weft__fiber *f)
+{
+    f->cancelled = 1;
+    weft__interrupt(f);
+}
+
+static int run_member(void *arg)
+{
+    member m = *(member *)arg;
+    group *g = m.g;
+    m.fiber = weft__fiber_self();
+    weft__link_before(&g->members, &m.link);
+    if (g->cancelled)
+        cancel_one(m.fiber);
+    int r = m.fn(m.arg);
+    weft__link_remove(&m.link);
+    if (r < 0 && !g->failed) {
+        g->failed = 1;
+        g->failure = r;
+    } else if (r >= 0 && !g->succeeded) {
+        g->succeeded = 1;
+        g->success = r;
+    }
+    g->running--;
+    tell(g);
+    return 0;
+}
+
+int weft_group_run_at(weft_group *opaque, int (*fn)(void *arg), void *arg, const char *name, const char *site)
+{
+    group *g = of(opaque);
+    weft__fiber *f = weft__fiber_self();
+    member m = {.g = g, .fn = fn, .arg = arg};
+    if (!f)
+        return -EPERM;
+    if (!fn)
+        return -EINVAL;
+    if (!g->crew) {
+        weft__link_init(&g->members);
+        g->crew = f->crew;
+    }
+    if (g->crew != f->crew)
+        return -EPERM;
+    int r = weft_spawn_at(NULL, run_member, &m, &(weft_spawn_options){.copy = sizeof m, .name = name}, name, site);
+    if (r == 0)
+        g->running++;
+    return r;
+}
+
+int weft_group_cancel(weft_group *opaque)
+{
+    group *g = of(opaque);
+    weft__fiber *f = weft__fiber_self();
+    if (!f || (g->crew && g->crew != f->crew))
+        return -EPERM;
+    g->cancelled = 1;
+    for (weft__link *l = g->crew ? g->members.next : &g->members; g->crew && l != &g->members; l = l->next)
+        if (weft__container(l, member, link)->fiber != f)
+            cancel_one(weft__container(l, member, link)->fiber);
+    return 0;
+}
+
+int weft_group_end(weft_group *opaque)
+{
+    group *g = of(opaque);
+    int r = weft_group_cancel(opaque);
+    if (r < 0)
+        return r;
+    while (g->running) {
+        weft__node n = node_of(g, ALL);
+        weft__waiter wt;
+        weft__waiter_init(&wt, weft__fiber_self(), &n, 1);
+        wt.stubborn = 1;
+        weft__sync_lock(&g->lock);
+        push(&n);
+        weft__spin_unlock(&g->lock);
+        weft__waiter_wait(&wt, WEFT_NEVER);
+    }
+    memset(opaque, 0, sizeof *opaque);
+    return 0;
+}
+
+unsigned weft_group_count(const weft_group *g) { return ((const group *)(const void *)g)->running; }
