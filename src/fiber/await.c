@@ -16,14 +16,24 @@ static void op_done(weft_task *t)
 {
     weft_op *op = weft__container(t, weft_op, task);
     weft__await *a = (weft__await *)(uintptr_t)op->key;
+    op->key = 0;
+    if (--a->left > 0)
+        return; /* its chain goes on */
     a->finished = 1;
     settle(a);
 }
+
+/* The i-th op waited for. */
+static weft_op *nth(const weft__await *a, unsigned i) { return a->chain ? a->chain[i] : a->op; }
+
+static void ask_remotely(weft__await *a);
 
 static void asked_returned(weft_task *t)
 {
     weft__await *a = weft__container(t, weft__await, request.task);
     a->outstanding = 0;
+    if (!a->finished)
+        ask_remotely(a); /* the next of a chain, which the one asked before does not take along */
     settle(a);
 }
 
@@ -35,6 +45,19 @@ static void asked_at_port(weft__cancel_request *req)
     weft__worker_send(a->fiber->home, &req->task);
 }
 
+/* One after another: there is one request. */
+static void ask_remotely(weft__await *a)
+{
+    while (a->asked < a->count && !nth(a, a->asked)->key)
+        a->asked++;
+    if (a->asked == a->count)
+        return;
+    a->outstanding = 1;
+    a->request.op = nth(a, a->asked++);
+    a->request.done = asked_at_port;
+    weft__port_cancel_remote(a->op->port, &a->request);
+}
+
 void weft__await_cancel(weft__fiber *f)
 {
     weft__await *a = f->await;
@@ -42,15 +65,13 @@ void weft__await_cancel(weft__fiber *f)
     weft_port *port = a->op->port;
     if (a->asked || a->finished)
         return;
-    a->asked = 1;
-    if (w->owns_port && port == w->port) {
-        weft__port_cancel(port, a->op);
+    if (!w->owns_port || port != w->port) {
+        ask_remotely(a);
         return;
     }
-    a->outstanding = 1;
-    a->request.op = a->op;
-    a->request.done = asked_at_port;
-    weft__port_cancel_remote(port, &a->request);
+    for (; a->asked < a->count; a->asked++)
+        if (nth(a, a->asked)->key)
+            weft__port_cancel(port, nth(a, a->asked));
 }
 
 /* At the given port, which may be another worker's; NULL: the waiter's. */
@@ -58,7 +79,7 @@ static int64_t await(weft__fiber *f, weft_port *port, weft_op *op, int64_t deadl
 {
     weft__worker *w = f->home;
     int here = w->owns_port && (!port || port == w->port);
-    weft__await a = {.op = op, .fiber = f, .account = f->crew->account};
+    weft__await a = {.op = op, .fiber = f, .account = f->crew->account, .count = 1, .left = 1};
     op->task.run = op_done;
     op->key = (uintptr_t)&a;
     op->origin = here ? NULL : w; /* NULL: this thread; then a completion within the start is told by the state alone */
@@ -95,22 +116,26 @@ static int64_t await(weft__fiber *f, weft_port *port, weft_op *op, int64_t deadl
     return op->result == -ECANCELED && f->timed_out && !weft__canceled(f) ? -ETIMEDOUT : op->result;
 }
 
-void weft__await_drop(weft__fiber *f)
+static void drop(weft_port *port, const weft_op *op)
 {
-    const weft_op *op = f->await ? f->await->op : NULL;
-    weft_port *port = f->home->port;
-    if (op)
-        weft__account_discharge(f->await->account, WEFT__CHARGE_OPS, 1);
-    f->await = NULL;
-    if (op && (op->code == WEFT_OP_ACCEPT || op->code == WEFT_OP_OPEN) && op->result >= 0 && port->driver->close_handle)
+    if ((op->code == WEFT_OP_ACCEPT || op->code == WEFT_OP_OPEN) && op->result >= 0 && port->driver->close_handle)
         port->driver->close_handle(port, (weft_handle)op->result);
 }
 
-int64_t weft__await_op(weft_op *op, int64_t deadline) { return weft__await_op_at(NULL, op, deadline); }
-
-int64_t weft__await_op_at(weft_port *port, weft_op *op, int64_t deadline)
+void weft__await_drop(weft__fiber *f)
 {
-    weft__fiber *f = weft__fiber_self();
+    weft__await *a = f->await;
+    if (!a)
+        return;
+    f->await = NULL;
+    for (unsigned i = 0; i < a->count; i++)
+        drop(f->home->port, nth(a, i));
+    weft__account_discharge(a->account, WEFT__CHARGE_OPS, a->count);
+}
+
+/* What every call that starts ops begins with. */
+static int enter(weft__fiber *f, unsigned ops, int64_t deadline)
+{
     if (!f)
         return -EPERM;
     if (f->killed)
@@ -118,12 +143,55 @@ int64_t weft__await_op_at(weft_port *port, weft_op *op, int64_t deadline)
     if (weft__canceled(f))
         return weft__refuse(f, -ECANCELED);
     weft__account *a = f->crew->account;
-    if (a) {
-        int r = weft__account_charge_by(a, WEFT__CHARGE_OPS, 1, a->ops_wait ? deadline : 0);
-        if (r < 0)
-            return r;
+    return a ? weft__account_charge_by(a, WEFT__CHARGE_OPS, ops, a->ops_wait ? deadline : 0) : 0;
+}
+
+int64_t weft__await_op(weft_op *op, int64_t deadline) { return weft__await_op_at(NULL, op, deadline); }
+
+int64_t weft__await_op_at(weft_port *port, weft_op *op, int64_t deadline)
+{
+    weft__fiber *f = weft__fiber_self();
+    int r = enter(f, 1, deadline);
+    return r < 0 ? r : await(f, port, op, deadline);
+}
+
+static void start_chain(weft__worker *w, weft__await *a)
+{
+    weft_op *first = a->op;
+    for (unsigned i = 0; i < a->count; i++) {
+        weft_op *op = a->chain[i];
+        op->task.run = op_done;
+        op->key = (uintptr_t)a;
+        op->origin = w->owns_port ? NULL : w;
+        op->submitter = a->fiber->name;
     }
-    return await(f, port, op, deadline);
+    weft__count(&w->stats.ops, a->count);
+    if (!w->owns_port) {
+        weft__port_start_remote(w->port, first);
+        return;
+    }
+    weft__port_start(w->port, first);
+    if (first->state == WEFT_OP_DONE) /* within the start: nobody is told */
+        op_done(&first->task);
+}
+
+int weft__await_chain(weft_op *const *ops, unsigned count)
+{
+    weft__fiber *f = weft__fiber_self();
+    int r = enter(f, count, WEFT_NEVER);
+    if (r < 0)
+        return r;
+    weft__await a = {.op = ops[0], .chain = ops, .fiber = f, .account = f->crew->account, .count = count, .left = count};
+    f->await = &a;
+    f->waiting = WEFT__WAIT_OP;
+    f->state = WEFT__WAITING;
+    f->timed_out = 0;
+    f->deadline = WEFT_NEVER;
+    start_chain(f->home, &a);
+    weft__suspend(f->home, f);
+    f->await = NULL;
+    weft__account_discharge(a.account, WEFT__CHARGE_OPS, count);
+    return 0;
 }
 
 int64_t weft__await_op_shielded(weft_op *op)

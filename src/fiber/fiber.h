@@ -150,7 +150,10 @@ struct weft__await {
     weft__fiber *fiber;
     weft__cancel_request request;
     weft__account *account; /* that the op is charged to */
-    uint8_t finished, asked, outstanding;
+    weft_op *const *chain;  /* NULL: `op` alone */
+    uint32_t count, left;   /* ops, and of them those that have not ended */
+    uint32_t asked;         /* how many of them were asked to end */
+    uint8_t finished, outstanding;
 };
 
 /* Per worker (weft__worker.fibers). */
@@ -323,6 +326,9 @@ int weft__locals_any(const weft__fiber *f);
 int64_t weft__await_op(weft_op *op, int64_t deadline);
 /* The same at a port that may be another worker's; NULL: the caller's own. */
 int64_t weft__await_op_at(weft_port *port, weft_op *op, int64_t deadline);
+/* A chain (weft_op_then) of so many ops in their order, until all have ended: 0, and each op's result says how; or what weft__await_op says at
+ * entry, and nothing was started. Cancelling and killing ask for the end of all that have not ended. */
+int weft__await_chain(weft_op *const *ops, unsigned count);
 /* The same without the check at entry and deaf to cancellation: for closing and cleaning up. */
 int64_t weft__await_op_shielded(weft_op *op);
 /* Asks for the end of the op that f waits for. Home. */
