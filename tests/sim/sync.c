@@ -574,5 +574,5 @@ int main(int argc, char **argv)
         CHECK(is_caught(strtoull(argv[3], NULL, 0)));
         return 0;
     }
-    return explore(argc > 2 ? strtoull(argv[2], NULL, 0) : 10000, 0) != 0;
+    return explore((uint64_t)test_rounds(argc > 2 ? atoi(argv[2]) : 10000), 0) != 0;
 }
