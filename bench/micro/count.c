@@ -39,6 +39,15 @@ static void spawns(void)
     }
 }
 
+static void lanes(void)
+{
+    for (long i = 0; i < count; i++) {
+        weft_id l;
+        if (weft_lane_spawn(&l, empty, NULL) == 0)
+            weft_lane_join(l, NULL, WEFT_NEVER);
+    }
+}
+
 static void deadlines(void)
 {
     for (long i = 0; i < count; i++) {
@@ -82,14 +91,14 @@ static void echoes(void)
 static int start(int argc, char **argv)
 {
     static const struct { const char *name; void (*run)(void); } ops[] = {{"yield", yields}, {"spawn", spawns}, {"deadline", deadlines},
-        {"echo", echoes}};
+        {"echo", echoes}, {"lane", lanes}};
     for (size_t i = 0; argc == 3 && i < sizeof ops / sizeof ops[0]; i++)
         if (!strcmp(argv[1], ops[i].name)) {
             count = atol(argv[2]);
             ops[i].run();
             return 0;
         }
-    fprintf(stderr, "count yield|spawn|deadline|echo N\n");
+    fprintf(stderr, "count yield|spawn|lane|deadline|echo N\n");
     return 2;
 }
 
