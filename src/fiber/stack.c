@@ -121,6 +121,11 @@ void weft__stack_put(weft__stack_pool *pool, weft__stack *s)
         weft__stack_release(pool->depot, s);
         return;
     }
+    if (pool->depot->options.fixed_size != 0) { /* there are no others: what one worker does not use, another may need */
+        s->next = NULL;
+        weft__stack_surrender(pool->depot, s, 1);
+        return;
+    }
     weft__stack_shelf *shelf = &pool->shelf[s->class];
     if (shelf->hot_count == WEFT__STACK_CHAIN) {
         if (shelf->spare != NULL)

@@ -222,7 +222,7 @@ static int make_stack(weft__stack_depot *depot, weft__stack_slab *slab, uint32_t
 static int reserve(weft__stack_depot *depot, unsigned class, uint32_t slots[], weft__stack_slab **out)
 {
     size_t limit = depot->options.limit;
-    size_t n = MAKE_AT_ONCE;
+    size_t n = depot->options.fixed_size != 0 ? 1 : MAKE_AT_ONCE;
     int r = 0;
 
     weft__spin_lock(&depot->lock);
