@@ -48,6 +48,12 @@ enum weft_map_as {
     WEFT_MAP_HUGE        /* on huge pages, or where there are none to be had, advised to become such */
 };
 
+/* Asked about a fault at this address: writes a report into buf and returns its length, 0 if the address is not ours. It runs in a signal handler
+ * of the thread that faulted, on the alternate stack. `machine` is the handler's third argument, the registers of the code that faulted; or
+ * NULL. A callback that has changed them, so that the thread goes on elsewhere, answers WEFT_FAULT_MENDED. */
+typedef size_t weft_fault_fn(void *ctx, uintptr_t address, void *machine, char *buf, size_t size);
+#define WEFT_FAULT_MENDED SIZE_MAX
+
 struct weft_env {
     const char *name;
     void *self;
@@ -98,9 +104,8 @@ struct weft_env {
     /* Called by each worker on its own thread as it starts and ends: alternate signal stack, thread-local set-up. May be NULL. */
     int (*worker_enter)(void *self);
     void (*worker_leave)(void *self);
-    /* Whose-guard-is-this callback for fault reports: writes a report into buf, returns its length, 0 if the address is not ours. It
-     * runs in a signal handler on the alternate stack. Installing is process-wide and refcounted by (fn, ctx). May be NULL. */
-    int (*fault_watch)(void *self, size_t (*describe)(void *ctx, uintptr_t address, char *buf, size_t size), void *ctx);
+    /* Whose-guard-is-this callback for fault reports. Installing is process-wide and refcounted by (fn, ctx). May be NULL. */
+    int (*fault_watch)(void *self, weft_fault_fn *describe, void *ctx);
     void (*fault_unwatch)(void *self, void *ctx);
     /* A blocked worker's backtrace: has the thread with this tag (as given by worker_tag on it) run fn in a signal handler, and waits for
      * that. `machine` is the handler's third argument, the interrupted code's registers. May be NULL. */

@@ -41,6 +41,7 @@ typedef struct weft_lane_options {
     const weft_limits *limits;    /* copied; NULL: none of its own */
     int64_t wait;       /* at a limit of the parent or the runtime: waits for room until this deadline; 0: answers at once */
     const weft_vat_kind *vat;     /* NULL: pages of the runtime's environment */
+    int containable;    /* a fiber of it that overflows its stack ends the lane, and not the process, where weft_containable says so */
 } weft_lane_options;
 
 /* Why a lane ended: the first reason that there was. A lane to which a child's failure was passed on ends for the child's reason, `cause` being
@@ -113,6 +114,34 @@ enum weft_room { WEFT_ROOM_FIBERS, WEFT_ROOM_LANES, WEFT_ROOM_IDS, WEFT_ROOM_OPS
  * caller until it next waits: so the call that follows is not refused for want of it. One kind at a time. 0; -EAGAIN (memory: -ENOMEM) there
  * is none and the deadline has passed, or there will never be so much; -ETIMEDOUT; -ECANCELED; -EINVAL; -EPERM no fiber. */
 WEFT_API int weft_room(enum weft_room kind, size_t n, int64_t deadline);
+
+/* ---- Containing overflows ---- */
+
+/* Without any of this a stack overflow ends the process with a report. In a lane spawned with `containable` it ends that lane alone, as weft_kill
+ * would, with the exit kind WEFT_EXIT_OVERFLOW, but only if all of this holds; else the process ends as before:
+ *
+ *   - the fault lies in the guard of the stack that the faulting fiber stands on;
+ *   - every function on that stack, from fn of the fiber or lane down to the one that faulted, is registered as containable. A call of the runtime
+ *     may be the last: it looks for room before it does anything. The C library is not registered, and must not be: its locks would
+ *     stay locked;
+ *   - the system is Linux, the processor x86-64, AArch64 or RISC-V, and the code has unwind tables (compilers make them by default).
+ *
+ * Registered code holds nothing across calls of other registered code that the lane's death does not give back: no foreign lock, no malloc'd
+ * memory except by weft_defer, no half-changed object that others see. What it wrote before, anywhere, stays written: this contains overflows, not
+ * wild writes, which cannot be contained in one address space.
+ *
+ * Registers [from, to) for as long as rt runs (NULL: the caller's runtime): a section, or the text of a module of its own. Any thread. 0; -EINVAL
+ * an empty range, or the runtime's own code lies in it; -EAGAIN there are 32 ranges; -ENOTSUP this system cannot; -EPERM NULL outside
+ * a runtime. */
+WEFT_API int weft_containable(weft_runtime *rt, const void *from, const void *to);
+
+/* The simple way: functions marked so lie in a section of their own, and weft_containable_marked registers those of the program or library in which
+ * it is called (there must be at least one). */
+/* A section's name must not be a name in C: assemblers take it for the same. */
+#define WEFT_CONTAINABLE __attribute__((section("weft_contain_text"), noinline))
+#define weft_containable_marked(rt) weft_containable((rt), weft__containable_begin, weft__containable_end)
+extern const char weft__containable_begin[] __asm__("__start_weft_contain_text") __attribute__((weak, visibility("hidden")));
+extern const char weft__containable_end[] __asm__("__stop_weft_contain_text") __attribute__((weak, visibility("hidden")));
 
 /* ---- Tasks: running without a fiber ---- */
 

@@ -159,6 +159,87 @@ size_t weft__backtrace_parked(const weft__context *ctx, const void *lo, size_t s
     return weft__backtrace_parked_quick(ctx, lo, size, pc, max);
 }
 
+/* ---- are all frames known? ---- */
+
+typedef struct knower {
+    int (*known)(void *ctx, uintptr_t address);
+    void *ctx;
+    uintptr_t at, probe, last;
+    unsigned seen;  /* frames from `at` on */
+    unsigned pass;  /* how many more are passed over */
+    int reached;
+} knower;
+
+static _Unwind_Reason_Code look_at_frame(struct _Unwind_Context *frame, void *arg)
+{
+    knower *k = arg;
+    int before = 0; /* the address is that of an interrupted instruction, not of what follows a call */
+    uintptr_t pc = _Unwind_GetIPInfo(frame, &before), function = (uintptr_t)_Unwind_GetRegionStart(frame);
+
+    if (!k->seen && pc != k->at)
+        return _URC_NO_REASON; /* the handler's own */
+    if (!k->seen++ && k->probe && function == k->probe)
+        k->pass = 2;
+    if (k->pass > 0) {
+        k->pass--;
+        return _URC_NO_REASON;
+    }
+    if (function == k->last)
+        k->reached = 1;
+    else if (pc != 0 && k->known(k->ctx, before ? pc : pc - 1))
+        return _URC_NO_REASON;
+    return _URC_END_OF_STACK;
+}
+
+int weft__unwind_known(uintptr_t at, uintptr_t probe, uintptr_t last, int (*known)(void *ctx, uintptr_t address), void *ctx)
+{
+    knower k = {.known = known, .ctx = ctx, .at = at, .probe = probe, .last = last};
+
+    (void)_Unwind_Backtrace(look_at_frame, &k);
+    return k.reached;
+}
+
+/* ---- elsewhere ---- */
+
+int weft__divert(void *machine, void (*fn)(void), void *sp)
+{
+    uintptr_t top = (uintptr_t)sp & ~(uintptr_t)15;
+#if defined(__linux__) && defined(__x86_64__) && !WEFT_SWITCH_PORTABLE
+    enum { DIRECTION = 0x400 };
+    ucontext_t *u = machine;
+    if (u == NULL)
+        return 0;
+    top -= sizeof(uintptr_t); /* as after a call */
+    *(uintptr_t *)top = 0;
+    u->uc_mcontext.gregs[REG_RIP] = (greg_t)(uintptr_t)fn;
+    u->uc_mcontext.gregs[REG_RSP] = (greg_t)top;
+    u->uc_mcontext.gregs[REG_RBP] = 0;
+    u->uc_mcontext.gregs[REG_EFL] &= ~(greg_t)DIRECTION;
+    return 0;
+#elif defined(__linux__) && defined(__aarch64__) && !WEFT_SWITCH_PORTABLE
+    ucontext_t *u = machine;
+    if (u == NULL)
+        return 0;
+    u->uc_mcontext.pc = (uintptr_t)fn;
+    u->uc_mcontext.sp = top;
+    u->uc_mcontext.regs[29] = u->uc_mcontext.regs[30] = 0;
+    return 0;
+#elif defined(__linux__) && defined(__riscv) && !WEFT_SWITCH_PORTABLE
+    ucontext_t *u = machine;
+    if (u == NULL)
+        return 0;
+    u->uc_mcontext.__gregs[REG_PC] = (uintptr_t)fn;
+    u->uc_mcontext.__gregs[REG_SP] = top;
+    u->uc_mcontext.__gregs[REG_RA] = u->uc_mcontext.__gregs[REG_S0] = 0;
+    return 0;
+#else
+    (void)machine;
+    (void)fn;
+    (void)top;
+    return -ENOTSUP;
+#endif
+}
+
 int weft__interrupted(const void *machine, uintptr_t *pc, uintptr_t *frame, uintptr_t *sp)
 {
 #if defined(__linux__) && defined(__x86_64__)

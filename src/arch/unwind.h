@@ -37,6 +37,18 @@ size_t weft__backtrace_from(uintptr_t at, uintptr_t frame, const void *lo, size_
 /* Of a signal handler's third argument: pc, frame pointer and stack pointer of the interrupted code. 0, or -ENOTSUP. */
 int weft__interrupted(const void *machine, uintptr_t *pc, uintptr_t *frame, uintptr_t *sp);
 
+/*
+ * In a signal handler: walks the frames of the code that was interrupted at `at`, by unwind tables. 1: every one of them is known(ctx, address),
+ * up to the function that begins at `last`, which is reached. Frames at the near end that belong to the function at `probe` are passed
+ * over, and so is its caller. 0: there is one that is not known, or tables are missing. No malloc, and no lock where the C library finds
+ * tables without one (glibc 2.35).
+ */
+int weft__unwind_known(uintptr_t at, uintptr_t probe, uintptr_t last, int (*known)(void *ctx, uintptr_t address), void *ctx);
+
+/* In a signal handler: the interrupted thread goes on in fn, with no caller, on the stack that ends at sp. 0, or -ENOTSUP. machine NULL: tells
+ * which of the two it would be. */
+int weft__divert(void *machine, void (*fn)(void), void *sp);
+
 /* Assembly: calls fn(arg) on the running stack in such a way that an unwinder, at the end of fn's callers, goes on in *sp's frames. */
 void weft__unwind_as(const void *sp, void (*fn)(void *), void *arg);
 

@@ -260,7 +260,7 @@ static void block_worker_leave(void *self)
         block_unmap(self, p, WEFT__SIGNAL_STACK_SIZE);
 }
 
-static int block_fault_watch(void *self, size_t (*describe)(void *ctx, uintptr_t address, char *buf, size_t size), void *ctx)
+static int block_fault_watch(void *self, weft_fault_fn *describe, void *ctx)
 {
     return base(self)->fault_watch(base(self)->self, describe, ctx);
 }

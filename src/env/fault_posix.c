@@ -1,6 +1,7 @@
 /*
  * Owns the process's handlers for SIGSEGV and SIGBUS while anybody watches for faults: a fault in somebody's guard is reported with
- * write(2) and then ends the process as it would have without us, so that a core file shows the faulting instruction. A fault
+ * write(2) and then ends the process as it would have without us, so that a core file shows the faulting instruction; unless who knows
+ * the guard has mended the matter by sending the thread elsewhere. A fault
  * that nobody knows goes to the handler that was there before.
  *
  * watch and unwatch: any thread, one at a time by a lock. The handler takes no lock: it reads a table of fixed size, each entry of
@@ -19,10 +20,8 @@
 #define WATCHERS_MAX 32
 #define REPORT_MAX 2048
 
-typedef size_t describe_fn(void *ctx, uintptr_t address, char *buf, size_t size);
-
 static struct {
-    describe_fn *fn; /* NULL: free; written last and cleared first, atomically */
+    weft_fault_fn *fn; /* NULL: free; written last and cleared first, atomically */
     void *ctx;
     unsigned refs;
 } watchers[WATCHERS_MAX];
@@ -52,21 +51,25 @@ static void say(const char *text, size_t n)
     }
 }
 
-/* 1 if some watcher knew the address and was heard. */
-static int report(uintptr_t address)
+enum outcome { UNKNOWN, REPORTED, MENDED };
+
+/* What the watcher made of it that knew the address. */
+static enum outcome report(uintptr_t address, void *machine)
 {
     char text[REPORT_MAX];
 
     for (size_t i = 0; i < WATCHERS_MAX; i++) {
         /* Pairs with the release in weft__posix_fault_watch: ctx is there when fn is. */
-        describe_fn *fn = weft__load_acquire(&watchers[i].fn, "fault watcher");
-        size_t n = fn != NULL ? fn(watchers[i].ctx, address, text, sizeof text) : 0;
+        weft_fault_fn *fn = weft__load_acquire(&watchers[i].fn, "fault watcher");
+        size_t n = fn != NULL ? fn(watchers[i].ctx, address, machine, text, sizeof text) : 0;
+        if (n == WEFT_FAULT_MENDED)
+            return MENDED;
         if (n > 0) {
             say(text, n < sizeof text ? n : sizeof text);
-            return 1;
+            return REPORTED;
         }
     }
-    return 0;
+    return UNKNOWN;
 }
 
 /* The fault happens again when we return, and then takes its ordinary course; a signal that was sent does not, so send it again. */
@@ -111,9 +114,10 @@ static void on_fault(int sig, siginfo_t *info, void *machine)
     }
     inside = 1;
     /* Only the kernel's own findings (positive codes) carry an address. */
-    if (info->si_code > 0 && report((uintptr_t)info->si_addr))
+    enum outcome outcome = info->si_code > 0 ? report((uintptr_t)info->si_addr, machine) : UNKNOWN;
+    if (outcome == REPORTED)
         end_by_default(sig, info);
-    else
+    else if (outcome == UNKNOWN)
         pass_on(sig, info, machine);
     inside = 0;
     errno = saved;
@@ -151,7 +155,7 @@ static int is_installed(void)
 }
 
 /* Under the lock. The entry of (fn, ctx), or a free one, or -1. */
-static int entry_for(describe_fn *fn, const void *ctx)
+static int entry_for(weft_fault_fn *fn, const void *ctx)
 {
     int free_one = -1;
 
@@ -164,7 +168,7 @@ static int entry_for(describe_fn *fn, const void *ctx)
     return free_one;
 }
 
-int weft__posix_fault_watch(void *self, size_t (*describe)(void *ctx, uintptr_t address, char *buf, size_t size), void *ctx)
+int weft__posix_fault_watch(void *self, weft_fault_fn *describe, void *ctx)
 {
     int r = 0;
 
@@ -196,7 +200,7 @@ void weft__posix_fault_unwatch(void *self, void *ctx)
             continue;
         users--;
         if (--watchers[i].refs == 0)
-            weft__store_release(&watchers[i].fn, (describe_fn *)NULL, "fault watcher");
+            weft__store_release(&watchers[i].fn, (weft_fault_fn *)NULL, "fault watcher");
         if (users == 0)
             uninstall();
         break;

@@ -61,7 +61,7 @@ int weft__posix_topology_plain(void *self, weft_topology *out);
 int weft__posix_bind(void *self, const uint16_t *cpu, unsigned count);
 
 /* fault_posix.c: the fault_watch slots. The alternate signal stack it reports on is there from worker_enter on. */
-int weft__posix_fault_watch(void *self, size_t (*describe)(void *ctx, uintptr_t address, char *buf, size_t size), void *ctx);
+int weft__posix_fault_watch(void *self, weft_fault_fn *describe, void *ctx);
 void weft__posix_fault_unwatch(void *self, void *ctx);
 
 const char *weft__posix_setting(void *self, const char *name);

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "fiber/contain.h"
 #include "base/check.h"
 #include "fiber/graph.h"
 
@@ -10,6 +11,7 @@ int weft_spawn_at(weft_id *out, int (*fn)(void *), void *arg, const weft_spawn_o
     weft__fiber *self = weft__fiber_self(), *f;
     if (!self)
         return -EPERM;
+    weft__probe(self);
     size_t copy = opt ? opt->copy : 0;
     if (!fn || copy > WEFT_COPY_MAX || (copy && !arg))
         return -EINVAL;
@@ -68,6 +70,7 @@ static int wait_joined(weft__fiber *self, weft__fiber *f, int64_t deadline)
 
 int weft_join(weft_id id, int *result, int64_t deadline)
 {
+    weft__probe_self();
     weft__fiber *self, *f;
     int r = find_sibling(id, &self, &f);
     if (r < 0)
@@ -93,6 +96,7 @@ int weft_join(weft_id id, int *result, int64_t deadline)
 
 int weft_detach(weft_id id)
 {
+    weft__probe_self();
     weft__fiber *self, *f;
     int r = find_sibling(id, &self, &f);
     if (r < 0)
@@ -113,6 +117,7 @@ int weft_yield(void)
     weft__fiber *f = w ? w->running : NULL;
     if (!f)
         return -EPERM;
+    weft__probe(f);
     f->state = WEFT__READY;
     weft__worker_ready(w, &f->resume);
     weft__suspend(w, f);
@@ -124,6 +129,7 @@ int weft_sleep(int64_t deadline)
     weft__fiber *f = weft__fiber_self();
     if (!f)
         return -EPERM;
+    weft__probe(f);
     if (weft__canceled(f))
         return weft__refuse(f, -ECANCELED);
     if (deadline <= f->home->now_ns)
@@ -136,6 +142,7 @@ int weft_park(int64_t deadline)
     weft__fiber *f = weft__fiber_self();
     if (!f)
         return -EPERM;
+    weft__probe(f);
     if (weft__canceled(f))
         return weft__refuse(f, -ECANCELED);
     if (f->token) {
@@ -149,6 +156,7 @@ int weft_park(int64_t deadline)
 
 int weft_unpark(weft_id id)
 {
+    weft__probe_self();
     weft__worker *w = weft__worker_self();
     if (!w)
         return -EPERM;

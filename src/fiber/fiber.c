@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "fiber/contain.h"
 #include "fiber/death.h"
 #include "fiber/graph.h"
 #include "sched/text.h"
@@ -145,7 +146,7 @@ _Noreturn void weft__left_inside_scope(const weft__fiber *f)
     weft__panic_text(text, n < sizeof text ? n : sizeof text - 1);
 }
 
-static void run_body(weft__fiber *f)
+__attribute__((noinline)) void weft__fiber_body(weft__fiber *f)
 {
     _Alignas(16) unsigned char copy[WEFT__COPY_MAX];
     if (f->copied) {
@@ -284,7 +285,7 @@ static void entry(void *arg)
 {
     weft__fiber *f = arg;
     for (;;) {
-        run_body(f);
+        weft__fiber_body(f);
         weft__worker *w = weft__worker_self();
         weft__fiber *next = f->crew->alive > 1 && !f->crew->killed ? successor(w, f) : NULL;
         if (!next)

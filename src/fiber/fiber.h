@@ -54,6 +54,7 @@ typedef struct weft__crew {
     uint8_t cancelled, killed;
     uint8_t seen;            /* its id was given out */
     uint8_t prepaid;         /* its first fiber is charged already */
+    uint8_t containable;     /* a fiber that overflows its stack ends the lane, where that is safe; set before its start */
     weft__account *account;  /* NULL: no limits anywhere */
     const char *name, *site;
     weft_id id;
@@ -67,6 +68,8 @@ typedef struct weft__crew_hooks {
     void (*ended)(weft__crew *crew, weft__fiber *f);
     /* Whether a kill is waiting for the crew; in a signal handler on its worker. */
     int (*doomed)(const weft__crew *crew);
+    /* A fiber of it has overflowed its stack, and is about to end: so does the crew. On the worker's own context. */
+    void (*overflowed)(weft__crew *crew);
 } weft__crew_hooks;
 
 enum weft__wait { WEFT__WAIT_NONE, WEFT__WAIT_OP, WEFT__WAIT_PARK, WEFT__WAIT_SLEEP, WEFT__WAIT_JOIN, WEFT__WAIT_OTHER, WEFT__WAIT_NUDGE };
@@ -172,6 +175,8 @@ typedef struct weft__fibers {
     void *lanes;               /* the lane layer's part */
 } weft__fibers;
 
+#define WEFT__CODE_RANGES 32
+
 /* Per runtime (weft_runtime.fibers). */
 typedef struct weft__fiber_realm {
     weft__slab slab, defers;
@@ -180,6 +185,12 @@ typedef struct weft__fiber_realm {
     weft__account account;     /* the runtime's own limits */
     uint8_t limited;           /* there are some */
     weft__spin graph;          /* guards the edges of its fibers (graph.h) */
+    uint8_t watched;           /* faults are */
+    weft__spin code_lock;      /* who registers containable code */
+    uint32_t code_count;       /* ranges that are complete (atomic) */
+    struct {
+        uintptr_t from, to;
+    } code[WEFT__CODE_RANGES];
 } weft__fiber_realm;
 
 static inline weft__fibers *weft__fibers_of(weft__worker *w) { return w->fibers; }

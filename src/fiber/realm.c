@@ -4,6 +4,7 @@
 
 #include "arch/unwind.h"
 #include "base/check.h"
+#include "fiber/contain.h"
 #include "fiber/death.h"
 #include "fiber/fiber.h"
 #include "port/inflight.h"
@@ -13,12 +14,14 @@
 static void check_stack(const void *lo, size_t size) { weft__inflight_check(lo, size, "a stack"); }
 
 /* In a signal handler: whose stack ran over at this address. */
-static size_t describe_fault(void *ctx, uintptr_t address, char *buf, size_t size)
+static size_t describe_fault(void *ctx, uintptr_t address, void *machine, char *buf, size_t size)
 {
     weft__fiber_realm *realm = ctx;
     const weft__stack *stack;
     if (weft__stack_find(&realm->depot, address, &stack) != WEFT__STACK_GUARD || !stack)
         return 0;
+    if (weft__contain(realm, stack, machine))
+        return WEFT_FAULT_MENDED;
     const weft__fiber *f = stack->owner;
     weft__stack_overflow what = {.lo = stack->lo, .size = stack->size, .address = address};
     if (f) {
@@ -70,7 +73,7 @@ int weft__fibers_open(weft_runtime *rt, const weft__crew_hooks *hooks)
     if (r < 0)
         goto defers;
     if (env->fault_watch)
-        env->fault_watch(env->self, describe_fault, realm); /* refused: overflows end the program without a report */
+        realm->watched = env->fault_watch(env->self, describe_fault, realm) == 0; /* refused: overflows end the program without a report */
     rt->fibers = realm;
     return 0;
 defers:

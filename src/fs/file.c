@@ -6,6 +6,7 @@
 #include <string.h>
 #include <weft/file.h>
 
+#include "fiber/contain.h"
 #include "lane/handle.h"
 
 #define BYTES_MAX ((size_t)0x7ffff000)
@@ -88,6 +89,7 @@ int weft_open(weft_id *out, const char *path, unsigned flags, unsigned mode, int
 
 int weft_open_at(weft_id *out, weft_id dir, const char *path, unsigned flags, unsigned mode, int64_t deadline)
 {
+    weft__probe_self();
     weft__handle *h;
     int r = weft__handle_find(dir, WEFT__KINDS_DIR, &h);
     return r < 0 ? r : open_from(out, h, path, flags, mode, deadline);
@@ -114,6 +116,7 @@ int weft_stat_path(const char *path, weft_stat *out, unsigned flags, int64_t dea
 
 int weft_stat_at(weft_id dir, const char *path, weft_stat *out, unsigned flags, int64_t deadline)
 {
+    weft__probe_self();
     weft__handle *h;
     int r = weft__handle_find(dir, WEFT__KINDS_DIR, &h);
     if (r < 0)
@@ -137,6 +140,7 @@ static int find_at(weft_id file, uint64_t offset, weft__handle **out)
 
 ssize_t weft_pread(weft_id file, void *buf, size_t n, uint64_t offset, int64_t deadline)
 {
+    weft__probe_self();
     weft__handle *h;
     weft_op op;
     int r = find_at(file, offset, &h);
@@ -148,6 +152,7 @@ ssize_t weft_pread(weft_id file, void *buf, size_t n, uint64_t offset, int64_t d
 
 ssize_t weft_pwrite(weft_id file, const void *buf, size_t n, uint64_t offset, int64_t deadline)
 {
+    weft__probe_self();
     weft__handle *h;
     weft_op op;
     int r = find_at(file, offset, &h);

@@ -1,6 +1,7 @@
 /* The public calls of lane.h that spawn, join, exit and detach. Cancelling and killing are stop.c's. */
 #include <errno.h>
 
+#include "fiber/contain.h"
 #include "base/check.h"
 #include "lane/exit.h"
 #include "lane/realm.h"
@@ -44,6 +45,7 @@ static int spawn(weft_runtime *rt, weft_id *out, int (*fn)(void *), void *arg, c
 int weft_lane_spawn_at(weft_runtime *rt, weft_id *out, int (*fn)(void *), void *arg, const weft_lane_options *opt, const char *name,
                        const char *site)
 {
+    weft__probe_self();
     return spawn(rt, out, fn, arg, opt, name, site, NULL);
 }
 
@@ -118,6 +120,7 @@ static int await_child(weft_id id, int64_t deadline, weft__lane **out)
 
 int weft_lane_join(weft_id id, int *result, int64_t deadline)
 {
+    weft__probe_self();
     weft__lane *lane;
     int r = await_child(id, deadline, &lane);
     if (r < 0)
@@ -130,6 +133,7 @@ int weft_lane_join(weft_id id, int *result, int64_t deadline)
 
 int weft_lane_join_exit(weft_id id, weft_exit *out, int64_t deadline)
 {
+    weft__probe_self();
     weft__lane *lane;
     if (!out)
         return -EINVAL;

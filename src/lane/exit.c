@@ -46,6 +46,13 @@ void weft__exit_killed(weft__lane *lane)
     weft__exit_note(lane, WEFT_EXIT_KILLED, -ECANCELED, WEFT_NOID);
 }
 
+void weft__exit_overflowed(weft__lane *lane)
+{
+    if (lane->why == WEFT_EXIT_NORMAL)
+        lane->why = WEFT__EXIT_NONE;
+    weft__exit_note(lane, WEFT_EXIT_OVERFLOW, -EFAULT, WEFT_NOID);
+}
+
 void weft__exit_inherit(weft__lane *lane, const weft_exit *e)
 {
     if (lane->why == WEFT_EXIT_NORMAL || lane->why == WEFT_EXIT_CANCELED)

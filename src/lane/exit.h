@@ -11,6 +11,7 @@ void weft__exit_returned(weft__lane *lane, int result);
 /* Its deadline has passed; it is being killed. */
 void weft__exit_expired(weft__lane *lane);
 void weft__exit_killed(weft__lane *lane);
+void weft__exit_overflowed(weft__lane *lane);
 /* A child's failure becomes the lane's, unless it failed itself. */
 void weft__exit_inherit(weft__lane *lane, const weft_exit *e);
 /* It is about to end: a reason if there is none yet. */

@@ -81,6 +81,7 @@ void weft__lane_fill(weft__lane *lane, weft_runtime *rt, weft__lane *parent, con
                      const char *site)
 {
     weft__crew_init(&lane->crew, NULL);
+    lane->crew.containable = (uint8_t)(opt && opt->containable);
     lane->crew.name = opt && opt->name ? opt->name : name;
     lane->crew.site = site;
     lane->crew.id =

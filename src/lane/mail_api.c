@@ -1,6 +1,7 @@
 /* The public calls that send, allocate and free messages. Fibers; the _in forms any thread. */
 #include <errno.h>
 
+#include "fiber/contain.h"
 #include "base/check.h"
 #include "lane/account.h"
 #include "lane/realm.h"
@@ -37,6 +38,7 @@ static int send_copy(weft_runtime *rt, weft__fiber *f, weft_id to, const void *d
 
 int weft_send(weft_id to, const void *data, size_t size, const weft_send_options *opt)
 {
+    weft__probe_self();
     weft__fiber *f = weft__fiber_self();
     return f ? send_copy(f->home->rt, f, to, data, size, opt ? opt : &no_options) : -EPERM;
 }
@@ -54,6 +56,7 @@ static int send_held(weft_runtime *rt, weft__fiber *f, weft_id to, weft_message 
 
 int weft_send_msg(weft_id to, weft_message *msg, const weft_send_options *opt)
 {
+    weft__probe_self();
     weft__fiber *f = weft__fiber_self();
     if (!f)
         return -EPERM;

@@ -7,6 +7,7 @@
  * answer too. */
 #include <errno.h>
 
+#include "fiber/contain.h"
 #include "base/check.h"
 #include "lane/account.h"
 #include "lane/realm.h"
@@ -122,6 +123,7 @@ void weft__alias_fail(weft_runtime *rt, weft_id id, int error)
 
 int weft_reply(const weft_message *request, const void *data, size_t size)
 {
+    weft__probe_self();
     weft__fiber *f = weft__fiber_self();
     if (!f)
         return -EPERM;
@@ -220,6 +222,7 @@ static int may_call(weft__fiber *f, weft_id lane, weft_message **reply)
 
 int weft_call(weft_id lane, const void *request, size_t size, weft_message **reply, int64_t deadline)
 {
+    weft__probe_self();
     weft__fiber *f = weft__fiber_self();
     weft__msg *m;
     int sent = 0, r = may_call(f, lane, reply);

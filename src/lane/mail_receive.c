@@ -7,6 +7,7 @@
  * numbers, and the new ones are at the end. */
 #include <errno.h>
 
+#include "fiber/contain.h"
 #include "base/check.h"
 #include "lane/account.h"
 #include "lane/realm.h"
@@ -200,6 +201,7 @@ static int receive(weft__mailbox *box, receiver *me, int64_t deadline)
 
 int weft_receive_match(weft_message **out, int (*match)(const weft_message *msg, void *arg), void *arg, int64_t deadline)
 {
+    weft__probe_self();
     weft__fiber *f = weft__fiber_self();
     weft__mailbox *box;
     if (!f)

@@ -71,6 +71,8 @@ void weft__lane_fill(weft__lane *lane, weft_runtime *rt, weft__lane *parent, con
 void weft__lane_message(weft_task *t);
 void weft__lane_emptied(weft__crew *crew);
 void weft__lane_fiber_ended(weft__crew *crew, weft__fiber *f);
+/* contain.c */
+void weft__lane_overflowed(weft__crew *crew);
 /* Results that nobody asked for: said if they are failures, then forgotten, `budget` of them: 1 when none is left. All its fibers have ended.
  * Home. */
 int weft__lane_forget_results(weft__lane *lane, unsigned budget);

@@ -11,6 +11,7 @@
 
 #include "arch/poison.h"
 #include "base/check.h"
+#include "fiber/contain.h"
 #include "lane/estate.h"
 #include "port/inflight.h"
 
@@ -237,6 +238,8 @@ WEFT__NO_ASAN WEFT_API void *weft_alloc(size_t size)
     int clean;
     if (!lane)
         return NULL;
+    if (lane->crew.containable)
+        weft__probe_self();
     weft__vat *v = lane->vat;
     if (PLAIN && size <= WEFT__VAT_LARGEST && v && !weft__vat_promised(v)) {
         weft__page *g = v->room[weft__class_of(size)];
@@ -258,6 +261,8 @@ WEFT_API void *weft_calloc(size_t count, size_t size)
     int clean;
     if (!lane || __builtin_mul_overflow(count, size, &bytes))
         return NULL;
+    if (lane->crew.containable)
+        weft__probe_self();
     void *p = take(lane, bytes, &clean);
     if (p && !clean)
         memset(p, 0, bytes);

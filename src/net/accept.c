@@ -3,6 +3,7 @@
  * error. */
 #include <errno.h>
 
+#include "fiber/contain.h"
 #include "net/sock.h"
 
 #define PAUSE_FIRST (2 * WEFT_MILLISECOND)
@@ -72,6 +73,7 @@ static int64_t accept_handle(weft_id listener, weft_addr *peer, int64_t deadline
 
 int weft_accept(weft_id listener, weft_id *out, weft_addr *peer, int64_t deadline)
 {
+    weft__probe_self();
     if (!out)
         return -EINVAL;
     weft_addr from;

@@ -4,6 +4,7 @@
  * id up again. */
 #include <errno.h>
 
+#include "fiber/contain.h"
 #include "net/sock.h"
 
 /* What one system call takes at most on Linux; asking for more would make counts that do not fit where they are
@@ -25,6 +26,7 @@ static int find_reader(weft_id id, weft__sock **out)
 
 ssize_t weft_read(weft_id sock, void *buf, size_t n, int64_t deadline)
 {
+    weft__probe_self();
     weft__sock *s;
     int r = find_reader(sock, &s);
     if (r < 0)
@@ -38,6 +40,7 @@ ssize_t weft_read(weft_id sock, void *buf, size_t n, int64_t deadline)
 
 ssize_t weft_write(weft_id sock, const void *buf, size_t n, int64_t deadline)
 {
+    weft__probe_self();
     weft__sock *s;
     int r = weft__sock_find(sock, &s);
     if (r < 0)
@@ -59,6 +62,7 @@ static int is_empty(const struct iovec *iov, unsigned count)
 
 ssize_t weft_readv(weft_id sock, const struct iovec *iov, unsigned count, int64_t deadline)
 {
+    weft__probe_self();
     weft__sock *s;
     int r = find_reader(sock, &s);
     if (r < 0)
@@ -74,6 +78,7 @@ ssize_t weft_readv(weft_id sock, const struct iovec *iov, unsigned count, int64_
 
 ssize_t weft_writev(weft_id sock, const struct iovec *iov, unsigned count, int64_t deadline)
 {
+    weft__probe_self();
     weft__sock *s;
     int r = weft__sock_find(sock, &s);
     if (r < 0)
@@ -92,6 +97,7 @@ static int between(ssize_t result, size_t sum) { return result == -EBADF && sum 
 
 int weft_write_all(weft_id sock, const void *buf, size_t n, size_t *done, int64_t deadline)
 {
+    weft__probe_self();
     size_t sum = 0;
     ssize_t r;
     do {
@@ -105,6 +111,7 @@ int weft_write_all(weft_id sock, const void *buf, size_t n, size_t *done, int64_
 
 int weft_read_all(weft_id sock, void *buf, size_t n, size_t *done, int64_t deadline)
 {
+    weft__probe_self();
     size_t sum = 0;
     ssize_t r;
     do {
@@ -136,6 +143,7 @@ static unsigned rest_of(const struct iovec *iov, unsigned count, size_t skip, st
 
 int weft_writev_all(weft_id sock, const struct iovec *iov, unsigned count, size_t *done, int64_t deadline)
 {
+    weft__probe_self();
     size_t sum = 0;
     ssize_t r = 0;
     struct iovec part[VECTORS_OWN];

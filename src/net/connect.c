@@ -2,10 +2,12 @@
  * the op's end. */
 #include <errno.h>
 
+#include "fiber/contain.h"
 #include "net/sock.h"
 
 int weft_connect_addr(weft_id *out, const weft_addr *address, int64_t deadline)
 {
+    weft__probe_self();
     if (!weft__fiber_self())
         return -EPERM;
     if (!out || !address)
@@ -35,6 +37,7 @@ int weft_connect_addr(weft_id *out, const weft_addr *address, int64_t deadline)
 
 int weft_connect(weft_id *out, const char *address, int64_t deadline)
 {
+    weft__probe_self();
     weft_addr addr;
     int r = weft_addr_parse(address, &addr);
     return r < 0 ? r : weft_connect_addr(out, &addr, deadline);

@@ -23,10 +23,11 @@ static volatile unsigned far_too_deep = UINT32_MAX;
 static volatile char *volatile nowhere = (volatile char *)16;
 
 /* What the fiber layer does with a fault: finds the stack, names its owner. */
-static size_t describe(void *ctx, uintptr_t address, char *buf, size_t size)
+static size_t describe(void *ctx, uintptr_t address, void *machine, char *buf, size_t size)
 {
     const weft__stack *s = NULL;
 
+    (void)machine;
     if (weft__stack_find(ctx, address, &s) != WEFT__STACK_GUARD || s == NULL)
         return 0;
     weft__stack_overflow what = {.fiber = s->owner, .lane = "front", .site = "src/shop.c:41", .lo = s->lo, .size = s->size,
@@ -34,10 +35,11 @@ static size_t describe(void *ctx, uintptr_t address, char *buf, size_t size)
     return weft__stack_report(buf, size, &what);
 }
 
-static size_t knows_nothing(void *ctx, uintptr_t address, char *buf, size_t size)
+static size_t knows_nothing(void *ctx, uintptr_t address, void *machine, char *buf, size_t size)
 {
     (void)ctx;
     (void)address;
+    (void)machine;
     (void)buf;
     (void)size;
     return 0;
