@@ -51,6 +51,15 @@ static inline void expect(const char *text)
     log_unlock();
 }
 
+/* One of the two: a child with a short grace may be killed before it has had its turn. */
+static inline void expect_either(const char *text, const char *or)
+{
+    char is[sizeof supervised_log];
+
+    log_copy(is);
+    expect(strcmp(is, or) == 0 ? or : text);
+}
+
 /* It becomes this. The test's own time limit ends the wait. */
 static inline void await_log(const char *text)
 {
@@ -258,15 +267,26 @@ static inline weft_exit end_of(weft_id s)
 
 static spy supervised_spy;
 
-/* Runs it as the main fiber; nothing is left afterwards. The runtime's grace is short: a child that was killed counts
- * as dying soon. */
-static inline int run_supervised(int (*fn)(int, char **))
+/* Runs it as the main fiber; nothing is left afterwards. After the grace a child that was killed counts as dying. */
+static inline void run_with_grace(int (*fn)(int, char **), int64_t grace_ns)
 {
-    const weft_options opt = {
-        .workers = 2, .env = spy_open(&supervised_spy), .blocked_ns = -1, .grace_ns = 50 * WEFT_MILLISECOND};
+    const weft_options opt = {.workers = 2, .env = spy_open(&supervised_spy), .blocked_ns = -1, .grace_ns = grace_ns};
 
     CHECK_EQ(run_main_with(fn, &opt), 0);
     spy_close(&supervised_spy);
+}
+
+/* However busy this machine is, a child is dead by then. */
+static inline int run_supervised(int (*fn)(int, char **))
+{
+    run_with_grace(fn, 20 * WEFT_SECOND);
+    return 0;
+}
+
+/* For children that do not die before they are allowed to. */
+static inline int run_impatient(int (*fn)(int, char **))
+{
+    run_with_grace(fn, 20 * WEFT_MILLISECOND);
     return 0;
 }
 

@@ -101,10 +101,10 @@ class Kills:
             self.assertTrue(has_ended(s))
         self.server.is_as_before()
         self.assert_serves()
+        self.server.is_as_before()  # that visitor, too, has left
 
     def test_idle(self):
         for _ in range(10):
-            self.assert_serves()
             self.connect()
         self.kill_these(10)
 
