@@ -39,6 +39,11 @@ MISTAKES = {
     "select": ("select.c", "if (!n->kind->ready(n))\n        n->kind->push(n);", "if (1)\n        n->kind->push(n);"),
     # A case is taken that is ready although another has claimed the select.
     "select-claim": ("select.c", "else if (!weft__waiter_claim_self(&s->waiter, i))", "else if (weft__waiter_claim_self(&s->waiter, i), 0)"),
+    # A reader that has read lets no sender in.
+    "broadcast": ("broadcast.c", "    if (b->senders.first)\n        let_senders_in(b, news);", "    (void)news;"),
+    # A producer waits although all that is under way has been dealt with.
+    "credit": ("credit.c", "if (under_way(c) <= c->low) {", "if (under_way(c) < c->low) {"),
+    "group": ("group.c", "return g->running == 0 ||", "return g->running <= 1 ||"),
     # One that withdraws does not look whether it was served.
     "wait": ("wait.c", "        if (!take_out(wt->nodes)) /* one node is claimed by being taken out */\n            return 0;", "        take_out(wt->nodes);"),
 }
