@@ -298,7 +298,7 @@ static void latches(void)
 
 static weft_semaphore to_thread, to_fiber;
 static weft_event stop;
-enum { PINGS = 2000 };
+enum { PINGS = 300 };
 
 static void *answers(void *arg)
 {
