@@ -57,6 +57,15 @@ static weft_id victim(weft_id s, uint64_t *seed)
     return i->supervisor && i->lane.gen && next_random(seed) % 4 ? victim(i->lane, seed) : i->lane;
 }
 
+/* Some more, but not for ever. */
+static void add_one(weft_id any_supervisor, int64_t deadline)
+{
+    weft_child_counts n;
+
+    if (weft_supervisor_count(any_supervisor, &n, soon()) == 0 && n.active < 40)
+        weft_supervisor_start_dynamic(any_supervisor, NULL, 0, NULL, deadline);
+}
+
 static void ask_something(weft_id s, uint64_t *seed)
 {
     char text[64];
@@ -66,7 +75,7 @@ static void ask_something(weft_id s, uint64_t *seed)
         return;
     switch (next_random(seed) % 5) { /* each may fail at any step: whom it asks may be killed */
     case 0:
-        weft_supervisor_start_dynamic(info.lane, NULL, 0, NULL, soon());
+        add_one(info.lane, soon());
         break;
     case 1:
         weft_supervisor_terminate_lane(info.lane, victim(info.lane, seed), soon());
@@ -79,7 +88,7 @@ static void ask_something(weft_id s, uint64_t *seed)
         weft_supervisor_format(s, text, sizeof text, soon());
         break;
     default:
-        weft_supervisor_start_dynamic(info.lane, NULL, 0, NULL, WEFT_NOW);
+        add_one(info.lane, WEFT_NOW);
     }
 }
 
