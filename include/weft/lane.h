@@ -34,6 +34,9 @@ typedef struct weft_lane_options {
     unsigned gives;     /* the copied argument begins with this many ids of the caller's resources, which are given to the lane (see weft_give) as
                          * it is made; its copy has the ids by which it knows them. Should spawning fail, nothing was given */
     int64_t deadline;   /* cancels the lane when it passes; 0: none */
+    weft_id parent;     /* a child lane of the caller's, to become its child: fibers of that lane may join it. WEFT_NOID: the caller's own.
+                         * -ESRCH it has ended or is being killed, -EPERM no child of the caller's; at a limit it does not wait */
+    weft_id near;       /* a hint: start on the worker where this lane lives, if it still does */
     int detached;       /* nobody will join it: should it fail, the parent is cancelled */
     int pinned;         /* start on the caller's worker: not to be stolen */
     int linked;         /* linked with the caller's lane from its first moment (see link.h) */

@@ -41,8 +41,8 @@ int weft__fiber_find(weft__worker *w, weft_id id, weft__fiber **out)
 
 void weft__crew_init(weft__crew *crew, weft__worker *home)
 {
-    memset(crew, 0, sizeof *crew);
-    crew->home = home;
+    memset((char *)crew + sizeof crew->home, 0, sizeof *crew - sizeof crew->home);
+    weft__store_relaxed(&crew->home, home, "crew.make"); /* who has the record's old id may be looking */
     weft__link_init(&crew->fibers);
 }
 

@@ -6,6 +6,19 @@
 #include "lane/exit.h"
 #include "lane/realm.h"
 
+/* Where it is to start: a worker, or NULL for wherever placement says. */
+static weft__worker *place_of(weft_runtime *rt, const weft_lane_options *opt)
+{
+    if (opt->pinned)
+        return weft__worker_self();
+    if (opt->near.ns != WEFT__NS(rt, WEFT__LANE))
+        return NULL;
+    weft__lane *lane = weft__slab_at(&weft__lanes_of(rt)->lanes, opt->near.key);
+    weft__worker *home = lane ? weft__load_acquire(&lane->crew.home, "lane.near") : NULL;
+    /* The record may be another's by now; then its worker is as good as any. */
+    return lane && WEFT__GEN(weft__load_acquire(&lane->head.word, "lane.near")) == opt->near.gen ? home : NULL;
+}
+
 /* tag: the caller supervises it; else NULL. */
 static int spawn(weft_runtime *rt, weft_id *out, int (*fn)(void *), void *arg, const weft_lane_options *opt, const char *name,
                  const char *site, void *tag)
@@ -22,9 +35,21 @@ static int spawn(weft_runtime *rt, weft_id *out, int (*fn)(void *), void *arg, c
     weft_lane_options with = opt ? *opt : (weft_lane_options){0};
     if (!out || !parent)
         with.detached = 1; /* from outside nobody can join it */
-    int r = weft__lane_make(rt, parent, fn, arg, &with, name, site, &lane);
-    if (r < 0)
+    weft__lane *above = parent;
+    int other = parent && with.parent.gen && !weft_id_equal(with.parent, parent->crew.id), r = 0;
+    if (other && tag)
+        return -EINVAL;
+    if (other && (r = weft__lane_hold_child(with.parent, &above)) < 0)
         return r;
+    if (other)
+        with.wait = 0; /* who is killed while it waits would hold it for ever */
+    r = weft__lane_make(rt, above, fn, arg, &with, name, site, &lane);
+    if (other && r == 0)
+        weft__lane_catch_up(lane);
+    if (other)
+        weft__lane_release(above);
+    if (r < 0)
+        return other && r == -ESHUTDOWN ? -ESRCH : r;
     r = parent && (with.linked || with.monitor) ? weft__ties_at_birth(parent, lane, &with) : 0;
     if (r == 0 && with.gives)
         r = weft__give_to_newborn(lane, with.gives);
@@ -38,7 +63,7 @@ static int spawn(weft_runtime *rt, weft_id *out, int (*fn)(void *), void *arg, c
         *out = weft__lane_id(lane);
     if (tag)
         weft__lane_supervise(lane, tag);
-    weft__lane_start(lane, parent && opt && opt->pinned ? weft__worker_self() : NULL);
+    weft__lane_start(lane, parent ? place_of(rt, &with) : NULL);
     return 0;
 }
 

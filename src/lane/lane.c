@@ -114,7 +114,7 @@ void weft__lane_fill(weft__lane *lane, weft_runtime *rt, weft__lane *parent, con
     lane->tag = NULL;
     weft__lane_enter(lane, WEFT__LANE_NEWBORN);
     lane->main = NULL;
-    lane->expired = lane->told = lane->forgotten = lane->barren = lane->held = lane->disowned = 0;
+    lane->expired = lane->told = lane->forgotten = lane->barren = lane->held = lane->disowned = lane->asked = 0;
     lane->detached = (uint8_t)(opt && opt->detached);
     lane->stack_size = opt ? opt->stack_size : 0;
     lane->deadline_ns = opt && opt->deadline ? opt->deadline : WEFT_NEVER;
@@ -226,6 +226,7 @@ static void born(weft_task *t)
             weft__lane_heed(lane, flags);
         else
             weft__exit_note(lane, WEFT_EXIT_LIMIT, r, WEFT_NOID);
+        weft__lane_tell_children(lane, flags & WEFT__SIG_KILL ? WEFT__SIG_KILL : WEFT__SIG_CANCEL); /* that others gave it */
         weft__lane_emptied(&lane->crew);
         return;
     }
@@ -335,10 +336,49 @@ static int hold(weft__lane *lane)
     return 1;
 }
 
+int weft__lane_hold_child(weft_id id, weft__lane **out)
+{
+    weft__lane *self = weft__lane_self(), *child;
+    if (!self)
+        return -EPERM;
+    if (id.ns != WEFT__NS(self->rt, WEFT__LANE))
+        return weft__id_refused(self->rt, id);
+    child = weft__slab_at(&weft__lanes_of(self->rt)->lanes, id.key);
+    if (!child)
+        return -ESRCH;
+    int r = -EPERM;
+    weft__spin_lock(&self->lock); /* what is in our books stays there while we look */
+    if (WEFT__GEN(weft__load_acquire(&child->head.word, "lane.hold")) != id.gen)
+        r = -ESRCH;
+    else if (weft__load_relaxed(&child->parent, "lane.hold") == self)
+        r = weft__link_alone(&child->siblings) || !hold(child) ? -ESRCH : 0;
+    weft__spin_unlock(&self->lock);
+    *out = child;
+    return r;
+}
+
+void weft__lane_release(weft__lane *lane)
+{
+    if (weft__sub_acq_rel(&lane->refs, 1, "lane.release") > 1)
+        return;
+    lane->end_message.run = weft__lane_childless_task;
+    weft__worker_send(lane->crew.home, &lane->end_message);
+}
+
+void weft__lane_catch_up(weft__lane *newborn)
+{
+    weft__lane *parent = newborn->parent;
+    weft__spin_lock(&parent->lock);
+    if (parent->asked)
+        signal_record(newborn, parent->asked | WEFT__SIG_FAMILY, weft__load_acquire(&newborn->head.word, "lane.catch_up"));
+    weft__spin_unlock(&parent->lock);
+}
+
 /* To all child lanes. Home. */
 void weft__lane_tell_children(weft__lane *lane, uint32_t flags)
 {
     weft__spin_lock(&lane->lock);
+    lane->asked |= (uint8_t)(flags & (WEFT__SIG_CANCEL | WEFT__SIG_KILL));
     for (weft__link *l = lane->children.next; l != &lane->children; l = l->next) {
         weft__lane *child = weft__container(l, weft__lane, siblings);
         signal_record(child, (flags & ~(uint32_t)WEFT__SIG_LINK) | WEFT__SIG_FAMILY, weft__load_acquire(&child->head.word, "lane.apply"));

@@ -48,6 +48,7 @@ struct weft__lane {
     weft__spin lock;           /* guards the next four, and each child's `siblings` */
     weft__link children;
     uint8_t barren;            /* takes no more children */
+    uint8_t asked;             /* WEFT__SIG_*: what its children were told; guarded by the lock */
     uint8_t accepting;         /* may be given resources: from its making until it closes its own (atomic) */
     struct weft__resource *arrivals; /* that it was given and has not looked at, by head.next */
     weft__link siblings;       /* in the parent's children; guarded by the parent's lock */

@@ -104,6 +104,11 @@ static inline int64_t weft__after(const weft_runtime *rt, int64_t ns)
 }
 /* A child of the calling fiber's lane; with `joinable` one that has not been joined or detached. 0; -EPERM no fiber, or not a child; -ESRCH. */
 int weft__lane_find_child(weft_id id, int joinable, weft__lane **self, weft__lane **out);
+/* The same, and keeps it from ending until weft__lane_release. -ESRCH also if it is being killed. */
+int weft__lane_hold_child(weft_id id, weft__lane **out);
+void weft__lane_release(weft__lane *lane);
+/* A newborn of a lane that is not its maker's hears what that lane's children were told before. Not started yet. */
+void weft__lane_catch_up(weft__lane *newborn);
 /* Acts on cancel and kill: on all fibers and child lanes. Home; the lane may be gone afterwards. */
 void weft__lane_apply(weft__lane *lane, uint32_t flags);
 /* The part of it that concerns the lane alone. */
