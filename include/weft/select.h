@@ -26,7 +26,8 @@ enum weft_case_kind {
     WEFT_CASE_FUTURE,    /* object: it was kept; data: void **, gets the value, or NULL */
     WEFT_CASE_LATCH,     /* object: everything is over */
     WEFT_CASE_TIME,      /* deadline has come */
-    WEFT_CASE_JOIN       /* fiber has ended: result is what it returned */
+    WEFT_CASE_JOIN,      /* id: a fiber that has ended; result is what it returned */
+    WEFT_CASE_LANE       /* id: a child lane that has ended; likewise, as weft_lane_join */
 };
 
 typedef struct weft_case {
@@ -36,7 +37,7 @@ typedef struct weft_case {
     void *data;
     size_t units;
     int64_t deadline;
-    weft_id fiber;
+    weft_id id;
     const char *site;
 } weft_case;
 
@@ -48,13 +49,14 @@ typedef struct weft_case {
 #define WEFT_EXPECT(future, value) ((weft_case){.kind = WEFT_CASE_FUTURE, .object = (future), .data = (void *)(value)})
 #define WEFT_OVER(latch) ((weft_case){.kind = WEFT_CASE_LATCH, .object = (latch)})
 #define WEFT_AT(when) ((weft_case){.kind = WEFT_CASE_TIME, .deadline = (when)})
-#define WEFT_JOIN(id) ((weft_case){.kind = WEFT_CASE_JOIN, .fiber = (id)})
+#define WEFT_JOIN(fiber_id) ((weft_case){.kind = WEFT_CASE_JOIN, .id = (fiber_id)})
+#define WEFT_JOIN_LANE(lane_id) ((weft_case){.kind = WEFT_CASE_LANE, .id = (lane_id)})
 
 /* Fibers only. The index of the case that happened; a past deadline tries once. Costs O(n); allocates nothing for up to 16 cases, and beyond that from
  * the lane's memory. A mutex is handed over in the order of coming.
  * -ETIMEDOUT; -ECANCELED (checked at entry); -EPERM no fiber; -E2BIG more than WEFT_CASES_MAX; -ENOMEM; -EINVAL an unknown kind, no object, no
- * units, the same channel for sending and receiving; -EDEADLK a mutex that the caller owns, or itself; of a fiber to join what weft_join
- * answers: -ESRCH, -EPERM, -EBUSY. */
+ * units, the same channel for sending and receiving; -EDEADLK a mutex that the caller owns, or itself; of a fiber or lane to join what
+ * weft_join and weft_lane_join answer: -ESRCH, -EPERM, -EBUSY. */
 #define WEFT_CASES_MAX 255
 WEFT_API int weft_select(weft_case *cases, unsigned n, int64_t deadline);
 WEFT_API int weft_select_ordered(weft_case *cases, unsigned n, int64_t deadline);

@@ -187,10 +187,8 @@ static int finish_books(weft__fiber *f)
         weft__held_orphan(f);
     if (realm->hooks.ended)
         realm->hooks.ended(crew, f);
-    if (f->joiner && f->joiner->waiting == WEFT__WAIT_NUDGE)
-        weft__fiber_nudge(f->joiner); /* it waits for other things, too, and looks */
-    else if (f->joiner)
-        weft__wake(f->joiner, 0);
+    if (f->joiner)
+        weft__wake_joiner(f->joiner);
     else if (f->detached)
         weft__fiber_free(f);
     return crew->alive == 0;

@@ -283,6 +283,14 @@ static inline int weft__wait_here(weft__fiber *f, enum weft__wait kind, int64_t 
 }
 /* Ends a wait of the kind NUDGE with 0, leaving `unwait` set. Home. */
 void weft__fiber_nudge(weft__fiber *f);
+/* What f joins has ended. If it waits for other things, too, it looks. Home. */
+static inline void weft__wake_joiner(weft__fiber *f)
+{
+    if (f->waiting == WEFT__WAIT_NUDGE)
+        weft__fiber_nudge(f);
+    else
+        weft__wake(f, 0);
+}
 /* Is the fiber's present scope cancelled? */
 int weft__canceled(const weft__fiber *f);
 /* Answers a call that would have waited without waiting. A loop that takes no notice of such answers gives up the processor once a tick all

@@ -242,7 +242,7 @@ static void told(weft_task *t)
     weft__lane *lane = weft__container(t, weft__lane, end_message);
     lane->told = 1;
     if (lane->joiner) {
-        weft__wake(lane->joiner, 0); /* who frees the record */
+        weft__wake_joiner(lane->joiner); /* who frees the record */
     } else if (lane->supervised && !lane->parent->disowned) {
         weft__lane_push_end(lane->parent, lane);
     } else if (lane->detached == 1 || lane->forgotten || lane->parent->disowned) {

@@ -104,6 +104,7 @@ int weft_latch_init(weft_latch *l, size_t count)
 
 int weft_latch_add(weft_latch *opaque, size_t n)
 {
+    weft__probe_self();
     latch *l = latch_of(opaque);
     weft__sync_lock(&l->lock);
     int fits = n <= SIZE_MAX - l->count;
@@ -115,6 +116,7 @@ int weft_latch_add(weft_latch *opaque, size_t n)
 
 int weft_latch_done(weft_latch *opaque, size_t n)
 {
+    weft__probe_self();
     latch *l = latch_of(opaque);
     weft__news news;
     weft__news_init(&news);

@@ -105,6 +105,7 @@ int weft_broadcast_send(weft_broadcast *opaque, const void *item, int64_t deadli
 
 int weft_broadcast_close(weft_broadcast *opaque, int reason)
 {
+    weft__probe_self();
     broadcast *b = of(opaque);
     weft__news news;
     if (reason > 0)
@@ -202,6 +203,7 @@ int weft_broadcast_join(weft_broadcast *opaque, weft_reader *where)
     broadcast *b = of(opaque);
     reader *r = reader_of(where);
     weft__fiber *f = weft__fiber_self();
+    weft__probe(f);
     if (!f)
         return -EPERM;
     r->b = b;
@@ -220,6 +222,7 @@ int weft_broadcast_join(weft_broadcast *opaque, weft_reader *where)
 
 int weft_broadcast_leave(weft_reader *where)
 {
+    weft__probe_self();
     reader *r = reader_of(where);
     if (!is_reader(r, weft__fiber_self()))
         return -EPERM;

@@ -187,6 +187,7 @@ int weft_channel_send(weft_channel *opaque, const void *item, int64_t deadline)
 
 int weft_channel_try_send(weft_channel *opaque, const void *item)
 {
+    weft__probe_self();
     channel *c = of(opaque);
     weft__news news;
     int r;
@@ -236,12 +237,14 @@ static int64_t get_many(channel *c, unsigned char *items, size_t max)
 
 int weft_channel_try_receive(weft_channel *c, void *item)
 {
+    weft__probe_self();
     int64_t r = get_many(of(c), item, 1);
     return r == 1 ? 0 : r == -EAGAIN ? weft__sync_refuse(weft__fiber_self(), -EAGAIN) : (int)r;
 }
 
 int64_t weft_channel_receive_many(weft_channel *opaque, void *items, size_t max, int64_t deadline)
 {
+    weft__probe_self();
     channel *c = of(opaque);
     if (!max)
         return -EINVAL;
@@ -268,6 +271,7 @@ int weft_channel_init(weft_channel *opaque, size_t item_size, size_t capacity, v
 
 int weft_channel_close(weft_channel *opaque, int reason)
 {
+    weft__probe_self();
     channel *c = of(opaque);
     weft__news news;
     if (reason > 0)
@@ -289,6 +293,7 @@ int weft_channel_close(weft_channel *opaque, int reason)
 
 size_t weft_channel_length(weft_channel *opaque)
 {
+    weft__probe_self();
     channel *c = of(opaque);
     weft__sync_lock(&c->lock);
     size_t n = c->count;

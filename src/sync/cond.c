@@ -66,8 +66,16 @@ int weft_cond_wait(weft_cond *opaque, weft_mutex *mutex, int64_t deadline)
     return back < 0 ? back : r;
 }
 
-int weft_cond_signal(weft_cond *c) { return weft__fiber_self() || weft__worker_self() ? wake(of(c), 0) : -EPERM; }
-int weft_cond_broadcast(weft_cond *c) { return weft__fiber_self() || weft__worker_self() ? wake(of(c), 1) : -EPERM; }
+int weft_cond_signal(weft_cond *c)
+{
+    weft__probe_self();
+    return weft__fiber_self() || weft__worker_self() ? wake(of(c), 0) : -EPERM;
+}
+int weft_cond_broadcast(weft_cond *c)
+{
+    weft__probe_self();
+    return weft__fiber_self() || weft__worker_self() ? wake(of(c), 1) : -EPERM;
+}
 
 /* ---- once ---- */
 

@@ -96,6 +96,7 @@ int weft_credit_spend(weft_credit *opaque, size_t units, int64_t deadline)
 
 int weft_credit_grant(weft_credit *opaque, size_t n)
 {
+    weft__probe_self();
     credit *c = of(opaque);
     weft__news news;
     weft__news_init(&news);
@@ -112,6 +113,7 @@ int weft_credit_grant(weft_credit *opaque, size_t n)
 
 size_t weft_credit_used(weft_credit *opaque)
 {
+    weft__probe_self();
     credit *c = of(opaque);
     weft__sync_lock(&c->lock);
     size_t n = under_way(c);

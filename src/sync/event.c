@@ -86,10 +86,15 @@ int weft_event_wait(weft_event *e, int64_t deadline)
     return weft__sync_call(&n, f, deadline);
 }
 
-int weft_event_set(weft_event *e) { return raise(of(e)); }
+int weft_event_set(weft_event *e)
+{
+    weft__probe_self();
+    return raise(of(e));
+}
 
 int weft_event_reset(weft_event *opaque)
 {
+    weft__probe_self();
     event *e = of(opaque);
     weft__sync_lock(&e->lock);
     e->set = 0;
@@ -99,6 +104,7 @@ int weft_event_reset(weft_event *opaque)
 
 int weft_event_is_set(weft_event *opaque)
 {
+    weft__probe_self();
     event *e = of(opaque);
     weft__sync_lock(&e->lock);
     int set = e->set;

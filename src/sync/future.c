@@ -41,6 +41,7 @@ int weft_future_kept(weft_future *f) { return (int)weft__load_acquire(&of(f)->ke
 
 int weft_future_keep(weft_future *opaque, int result, void *value)
 {
+    weft__probe_self();
     future *f = of(opaque);
     weft__news news;
     weft__news_init(&news);

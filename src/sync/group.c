@@ -83,7 +83,7 @@ static int wait_for(weft_group *opaque, int what, int64_t deadline)
 {
     group *g = of(opaque);
     weft__fiber *f;
-    int r = weft__sync_enter(&f, 0);
+    int r = weft__sync_begin(&f, 0);
     if (r < 0)
         return r;
     if (g->crew && g->crew != f->crew)
@@ -92,9 +92,21 @@ static int wait_for(weft_group *opaque, int what, int64_t deadline)
     return weft__sync_call(&n, f, deadline);
 }
 
-int weft_group_all(weft_group *g, int64_t deadline) { return wait_for(g, ALL, deadline); }
-int weft_group_any_failure(weft_group *g, int64_t deadline) { return wait_for(g, ANY_FAILURE, deadline); }
-int weft_group_first(weft_group *g, int64_t deadline) { return wait_for(g, FIRST, deadline); }
+int weft_group_all(weft_group *g, int64_t deadline)
+{
+    weft__probe_self();
+    return wait_for(g, ALL, deadline);
+}
+int weft_group_any_failure(weft_group *g, int64_t deadline)
+{
+    weft__probe_self();
+    return wait_for(g, ANY_FAILURE, deadline);
+}
+int weft_group_first(weft_group *g, int64_t deadline)
+{
+    weft__probe_self();
+    return wait_for(g, FIRST, deadline);
+}
 
 /* ---- members ---- */
 
@@ -131,6 +143,7 @@ int weft_group_run_at(weft_group *opaque, int (*fn)(void *arg), void *arg, const
     group *g = of(opaque);
     weft__fiber *f = weft__fiber_self();
     member m = {.g = g, .fn = fn, .arg = arg};
+    weft__probe(f);
     if (!f)
         return -EPERM;
     if (!fn)
@@ -151,6 +164,7 @@ int weft_group_cancel(weft_group *opaque)
 {
     group *g = of(opaque);
     weft__fiber *f = weft__fiber_self();
+    weft__probe(f);
     if (!f || (g->crew && g->crew != f->crew))
         return -EPERM;
     g->cancelled = 1;
@@ -162,6 +176,7 @@ int weft_group_cancel(weft_group *opaque)
 
 int weft_group_end(weft_group *opaque)
 {
+    weft__probe_self();
     group *g = of(opaque);
     int r = weft_group_cancel(opaque);
     if (r < 0)

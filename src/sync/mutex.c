@@ -227,6 +227,7 @@ int weft_mutex_try_at(weft_mutex *opaque, const char *site)
     weft__mutex *m = weft__mutex_of(opaque);
     weft__fiber *f = weft__fiber_self();
     weft__node n;
+    weft__probe(f);
     if (!f)
         return -EPERM;
     if (lock_fast(m, f, site))
@@ -267,6 +268,7 @@ int weft_mutex_unlock(weft_mutex *opaque)
 {
     weft__mutex *m = weft__mutex_of(opaque);
     weft__fiber *f = weft__fiber_self();
+    weft__probe(f);
     if (!f || !weft__mutex_owned(m, f))
         return -EPERM;
     if (--m->depth == 0)
@@ -285,6 +287,7 @@ int weft_mutex_consistent(weft_mutex *opaque)
 {
     weft__mutex *m = weft__mutex_of(opaque);
     weft__fiber *f = weft__fiber_self();
+    weft__probe(f);
     if (!f || !weft__mutex_owned(m, f))
         return -EPERM;
     weft__sync_lock(&m->lock);
@@ -316,6 +319,7 @@ int weft_mutex_give(weft_mutex *opaque, weft_id id)
 {
     weft__mutex *m = weft__mutex_of(opaque);
     weft__fiber *f = weft__fiber_self(), *to;
+    weft__probe(f);
     if (!f || !weft__mutex_owned(m, f))
         return -EPERM;
     int r = weft__fiber_find(f->home, id, &to);

@@ -176,7 +176,7 @@ static int lock_in(weft__node *n, weft__fiber *f, int64_t deadline, const char *
 
 static int enter(rwlock *rw, weft__fiber **f)
 {
-    int r = weft__sync_enter(f, 0);
+    int r = weft__sync_begin(f, 0);
     if (r < 0)
         return r;
     return held_by(rw, *f) ? weft__refuse(*f, -EDEADLK) : 0;
@@ -184,6 +184,7 @@ static int enter(rwlock *rw, weft__fiber **f)
 
 int weft_rwlock_read(weft_rwlock *opaque, weft_read_hold *where, int64_t deadline)
 {
+    weft__probe_self();
     rwlock *rw = of(opaque);
     weft__fiber *f;
     int r = enter(rw, &f);
@@ -197,6 +198,7 @@ int weft_rwlock_read(weft_rwlock *opaque, weft_read_hold *where, int64_t deadlin
 
 int weft_rwlock_write_at(weft_rwlock *opaque, int64_t deadline, const char *site)
 {
+    weft__probe_self();
     rwlock *rw = of(opaque);
     weft__fiber *f;
     int r = enter(rw, &f);
@@ -217,13 +219,22 @@ static int try_in(rwlock *rw, unsigned flags, void *data)
     return weft__sync_try(&n, f);
 }
 
-int weft_rwlock_try_read(weft_rwlock *rw, weft_read_hold *where) { return where && !((hold *)(void *)where)->rw ? try_in(of(rw), READER, where) : -EINVAL; }
-int weft_rwlock_try_write_at(weft_rwlock *rw, const char *site) { return try_in(of(rw), 0, (void *)(uintptr_t)site); }
+int weft_rwlock_try_read(weft_rwlock *rw, weft_read_hold *where)
+{
+    weft__probe_self();
+    return where && !((hold *)(void *)where)->rw ? try_in(of(rw), READER, where) : -EINVAL;
+}
+int weft_rwlock_try_write_at(weft_rwlock *rw, const char *site)
+{
+    weft__probe_self();
+    return try_in(of(rw), 0, (void *)(uintptr_t)site);
+}
 
 int weft_rwlock_unread(weft_read_hold *where)
 {
     hold *h = (hold *)(void *)where;
     weft__fiber *f = weft__fiber_self();
+    weft__probe(f);
     if (!f || !h || !h->rw || h->held.holder != f)
         return -EPERM;
     rwlock *rw = h->rw;
@@ -246,6 +257,7 @@ int weft_rwlock_unwrite(weft_rwlock *opaque)
 {
     rwlock *rw = of(opaque);
     weft__fiber *f = weft__fiber_self();
+    weft__probe(f);
     if (!f || writer_of(rw) != f)
         return -EPERM;
     weft__held_remove(&rw->held);
@@ -257,6 +269,7 @@ int weft_rwlock_consistent(weft_rwlock *opaque)
 {
     rwlock *rw = of(opaque);
     weft__fiber *f = weft__fiber_self();
+    weft__probe(f);
     if (!f || writer_of(rw) != f)
         return -EPERM;
     weft__sync_lock(&rw->lock);

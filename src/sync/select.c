@@ -11,6 +11,7 @@
 #include <weft/select.h>
 #include <weft/vat.h>
 
+#include "lane/realm.h"
 #include "sync/channel.h"
 #include "sync/event.h"
 #include "sync/mutex.h"
@@ -32,23 +33,35 @@ typedef struct selection {
 
 static selection *of(weft__waiter *wt) { return weft__container(wt, selection, waiter); }
 
-/* ---- joining: told by our own worker ---- */
+/* ---- joining fibers and child lanes: told by our own worker ---- */
 
-static weft__fiber *joined(const weft__node *n) { return n->object; }
+static int is_join(const weft_case *c) { return c->kind == WEFT_CASE_JOIN || c->kind == WEFT_CASE_LANE; }
+
+static weft__fiber **joiner_of(const selection *s, unsigned i)
+{
+    void *what = s->nodes[i].object;
+    return s->cases[i].kind == WEFT_CASE_JOIN ? &((weft__fiber *)what)->joiner : &((weft__lane *)what)->joiner;
+}
+
+static int has_ended(const selection *s, unsigned i)
+{
+    const void *what = s->nodes[i].object;
+    return s->cases[i].kind == WEFT_CASE_JOIN ? ((const weft__fiber *)what)->state == WEFT__ENDED : ((const weft__lane *)what)->told;
+}
 
 static void leave_joins(weft__waiter *wt)
 {
     selection *s = of(wt);
     for (unsigned i = 0; i < s->n && s->joins; i++)
-        if (s->cases[i].kind == WEFT_CASE_JOIN && joined(&s->nodes[i])->joiner == s->fiber)
-            joined(&s->nodes[i])->joiner = NULL;
+        if (is_join(&s->cases[i]) && *joiner_of(s, i) == s->fiber)
+            *joiner_of(s, i) = NULL;
 }
 
 static int look_at_joins(weft__waiter *wt)
 {
     selection *s = of(wt);
     for (unsigned i = 0; i < s->n; i++)
-        if (s->cases[i].kind == WEFT_CASE_JOIN && joined(&s->nodes[i])->state == WEFT__ENDED)
+        if (is_join(&s->cases[i]) && has_ended(s, i))
             return weft__waiter_claim_self(wt, i);
     return 0;
 }
@@ -68,6 +81,19 @@ static int find_joined(selection *s, weft__node *n, weft_id id)
     n->object = f;
     s->joins++;
     return f->joiner ? -EBUSY : 0;
+}
+
+static int find_child(selection *s, weft__node *n, weft_id id)
+{
+    weft__lane *self, *lane;
+    int r = weft__lane_find_child(id, 1, &self, &lane);
+    if (r < 0)
+        return r;
+    if (lane->joiner || lane->supervised)
+        return -EBUSY;
+    n->object = lane;
+    s->joins++;
+    return lane->forgotten ? -ESRCH : 0;
 }
 
 /* ---- from cases to nodes ---- */
@@ -129,7 +155,9 @@ static int node_of(selection *s, unsigned i)
         }
         return 0;
     case WEFT_CASE_JOIN:
-        return find_joined(s, n, c->fiber);
+        return find_joined(s, n, c->id);
+    case WEFT_CASE_LANE:
+        return find_child(s, n, c->id);
     default:
         return -EINVAL;
     }
@@ -157,7 +185,7 @@ static int happens(const selection *s, unsigned i)
     const weft_case *c = &s->cases[i];
     if (c->kind == WEFT_CASE_TIME)
         return c->deadline <= s->fiber->home->now_ns;
-    return c->kind == WEFT_CASE_JOIN && joined(&s->nodes[i])->state == WEFT__ENDED;
+    return is_join(c) && has_ended(s, i);
 }
 
 /* With nothing queued: 1 if case i has happened. */
@@ -199,8 +227,8 @@ static int queue_case(selection *s, unsigned i)
 static void queue_joins(selection *s)
 {
     for (unsigned i = 0; i < s->n; i++)
-        if (s->cases[i].kind == WEFT_CASE_JOIN)
-            joined(&s->nodes[i])->joiner = s->fiber;
+        if (is_join(&s->cases[i]))
+            *joiner_of(s, i) = s->fiber;
     s->waiter.look = look_at_joins;
     s->waiter.leave = leave_joins;
 }
@@ -247,8 +275,13 @@ static void conclude(selection *s, int i)
     weft__node *n = &s->nodes[i];
     c->result = 0;
     if (c->kind == WEFT_CASE_JOIN) {
-        c->result = joined(n)->result;
-        weft__fiber_free(joined(n));
+        weft__fiber *f = n->object;
+        c->result = f->result;
+        weft__fiber_free(f);
+    } else if (c->kind == WEFT_CASE_LANE) {
+        weft__lane *lane = n->object;
+        c->result = lane->result;
+        weft__lane_leave(lane);
     } else if (n->lock) {
         if (n->kind->finish)
             n->kind->finish(n);
@@ -293,7 +326,7 @@ static int select_from(weft_case *cases, unsigned n, int64_t deadline, int order
     weft__node nodes[HERE + SPARE];
     uint8_t order[HERE];
     selection s = {.cases = cases, .n = n, .ordered = ordered, .at_case = -1, .nodes = nodes, .order = order};
-    int r = weft__sync_enter(&s.fiber, 0);
+    int r = weft__sync_begin(&s.fiber, 0);
     if (r < 0)
         return r;
     if (n > WEFT_CASES_MAX)
@@ -303,5 +336,13 @@ static int select_from(weft_case *cases, unsigned n, int64_t deadline, int order
     return n > HERE ? run_large(&s, deadline) : run(&s, deadline);
 }
 
-int weft_select(weft_case *cases, unsigned n, int64_t deadline) { return select_from(cases, n, deadline, 0); }
-int weft_select_ordered(weft_case *cases, unsigned n, int64_t deadline) { return select_from(cases, n, deadline, 1); }
+int weft_select(weft_case *cases, unsigned n, int64_t deadline)
+{
+    weft__probe_self();
+    return select_from(cases, n, deadline, 0);
+}
+int weft_select_ordered(weft_case *cases, unsigned n, int64_t deadline)
+{
+    weft__probe_self();
+    return select_from(cases, n, deadline, 1);
+}

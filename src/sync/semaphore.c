@@ -91,6 +91,7 @@ int weft_semaphore_acquire(weft_semaphore *s, size_t units, int64_t deadline)
 
 int weft_semaphore_try(weft_semaphore *s, size_t units)
 {
+    weft__probe_self();
     weft__node n;
     weft__semaphore_node(&n, s, units);
     return units ? weft__sync_try(&n, weft__fiber_self()) : -EINVAL;
@@ -98,6 +99,7 @@ int weft_semaphore_try(weft_semaphore *s, size_t units)
 
 int weft_semaphore_release(weft_semaphore *opaque, size_t units)
 {
+    weft__probe_self();
     semaphore *s = of(opaque);
     weft__news news;
     weft__news_init(&news);
@@ -114,6 +116,7 @@ int weft_semaphore_release(weft_semaphore *opaque, size_t units)
 
 size_t weft_semaphore_value(weft_semaphore *opaque)
 {
+    weft__probe_self();
     semaphore *s = of(opaque);
     weft__sync_lock(&s->lock);
     size_t value = s->value;

@@ -11,7 +11,7 @@
 #define WEFT_SYNC_WAIT_H
 
 #include "base/check.h"
-#include "fiber/fiber.h"
+#include "fiber/contain.h"
 
 typedef struct weft__node weft__node;
 
@@ -187,13 +187,25 @@ static inline int weft__waiter_claim_self(weft__waiter *wt, unsigned index)
 /* What a call that may wait begins with. 0: it may wait if it must; *f is NULL on a thread that is no worker's, if threads may wait at all. -EPERM,
  * -ECANCELED. */
 int weft__sync_enter_slowly(weft__fiber *f, int threads);
-static inline int weft__sync_enter(weft__fiber **out, int threads)
+static inline int weft__sync_enter_as(weft__fiber *f, int threads)
 {
-    weft__fiber *f = weft__fiber_self();
-    *out = f;
     if (f && !f->scopes && !(f->cancelled | f->crew->cancelled))
         return 0; /* what weft__canceled says, mostly */
     return weft__sync_enter_slowly(f, threads);
+}
+/* In a public call itself, before anything else (see weft__probe). */
+__attribute__((always_inline)) static inline int weft__sync_enter(weft__fiber **out, int threads)
+{
+    weft__fiber *f = weft__fiber_self();
+    weft__probe(f);
+    *out = f;
+    return weft__sync_enter_as(f, threads);
+}
+/* In a function that public calls share; they probe themselves. */
+static inline int weft__sync_begin(weft__fiber **out, int threads)
+{
+    *out = weft__fiber_self();
+    return weft__sync_enter_as(*out, threads);
 }
 /* The whole of a call that waits for one thing: n->answer, or -ETIMEDOUT, -ECANCELED. WEFT_NOW: tries. */
 int weft__sync_call(weft__node *n, weft__fiber *f, int64_t deadline);

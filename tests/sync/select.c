@@ -352,6 +352,51 @@ static void joiner_dies(void)
     CHECK_EQ(weft_event_set(&event), 0);
 }
 
+static int a_child(void *arg)
+{
+    bump(&phase);
+    return weft_event_wait(arg, WEFT_NEVER) < 0 ? -EIO : 11;
+}
+
+static int waits_for_children(void *arg)
+{
+    weft_event mine = {{0}};
+    weft_id l;
+
+    CHECK_OK(weft_lane_spawn(&l, a_child, &mine));
+    return weft_select((weft_case[]){WEFT_PASS(arg), WEFT_JOIN_LANE(l)}, 2, WEFT_NEVER);
+}
+
+static void lanes(void)
+{
+    weft_event mine = {{0}};
+    weft_id l, other;
+    int r;
+
+    fresh(0);
+    CHECK_OK(weft_lane_spawn(&l, a_child, &mine));
+    CHECK_OK(weft_lane_spawn(&other, a_child, &mine));
+    weft_case c[] = {WEFT_PASS(&event), WEFT_JOIN_LANE(l), WEFT_AT(weft_after(WEFT_MILLISECOND))};
+    CHECK_EQ(weft_select((weft_case[]){WEFT_JOIN_LANE(WEFT_NOID)}, 1, WEFT_NOW), weft_lane_join(WEFT_NOID, NULL, WEFT_NOW));
+    CHECK_EQ(weft_select((weft_case[]){WEFT_JOIN_LANE(weft_lane_self())}, 1, WEFT_NOW), weft_lane_join(weft_lane_self(), NULL, WEFT_NOW));
+    CHECK_EQ(weft_select(c, 3, WEFT_NEVER), 2);
+    CHECK_EQ(weft_select(c, 3, WEFT_NOW), 2);
+    CHECK_EQ(weft_lane_join(l, NULL, WEFT_NOW), -ETIMEDOUT); /* it was let go of */
+    reached(&phase, 2);
+    CHECK(weft_event_set(&mine) >= 0);
+    c[2].deadline = WEFT_NEVER;
+    CHECK_EQ(weft_select(c, 3, WEFT_NEVER), 1);
+    CHECK_EQ(c[1].result, 11);
+    CHECK_EQ(weft_select(c, 3, WEFT_NEVER), -ESRCH); /* joined once */
+    CHECK_OK(weft_lane_join(other, &r, soon()));
+    CHECK_EQ(r, 11);
+    put(&phase, 0);
+    CHECK_OK(weft_lane_spawn(&l, waits_for_children, &event)); /* one that dies with its child */
+    reached(&phase, 1);
+    killed(l);
+    CHECK_EQ(weft_event_set(&event), 0);
+}
+
 /* ---- many cases, and many selects ---- */
 
 static weft_channel wide[40];
@@ -454,6 +499,7 @@ static int run(int argc, char **argv)
     it_dies();
     joins();
     joiner_dies();
+    lanes();
     wider_than_the_stack();
     selects_meet();
     return 0;
