@@ -118,6 +118,11 @@ enum weft_room { WEFT_ROOM_FIBERS, WEFT_ROOM_LANES, WEFT_ROOM_IDS, WEFT_ROOM_OPS
  * is none and the deadline has passed, or there will never be so much; -ETIMEDOUT; -ECANCELED; -EINVAL; -EPERM no fiber. */
 WEFT_API int weft_room(enum weft_room kind, size_t n, int64_t deadline);
 
+/* What the caller's lane has now of each thing that weft_limits bounds, limited or not: fibers alive, child lanes, ids, operations that its fibers wait
+ * for, bytes of its vat and of its fibers' stacks as committed, messages in its mailbox. Counts them: O(fibers + lanes + ids), and a system
+ * call for each stack. 0; -EINVAL; -EPERM no fiber; -ENOMEM. */
+WEFT_API int weft_lane_usage(weft_limits *out);
+
 /* ---- Containing overflows ---- */
 
 /* Without any of this a stack overflow ends the process with a report. In a lane spawned with `containable` it ends that lane alone, as weft_kill
