@@ -31,8 +31,8 @@ void weft__lane_push_end(weft__lane *parent, weft__lane *child)
     weft__fiber *f = parent->ender;
     weft__tasks_push(&parent->ends, &child->end_message);
     parent->ender = NULL;
-    if (f)
-        weft__wake(f, -EINTR); /* from whatever it waits for meanwhile */
+    if (f && !parent->crew.killed) /* killed, it does not wait any more, and its record may be another's */
+        weft__wake(f, -EINTR);     /* from whatever it waits for meanwhile */
 }
 
 static void stop_waiting(weft__fiber *f)
