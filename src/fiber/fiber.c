@@ -31,7 +31,7 @@ int weft__fiber_find(weft__worker *w, weft_id id, weft__fiber **out)
     if (id.ns != WEFT__NS(w->rt, WEFT__FIBER))
         return weft__id_refused(w->rt, id);
     weft__fiber *f = weft__slab_at(&realm->slab, id.key);
-    if (!f || WEFT__GEN(weft__load_acquire(&f->head.word, "fiber.find")) != id.gen)
+    if (!f || !weft__slab_is(weft__load_acquire(&f->head.word, "fiber.find"), id.gen))
         return -ESRCH;
     if (weft__load_relaxed(&f->home, "fiber.find") != w)
         return -EPERM;
@@ -109,6 +109,7 @@ int weft__fiber_make(weft__crew *crew, int (*fn)(void *), void *arg, size_t copy
         memcpy(f->copy, arg, copy);
     weft__link_init(&f->births);
     weft__link_before(&crew->fibers, &f->siblings);
+    weft__slab_begin(&f->head);
     crew->alive++;
     weft__count(&w->stats.fibers_spawned, 1);
     *out = f;

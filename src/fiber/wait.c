@@ -131,11 +131,11 @@ int weft__fiber_signal(weft_runtime *rt, weft_id id, uint32_t flags)
     if (id.ns != WEFT__NS(rt, WEFT__FIBER))
         return weft__id_refused(rt, id);
     weft__fiber *f = weft__slab_at(&realm->slab, id.key);
-    if (!f || !weft__load_relaxed(&f->home, "fiber.signal"))
-        return -ESRCH; /* a made-up id: no fiber was ever there */
+    if (!f)
+        return -ESRCH;
     uint32_t word = weft__load_acquire(&f->head.word, "fiber.signal");
     do {
-        if (WEFT__GEN(word) != id.gen)
+        if (!weft__slab_is(word, id.gen))
             return -ESRCH; /* the generation is in the same word: it cannot change between the look and the flag */
     } while (!weft__cas_acq_rel(&f->head.word, &word, word | flags | WEFT__SIG_PENDING, "fiber.signal"));
     if (!(word & WEFT__SIG_PENDING)) /* from here on pending keeps the record from being used again */
@@ -146,7 +146,7 @@ int weft__fiber_signal(weft_runtime *rt, weft_id id, uint32_t flags)
 void weft__fiber_message(weft_task *t)
 {
     weft__fiber *f = weft__container(t, weft__fiber, message);
-    uint32_t keep = ~(uint32_t)0 << WEFT__GEN_SHIFT;
+    uint32_t keep = ~(uint32_t)0 << WEFT__GEN_SHIFT | WEFT__LIVE;
     uint32_t flags = weft__and_seq(&f->head.word, keep, "fiber.message") & ~keep; /* pairs with the CAS in weft__fiber_signal */
     if (f->detached == WEFT__ORPHAN) {
         weft__sub_acq_rel(&f->home->load, 1, "fiber.orphan");

@@ -100,7 +100,7 @@ int weft__lane_find_child(weft_id id, int joinable, weft__lane **self, weft__lan
     /* Whether it is that one, ours, and joinable: under our own lock, since a stranger's record may change hands while we look. */
     int r;
     weft__spin_lock(&(*self)->lock);
-    if (WEFT__GEN(weft__load_acquire(&lane->head.word, "lane.find")) != id.gen)
+    if (!weft__slab_is(weft__load_acquire(&lane->head.word, "lane.find"), id.gen))
         r = -ESRCH;
     else if (weft__load_relaxed(&lane->parent, "lane.find") != *self)
         r = -EPERM;

@@ -4,7 +4,6 @@
  *
  * A receiver cannot end while its lock is held and it accepts, and a lane's record stays a lane's record, so a stale id does no harm. */
 #include <errno.h>
-#include <string.h>
 
 #include "base/check.h"
 #include "lane/account.h"
@@ -41,7 +40,7 @@ static weft_id deliver(parcel *p, weft__lane *to)
     weft__lane *from = r->lane;
     weft__link_remove(&r->link);
     if (p->fresh) {
-        memset((char *)m + sizeof m->head, 0, WEFT__RESOURCE_SIZE - sizeof m->head);
+        weft__resource_clear(m);
         m->type = r->type;
         weft__store_relaxed(&m->kind, (uint16_t)r->type->kind, "give.deliver");
         r->type->copy(m, r, 0);
@@ -66,7 +65,7 @@ static int lock_receiver(weft_runtime *rt, weft_id id, size_t n, weft__lane **ou
         return -ESRCH;
     weft__spin_lock(&lane->lock);
     int r = -ESRCH;
-    if (WEFT__GEN(weft__load_acquire(&lane->head.word, "give.lock")) == id.gen &&
+    if (weft__slab_is(weft__load_acquire(&lane->head.word, "give.lock"), id.gen) &&
         weft__load_acquire(&lane->accepting, "give.lock")) /* pairs with the release in weft__lane_fill */
         r = weft__charge(lane, WEFT__CHARGE_IDS, n);
     if (r < 0)

@@ -134,7 +134,7 @@ static int look_at_child(weft__lane *self, weft_id id, weft_id_info *out)
     if (!lane)
         return -ESRCH;
     weft__spin_lock(&self->lock);
-    if (WEFT__GEN(weft__load_acquire(&lane->head.word, "inspect.lane")) != id.gen)
+    if (!weft__slab_is(weft__load_acquire(&lane->head.word, "inspect.lane"), id.gen))
         r = -ESRCH;
     else if (weft__load_relaxed(&lane->parent, "inspect.lane") != self)
         r = -EPERM;

@@ -120,6 +120,7 @@ void weft__lane_fill(weft__lane *lane, weft_runtime *rt, weft__lane *parent, con
     lane->deadline_ns = opt && opt->deadline ? opt->deadline : WEFT_NEVER;
     weft__store_relaxed(&lane->refs, 1, "lane.make");
     weft__store_release(&lane->accepting, 1, "lane.make"); /* pairs with the acquire of whoever gives it something */
+    weft__slab_begin(&lane->head);
 }
 
 int weft__lane_make(weft_runtime *rt, weft__lane *parent, int (*fn)(void *), void *arg, const weft_lane_options *opt, const char *name,
@@ -196,7 +197,7 @@ static uint32_t open_ears(weft__lane *lane)
 {
     uint32_t word = weft__load_acquire(&lane->head.word, "lane.born"), next;
     do
-        next = (word & ~(uint32_t)0xffff) | WEFT__SIG_BORN;
+        next = (word & (~(uint32_t)0xffff | WEFT__LIVE)) | WEFT__SIG_BORN;
     while (!weft__cas_acq_rel(&lane->head.word, &word, next, "lane.born"));
     return word & (WEFT__SIG_CANCEL | WEFT__SIG_KILL | WEFT__SIG_FAMILY | WEFT__SIG_LINK);
 }
@@ -302,7 +303,7 @@ int weft__lane_signal(weft_runtime *rt, weft_id id, uint32_t flags)
         return -ESRCH;
     uint32_t word = weft__load_acquire(&lane->head.word, "lane.signal"), next;
     do {
-        if (WEFT__GEN(word) != id.gen || weft__load_relaxed(&lane->phase, "lane.signal") == WEFT__LANE_ENDED)
+        if (!weft__slab_is(word, id.gen) || weft__load_relaxed(&lane->phase, "lane.signal") == WEFT__LANE_ENDED)
             return -ESRCH; /* ended, and perhaps not yet joined */
         next = word | flags | (word & WEFT__SIG_BORN ? (uint32_t)WEFT__SIG_PENDING : 0);
     } while (!weft__cas_acq_rel(&lane->head.word, &word, next, "lane.signal"));
@@ -316,7 +317,7 @@ void weft__lane_message(weft_task *t)
     weft__lane *lane = weft__container(t, weft__lane, birth);
     weft_runtime *rt = lane->rt;
     int ended = lane->phase == WEFT__LANE_ENDED; /* before PENDING is cleared: from then on the record of an ended lane may be used again */
-    uint32_t flags = weft__and_seq(&lane->head.word, ~(uint32_t)0xffff | WEFT__SIG_BORN, "lane.message");
+    uint32_t flags = weft__and_seq(&lane->head.word, ~(uint32_t)0xffff | WEFT__SIG_BORN | WEFT__LIVE, "lane.message");
     if (flags & WEFT__SIG_GONE) {
         free_record(lane);
         weft__realm_announce(rt); /* the last lane, perhaps, and it had not been counted out when its parent was told */

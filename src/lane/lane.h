@@ -128,6 +128,8 @@ struct weft__resource {
 int weft__resource_make(const weft__resource_kind *type, weft__resource **out);
 /* The same for a given lane that has not been born yet: an accepted connection travels with its newborn. */
 int weft__resource_make_for(weft__lane *lane, const weft__resource_kind *type, weft__resource **out);
+/* Zeroes a fresh record, for those who fill it in. */
+void weft__resource_clear(weft__resource *r);
 weft_id weft__resource_id(const weft__resource *r);
 /* The record an id names, for a fiber of the lane that owns it. kinds: bit set (1 << kind) of what is acceptable. 0; -EBADF stale or no id;
  * -EPERM another lane's, or no fiber; -EINVAL another kind. */

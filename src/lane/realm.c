@@ -64,7 +64,7 @@ static weft__lane *make_root(weft__lane_realm *realm, weft_runtime *rt)
     if (!root)
         return NULL;
     weft__lane_fill(root, rt, NULL, NULL, "root", "weft");
-    root->head.word = (WEFT__GEN_FIRST << WEFT__GEN_SHIFT) | WEFT__SIG_BORN;
+    root->head.word = (WEFT__GEN_FIRST << WEFT__GEN_SHIFT) | WEFT__LIVE | WEFT__SIG_BORN;
     root->crew.id = (weft_id){root->head.key, WEFT__NS(rt, WEFT__LANE), WEFT__GEN_FIRST};
     root->crew.account = weft__runtime_account(rt);
     realm->alive = 1;

@@ -4,6 +4,7 @@
  * A record that was given to a lane lies in its `arrivals`, under the lane's lock, until the lane's worker looks: at the first use of the new
  * id, as the ids are listed, or as the lane ends. So giving wakes nobody, and a lane that was never born can be given something. */
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 #include <weft/net.h>
 
@@ -16,9 +17,16 @@
 
 _Static_assert(sizeof(weft__resource) <= 128, "resources have room for what they name");
 
+/* All but what others may be reading. */
+void weft__resource_clear(weft__resource *r)
+{
+    const size_t from = offsetof(weft__resource, closed);
+    memset((char *)r + from, 0, WEFT__RESOURCE_SIZE - from);
+}
+
 static void fill(weft__resource *r, const weft__resource_kind *type, weft__lane *lane)
 {
-    memset((char *)r + sizeof r->head, 0, WEFT__RESOURCE_SIZE - sizeof r->head);
+    weft__resource_clear(r);
     r->type = type;
     r->lane = lane;
     weft__store_relaxed(&r->kind, (uint16_t)type->kind, "resource.make");

@@ -24,7 +24,7 @@ int weft__ties_family(weft__lane *self, weft_id id)
         return -ESRCH;
     int r = -ESRCH;
     weft__spin_lock(&self->lock); /* a stranger's record may change hands while we look */
-    if (WEFT__GEN(weft__load_acquire(&lane->head.word, "tie.family")) == id.gen)
+    if (weft__slab_is(weft__load_acquire(&lane->head.word, "tie.family"), id.gen))
         r = weft__load_relaxed(&lane->parent, "tie.family") == self ? 0 : -EPERM;
     weft__spin_unlock(&self->lock);
     return r;

@@ -106,9 +106,9 @@ uint32_t weft__slab_end(weft__slab *s, void *record, int seen)
         uint32_t gen = (uint32_t)WEFT__GEN(word) + (seen != 0);
         if (gen > s->gen_max)
             gen = 0; /* names nothing, for ever */
-        next = gen << WEFT__GEN_SHIFT | (word & 0xffff);
+        next = gen << WEFT__GEN_SHIFT | (word & 0xffff & ~WEFT__LIVE);
     } while (!weft__cas_acq_rel(&h->word, &word, next, "slab.end")); /* pairs with the CAS of whoever sets flags by id */
-    return word & 0xffff;
+    return word & 0xffff & ~WEFT__LIVE;
 }
 
 /* 1 if the record may be used again. */

@@ -19,6 +19,9 @@ typedef struct weft__slab_head {
 
 #define WEFT__GEN_SHIFT 16
 #define WEFT__GEN(word) ((uint16_t)((uint32_t)(word) >> WEFT__GEN_SHIFT))
+/* A flag of records that other threads find by ids and act upon: the life has begun, and not ended. A free record has the generation of its
+ * next life already, which a made-up id may name. weft__slab_end clears it. */
+#define WEFT__LIVE 0x8000u
 
 /* No part of an id is a descriptor (DESIGN rule 6). Keys begin above every number that one can have: as an int a key is negative, so a system
  * call that is handed one by mistake refuses it. Generations, and the tags of runtimes, have their highest bit set as well: the other half of
@@ -26,6 +29,14 @@ typedef struct weft__slab_head {
 #define WEFT__KEY_BASE 0x80000000u
 #define WEFT__GEN_FIRST 0x8000u
 #define WEFT__GEN_LIVES 0x8000u
+
+/* Whether what has this word is alive and of that generation. */
+static inline int weft__slab_is(uint32_t word, uint16_t gen) { return WEFT__GEN(word) == gen && (word & WEFT__LIVE); }
+/* A fresh record is filled in: ids name it from here on. Nobody else writes to its word before. */
+static inline void weft__slab_begin(weft__slab_head *h)
+{
+    weft__store_release(&h->word, weft__load_relaxed(&h->word, "slab.begin") | WEFT__LIVE, "slab.begin");
+}
 
 typedef struct weft__slab {
     const weft_env *env;
