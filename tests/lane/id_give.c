@@ -1,6 +1,7 @@
 /* weft_give, and `gives` of a newborn: the id goes to another lane and is stale here, nothing is closed, what was
  * received and not read goes along, limits are heeded on the receiver's side, and a refusal gives nothing. */
 #include "lane/world.h"
+#include "lane/lives.h"
 #include "net/cases.h"
 
 static weft_id received(void)
@@ -468,5 +469,5 @@ int main(int argc, char **argv)
     };
 
     CHECK_EQ(weft_give(WEFT_NOID, WEFT_NOID, NULL, WEFT_NOW), -EPERM); /* no fiber */
-    return RUN(cases, argc, argv);
+    return RUN_IN_FEW_LIVES_TOO(cases, argc, argv);
 }
