@@ -148,9 +148,24 @@ static void read_arguments(int argc, char **argv)
             program_argv[program_argc++] = argv[i];
 }
 
-int main(int argc, char **argv)
+/* Twice in each mode. */
+static void run_seed(uint64_t seed)
 {
     char mode[32];
+
+    for (const char *m = modes; *m; m += m[strlen(mode)] == ',' ? strlen(mode) + 1 : strlen(mode)) {
+        snprintf(mode, sizeof mode, "%.*s", (int)strcspn(m, ","), m);
+        const uint64_t hash = run_with(seed, mode);
+
+        if (run_with(seed, mode) != hash)
+            fail(seed, mode, "not the same run twice");
+    }
+}
+
+int main(int argc, char **argv)
+{
+    const char *soak = getenv("WEFT_SOAK_SECONDS");
+    const time_t end = soak ? time(NULL) + atoll(soak) : 0;
 
     all_argv = argv;
     read_arguments(argc, argv);
@@ -159,14 +174,8 @@ int main(int argc, char **argv)
     host_told = told;
     if (getenv("WEFT_SIM_SEED"))
         return simulate(strtoull(getenv("WEFT_SIM_SEED"), NULL, 0), NULL) != 0;
-    for (const char *m = modes; *m; m += m[strlen(mode)] == ',' ? strlen(mode) + 1 : strlen(mode)) {
-        snprintf(mode, sizeof mode, "%.*s", (int)strcspn(m, ","), m);
-        for (int64_t seed = first_seed; seed < first_seed + given_seeds; seed++) {
-            const uint64_t hash = run_with((uint64_t)seed, mode);
-
-            if (run_with((uint64_t)seed, mode) != hash)
-                fail((uint64_t)seed, mode, "not the same run twice");
-        }
-    }
+    unsetenv("WEFT_SOAK_SECONDS"); /* the time is for seeds: each run does what it does in a test */
+    for (int64_t n = 0; soak ? n == 0 || time(NULL) < end : n < given_seeds; n++)
+        run_seed((uint64_t)(first_seed + n));
     return 0;
 }
