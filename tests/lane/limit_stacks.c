@@ -178,11 +178,11 @@ static int64_t clock_ahead(void *self)
     return ((spy *)self)->base->now(((spy *)self)->base->self) + __atomic_load_n(&ahead_ns, __ATOMIC_SEQ_CST);
 }
 
-/* The thread is preempted in the middle of one sample, for ten seconds. */
+/* The thread is preempted in the middle of one sample, for a while. Ports that wait by the kernel's clock wait so much longer afterwards. */
 static size_t resident_slowly(void *self, void *p, size_t bytes)
 {
     if (get(&samples_wanted) && __atomic_exchange_n(&samples_wanted, 0, __ATOMIC_SEQ_CST))
-        __atomic_add_fetch(&ahead_ns, 10 * WEFT_SECOND, __ATOMIC_SEQ_CST);
+        __atomic_add_fetch(&ahead_ns, 150 * WEFT_MILLISECOND, __ATOMIC_SEQ_CST);
     return ((spy *)self)->base->resident(((spy *)self)->base->self, p, bytes);
 }
 
@@ -193,10 +193,10 @@ static int after_a_slow_sample(void *arg)
     (void)arg;
     const int n = fill(f, 64);
     put(&samples_wanted, 1);
-    CHECK_EQ(weft_spawn_with(&more, deep, NULL, .wait = weft_after(5 * WEFT_SECOND)), -ENOMEM);
+    CHECK_EQ(weft_spawn_with(&more, deep, NULL, .wait = weft_after(200 * WEFT_MILLISECOND)), -ENOMEM);
     CHECK_EQ(get(&samples_wanted), 0);
     release(f, n);
-    CHECK_OK(weft_spawn_with(&more, deep, NULL, .wait = soon()));
+    CHECK_OK(weft_spawn_with(&more, deep, NULL, .wait = weft_after(2 * WEFT_SECOND))); /* twenty times would be three */
     release(&more, 1);
     return 7;
 }
