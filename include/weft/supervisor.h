@@ -76,8 +76,8 @@ struct weft_supervisor_spec {
  * fiber only. 0 auto_shutdown; -ECANCELED; -ENOTRECOVERABLE it gave up: the lane should end with this, and its exit
  * record names the child whose end was one too many; -ETIMEDOUT a child could not be stopped and still dies; or,
  * nothing being left running, why a child could not be started; -EINVAL a specification that makes no sense: no or a
- * doubled id, no run, unknown values, significant children without auto_shutdown; -EBUSY another fiber of the lane
- * supervises already; -ENOMEM. */
+ * doubled id, no run, unknown values, significant children without auto_shutdown, a nested supervisor that is in
+ * itself; -EBUSY another fiber of the lane supervises already; -ENOMEM. */
 WEFT_API int weft_supervise(const weft_supervisor_spec *spec);
 
 /* Makes a child lane of the caller's that is a supervisor, and waits until its children have started. spec is copied

@@ -48,6 +48,10 @@ static void note_end(weft__supervisor *s)
     if (weft__lane_next_end(s->lane, &e, &tag, WEFT_NOW) < 0)
         return; /* cancelled */
     weft__child *c = tag;
+    if (c->disowned) {
+        weft_free(c);
+        return;
+    }
     c->last = e;
     c->gone = 1;
     weft__link_before(&s->ended, &c->ended);
@@ -167,7 +171,8 @@ static int too_many(weft__supervisor *s, const weft__child *c)
 /* The children from `first` on are stopped, in reverse, and are due. Temporary ones are forgotten instead. */
 static void bring_down(weft__supervisor *s, weft__link *first)
 {
-    for (weft__link *l = s->children.prev, *prev; l != first->prev; l = prev) {
+    weft__link *before = first->prev; /* the first may be a temporary one */
+    for (weft__link *l = s->children.prev, *prev; l != before; l = prev) {
         weft__child *c = weft__container(l, weft__child, link);
         prev = l->prev;
         if (c->plan->restart != WEFT_TEMPORARY)
@@ -180,11 +185,12 @@ static void bring_down(weft__supervisor *s, weft__link *first)
     }
 }
 
-/* What goes down with c, whose restart has been counted. */
+/* What goes down with c, whose restart has been counted. It may be dying still, after a start that failed. */
 static void begin_restart(weft__supervisor *s, weft__child *c)
 {
     c->due = 1;
-    c->state = WEFT_CHILD_RESTARTING;
+    if (!c->lane.gen)
+        c->state = WEFT_CHILD_RESTARTING;
     s->due = 1;
     if (s->charter.strategy == WEFT_ONE_FOR_ALL)
         bring_down(s, s->children.next);
@@ -400,7 +406,7 @@ static int open_supervisor(weft__supervisor *s, const weft__charter *charter, co
 }
 
 /* Whoever still asks is told that nobody is here any more. Dying children keep what their lanes point to: the lane's
- * name. */
+ * name, and the record, by which a later supervisor of our lane knows that it is not its own. */
 static void close_supervisor(weft__supervisor *s)
 {
     while (s->pending) {
@@ -415,6 +421,8 @@ static void close_supervisor(weft__supervisor *s)
         next = l->next;
         if (!c->lane.gen)
             weft__child_remove(s, c);
+        else
+            c->disowned = 1;
     }
     if (!s->active)
         weft_free(s->pattern);

@@ -44,6 +44,7 @@ struct weft__child {
     uint8_t answered, gone;    /* it has called weft_child_ready; its lane has ended */
     uint8_t due;               /* is to be started as soon as that is possible */
     uint8_t forget;            /* once it has ended */
+    uint8_t disowned;          /* it was dying as its supervisor ended, whose it is no more */
     uint8_t copied;            /* bytes of copy; 0: arg */
     void *arg;
     _Alignas(16) unsigned char copy[];

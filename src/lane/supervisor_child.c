@@ -34,7 +34,8 @@ weft__child *weft__child_of_lane(weft__supervisor *s, weft_id id)
         WEFT__GEN(weft__load_acquire(&lane->head.word, "supervisor.child")) != id.gen ||
         weft__load_relaxed(&lane->parent, "supervisor.child") != s->lane)
         return NULL;
-    return lane->supervised ? lane->tag : NULL;
+    weft__child *c = lane->supervised ? lane->tag : NULL;
+    return c && !c->disowned ? c : NULL;
 }
 
 int weft__child_add(weft__supervisor *s, const weft__plan *plan, void *arg, size_t copied, weft__child **out)

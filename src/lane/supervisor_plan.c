@@ -34,20 +34,32 @@ static int check_lane(const weft_child_spec *spec)
     return o->deadline || o->detached || o->linked || o->monitor || o->wait || o->gives ? -EINVAL : 0;
 }
 
-/* A nested supervisor is looked at as well: a mistake in it shows here and not at its first start. */
-static int check_nested(const weft_supervisor_spec *spec, const weft_child_spec *child)
+/* The specifications that a nested one is in. */
+typedef struct around {
+    const struct around *next;
+    const weft_supervisor_spec *spec;
+} around;
+
+static int check(const weft_child_spec *spec, const weft__charter *charter, const around *out);
+
+/* A nested supervisor is looked at as well: a mistake in it shows here and not at its first start. One that is in itself
+ * would be started without end. */
+static int check_nested(const weft_supervisor_spec *spec, const weft_child_spec *child, const around *out)
 {
     weft__charter charter;
-    weft__plan plan;
+    around here = {out, spec};
     if (child->run || child->lane.copy)
         return -EINVAL;
+    for (; out; out = out->next)
+        if (out->spec == spec)
+            return -EINVAL;
     int r = weft__charter_read(&charter, spec);
     for (unsigned i = 0; r == 0 && i < spec->count; i++)
-        r = weft__plan_read(&plan, &spec->children[i], &charter);
+        r = check(&spec->children[i], &charter, &here);
     return r;
 }
 
-static int check(const weft_child_spec *spec, const weft__charter *charter)
+static int check(const weft_child_spec *spec, const weft__charter *charter, const around *out)
 {
     if ((!spec->run && !spec->supervisor) || (unsigned)spec->restart > WEFT_TEMPORARY)
         return -EINVAL;
@@ -58,12 +70,12 @@ static int check(const weft_child_spec *spec, const weft__charter *charter)
     if (charter->strategy != WEFT_DYNAMIC && (!spec->id || !spec->id[0] || strlen(spec->id) > WEFT_CHILD_ID_MAX))
         return -EINVAL;
     int r = check_lane(spec);
-    return r == 0 && spec->supervisor ? check_nested(spec->supervisor, spec) : r;
+    return r == 0 && spec->supervisor ? check_nested(spec->supervisor, spec, out) : r;
 }
 
 int weft__plan_read(weft__plan *out, const weft_child_spec *spec, const weft__charter *charter)
 {
-    int r = spec ? check(spec, charter) : -EINVAL;
+    int r = spec ? check(spec, charter, NULL) : -EINVAL;
     if (r < 0)
         return r;
     memset(out, 0, sizeof *out);

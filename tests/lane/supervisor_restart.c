@@ -107,6 +107,24 @@ static void one_for_all_restarts_all(void)
     expect("-c -b -a");
 }
 
+/* Temporary children go down with the group and do not come back, wherever they stand in it. */
+static void one_for_all_forgets_the_temporary(void)
+{
+    fresh();
+    const weft_child_spec children[] = {CHILD(&a, .restart = WEFT_TEMPORARY), CHILD(&b),
+        CHILD(&c, .restart = WEFT_TEMPORARY)};
+    const weft_id s = supervisor(&(weft_supervisor_spec)SUPERVISOR(children, OFTEN, .strategy = WEFT_ONE_FOR_ALL));
+    const weft_id lane = lane_of(s, "b");
+
+    expect("+a +b +c");
+    end_badly(lane);
+    lane_after(s, "b", lane);
+    expect("-c -a +b");
+    check_counts(s, 1, 1, 0, 1);
+    stop_supervisor(s);
+    expect("-b");
+}
+
 static void rest_for_one_restarts_the_rest(void)
 {
     fresh();
@@ -290,6 +308,7 @@ static int main_fiber(int argc, char **argv)
     temporary_is_never_restarted();
     one_for_one_restarts_that_one();
     one_for_all_restarts_all();
+    one_for_all_forgets_the_temporary();
     rest_for_one_restarts_the_rest();
     temporary_bystander(WEFT_ONE_FOR_ALL);
     temporary_bystander(WEFT_REST_FOR_ONE);

@@ -245,6 +245,20 @@ static void specifications_are_checked(void)
     CHECK_EQ(a.starts, 0);
 }
 
+/* One that would start itself without end is refused, too, at whatever depth it does. */
+static void circles_are_refused(void)
+{
+    static weft_supervisor_spec outer, inner;
+    static const weft_child_spec below[] = {{.id = "below", .supervisor = &inner}},
+                                 above[] = {{.id = "above", .supervisor = &outer}};
+
+    outer = inner = (weft_supervisor_spec)SUPERVISOR(above);
+    refuse(&outer);
+    refuse(&inner);
+    outer = (weft_supervisor_spec)SUPERVISOR(below);
+    refuse(&outer);
+}
+
 static int main_fiber(int argc, char **argv)
 {
     (void)argc, (void)argv;
@@ -261,6 +275,7 @@ static int main_fiber(int argc, char **argv)
     any_lane_may_supervise();
     one_fiber_of_a_lane_supervises();
     specifications_are_checked();
+    circles_are_refused();
     return 0;
 }
 

@@ -285,6 +285,76 @@ static void stopping_it_answers_in_time(void)
     CHECK_EQ(weft_supervisor_stop(s, soon()), -ESRCH);
 }
 
+/* It fails, its next start fails, and what was started dies slowly. */
+static int gets_stuck_as_it_restarts(void *arg)
+{
+    hand *h = arg;
+    const int n = bump(&h->starts);
+
+    CHECK_OK(weft_child_ready(n == 2 ? -EIO : 0));
+    if (n == 2)
+        do_job(&job);
+    return n == 3 ? weft_sleep(WEFT_NEVER) : -EIO;
+}
+
+/* A failure is counted once, and until that child is dead it is not restarted but dying. */
+static void a_failed_restart_dies_slowly(void)
+{
+    fresh();
+    put(&job, 0);
+    const weft_child_spec children[] = {{.id = "late", .run = gets_stuck_as_it_restarts, .arg = &a, .ready = 1,
+        .grace_ns = 10 * WEFT_MILLISECOND}};
+    const weft_id s = supervisor(
+        &(weft_supervisor_spec)SUPERVISOR(children, .intensity = 2, .period_ns = 3600 * WEFT_SECOND));
+
+    await_job(&job);
+    while (!spy_says(&supervised_spy, "child \"late\" could not be started"))
+        CHECK_OK(weft_sleep(weft_after(WEFT_MILLISECOND)));
+    CHECK_EQ(child_info(s, "late").state, WEFT_CHILD_DYING);
+    CHECK_EQ(weft_supervisor_restart_child(s, "late", NULL, soon()), -EBUSY);
+    job_done(&job);
+    await_state(s, "late", WEFT_CHILD_RUNNING);
+    CHECK_EQ(get(&a.starts), 3);
+    stop_supervisor(s);
+}
+
+static int supervises_again(void *arg)
+{
+    const weft_child_spec first[] = {
+        CHILD(&a, .significant = 1, .restart = WEFT_TRANSIENT), DIES_SLOWLY(&b)}, second[] = {CHILD(&c)};
+
+    (void)arg;
+    CHECK_EQ(weft_supervise(&(weft_supervisor_spec)SUPERVISOR(first, .auto_shutdown = WEFT_SHUTDOWN_ANY)), -ETIMEDOUT);
+    note('.', "s");
+    return weft_supervise(&(weft_supervisor_spec)SUPERVISOR(second, OFTEN));
+}
+
+/* What a supervisor could not stop is no child of the next one in that lane. */
+static void the_next_one_knows_nothing_of_it(void)
+{
+    fresh();
+    put(&job, 0);
+    b.job = &job;
+    weft_id s;
+
+    CHECK_OK(weft_lane_spawn(&s, supervises_again, NULL));
+    await_log("+a +b");
+    await_job(&job);
+    const weft_id dying = lane_of(s, "b");
+    tell(lane_of(s, "a"), 0);
+    await_log(".s +c");
+    check_counts(s, 1, 1, 0, 1);
+    job_done(&job);
+    while (weft_cancel_in(weft_current(), dying) == 0)
+        CHECK_OK(weft_sleep(weft_after(WEFT_MILLISECOND)));
+    const weft_id lane = lane_of(s, "c");
+    tell(lane, -EIO);
+    lane_after(s, "c", lane);
+    check_counts(s, 1, 1, 0, 1);
+    stop_supervisor(s);
+    expect("+c -c");
+}
+
 /* ---- the supervisor ends as it is busy ---- */
 
 static void cancelled_while_it_starts(void)
@@ -396,6 +466,8 @@ static int dying(int argc, char **argv)
     one_for_one_does_not_wait();
     a_supervisor_that_cannot_stop_all();
     stopping_it_answers_in_time();
+    a_failed_restart_dies_slowly();
+    the_next_one_knows_nothing_of_it();
     return 0;
 }
 
