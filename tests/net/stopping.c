@@ -216,6 +216,7 @@ int main(int argc, char **argv)
 {
     unsigned rounds = argc > 1 ? (unsigned)atoi(argv[1]) : 12;
     snprintf(stopping.path, sizeof stopping.path, "/tmp/weft-stop-%d", (int)getpid());
+    unlink(stopping.path); /* left by another process of this number, perhaps, that was stopped */
     for (unsigned i = 0; test_again(i, rounds); i++) {
         fprintf(stderr, "round %u\n", i);
         alarm(100);
