@@ -6,12 +6,9 @@
 #include "base/check.h"
 #include "fiber/graph.h"
 
-int weft_spawn_at(weft_id *out, int (*fn)(void *), void *arg, const weft_spawn_options *opt, const char *name, const char *site)
+int weft__fiber_spawn(weft__fiber *self, int (*fn)(void *), void *arg, const weft_spawn_options *opt, const char *name, const char *site,
+                      weft__fiber **out)
 {
-    weft__fiber *self = weft__fiber_self(), *f;
-    if (!self)
-        return -EPERM;
-    weft__probe(self);
     size_t copy = opt ? opt->copy : 0;
     if (!fn || copy > WEFT_COPY_MAX || (copy && !arg))
         return -EINVAL;
@@ -19,14 +16,25 @@ int weft_spawn_at(weft_id *out, int (*fn)(void *), void *arg, const weft_spawn_o
         return -EINVAL;
     if (self->crew->killed) /* nothing is born in a killed lane */
         return weft__refuse(self, -ECANCELED);
-    int r = weft__fiber_make(self->crew, fn, arg, copy, opt, name, site, &f);
+    int r = weft__fiber_make(self->crew, fn, arg, copy, opt, name, site, out);
+    if (r == 0)
+        weft__fiber_queue(*out);
+    return r;
+}
+
+int weft_spawn_at(weft_id *out, int (*fn)(void *), void *arg, const weft_spawn_options *opt, const char *name, const char *site)
+{
+    weft__fiber *self = weft__fiber_self(), *f;
+    if (!self)
+        return -EPERM;
+    weft__probe(self);
+    int r = weft__fiber_spawn(self, fn, arg, opt, name, site, &f);
     if (r < 0)
         return r;
     if (!out)
         f->detached = 1;
     else
         *out = weft__fiber_id(f);
-    weft__fiber_queue(f);
     return 0;
 }
 

@@ -67,6 +67,7 @@ void weft__fiber_lay_out(weft__fiber *f)
     f->risen = 0;
     f->cleaning = WEFT__CLEANING_NOT;
     f->result = -ECANCELED;
+    weft__fiber_over(f); /* clean-ups of others may wait for it, and its own turn may come after theirs */
     if (!weft__fiber_has_rites(f)) {
         weft__fiber_finish(f);
         return;

@@ -97,6 +97,7 @@ int weft__fiber_make(weft__crew *crew, int (*fn)(void *), void *arg, size_t copy
     f->foreign_stack = f->stack_lo != NULL;
     f->result = 0;
     f->locks = 0;
+    f->watch = NULL;
     f->edge = NULL;
     f->state = WEFT__NEWBORN;
     f->waiting = WEFT__WAIT_NONE;
@@ -186,6 +187,7 @@ static int finish_books(weft__fiber *f)
         weft__graph_remove(f->edge);
     if (f->locks)
         weft__held_orphan(f);
+    weft__fiber_over(f);
     if (realm->hooks.ended)
         realm->hooks.ended(crew, f);
     if (f->joiner)

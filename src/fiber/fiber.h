@@ -99,6 +99,12 @@ struct weft__held {
 
 #define WEFT__COPY_MAX WEFT_COPY_MAX
 
+/* Who is told, once, that a fiber is over: it has ended, never ran, or was killed; then before any clean-up of its lane
+ * runs. f->result says how. Home. */
+typedef struct weft__watch {
+    void (*over)(struct weft__watch *watch, weft__fiber *f);
+} weft__watch;
+
 struct weft__fiber {
     weft__slab_head head;
     weft_task resume;
@@ -113,7 +119,7 @@ struct weft__fiber {
     void (*unwait)(weft__fiber *f);
     void *waits_on;
     weft__link siblings;       /* in crew->fibers */
-    weft__link births;         /* while newborn, in the worker's list */
+    weft__link births;         /* while newborn, in the worker's list; from then on, its watch's */
     weft_task message;         /* carries head.word's flags to the home worker */
     int (*fn)(void *arg);
     void *arg;
@@ -129,6 +135,7 @@ struct weft__fiber {
     uint8_t foreign_stack;     /* caller's memory or a thread's own stack */
     uint8_t copied;            /* bytes of copy in use */
     void *stack_lo;            /* of a foreign stack */
+    weft__watch *watch;        /* NULL: none, or it was told */
     struct weft__edge *edge;   /* what it waits for that somebody must give back; guarded by the realm's graph lock */
     struct weft__defer *defers; /* clean-ups, newest first */
     uint32_t locks;            /* how many of its crew's held locks are its own */
@@ -225,6 +232,17 @@ void weft__crew_init(weft__crew *crew, weft__worker *home);
 /* A newborn of the crew, on its home worker. 0 or -EAGAIN, -ENOMEM. Start it with weft__fiber_queue. */
 int weft__fiber_make(weft__crew *crew, int (*fn)(void *), void *arg, size_t copy, const weft_spawn_options *opt, const char *name,
                      const char *site, weft__fiber **out);
+/* The newborn of a running fiber, queued. As weft_spawn. */
+int weft__fiber_spawn(weft__fiber *self, int (*fn)(void *), void *arg, const weft_spawn_options *opt, const char *name, const char *site,
+                      weft__fiber **out);
+/* Tells its watch, if it has one, that it is over. */
+static inline void weft__fiber_over(weft__fiber *f)
+{
+    weft__watch *watch = f->watch;
+    f->watch = NULL;
+    if (watch)
+        watch->over(watch, f);
+}
 /* Puts a newborn where its worker finds it. */
 void weft__fiber_queue(weft__fiber *f);
 /* Runs a newborn right away; only from the worker's own context (a lane's first task). */

@@ -1,5 +1,5 @@
 /* Groups. All of a group happens in one lane, so on one worker: nothing here is shared, and the lock that waiting wants is never contended. A member is a
- * detached fiber; while it runs, it is listed with a record on its own stack. A member that is killed dies with its lane, which is the group's. */
+ * detached fiber that the group watches: it is counted out where fibers end, for it may be killed with its lane, or never run for want of a stack. */
 #include <errno.h>
 #include <string.h>
 #include <weft/group.h>
@@ -7,10 +7,11 @@
 #include "sync/wait.h"
 
 typedef struct group {
+    weft__watch watch;
     weft__spin lock;
     unsigned running;          /* newborn members included */
     weft__crew *crew;          /* NULL: no member yet */
-    weft__link members;        /* those that have begun; valid with crew */
+    weft__link members;        /* those that have begun, by their births; valid with crew */
     weft__queue waiting;
     int failure, success;      /* the first of each */
     uint8_t failed, succeeded, cancelled;
@@ -18,8 +19,6 @@ typedef struct group {
 
 /* What a newborn member is given. */
 typedef struct member {
-    weft__link link;
-    weft__fiber *fiber;
     group *g;
     int (*fn)(void *arg);
     void *arg;
@@ -118,30 +117,33 @@ static void cancel_one(weft__fiber *f)
 
 static int run_member(void *arg)
 {
-    member m = *(member *)arg;
-    group *g = m.g;
-    m.fiber = weft__fiber_self();
-    weft__link_before(&g->members, &m.link);
-    if (g->cancelled)
-        cancel_one(m.fiber);
-    int r = m.fn(m.arg);
-    weft__link_remove(&m.link);
-    if (r < 0 && !g->failed) {
+    const member *m = arg;
+    weft__fiber *f = weft__fiber_self();
+    weft__link_before(&m->g->members, &f->births);
+    if (m->g->cancelled)
+        cancel_one(f);
+    return m->fn(m->arg);
+}
+
+static void member_over(weft__watch *watch, weft__fiber *f)
+{
+    group *g = weft__container(watch, group, watch);
+    weft__link_remove(&f->births);
+    if (f->result < 0 && !g->failed) {
         g->failed = 1;
-        g->failure = r;
-    } else if (r >= 0 && !g->succeeded) {
+        g->failure = f->result;
+    } else if (f->result >= 0 && !g->succeeded) {
         g->succeeded = 1;
-        g->success = r;
+        g->success = f->result;
     }
     g->running--;
     tell(g);
-    return 0;
 }
 
 int weft_group_run_at(weft_group *opaque, int (*fn)(void *arg), void *arg, const char *name, const char *site)
 {
     group *g = of(opaque);
-    weft__fiber *f = weft__fiber_self();
+    weft__fiber *f = weft__fiber_self(), *born;
     member m = {.g = g, .fn = fn, .arg = arg};
     weft__probe(f);
     if (!f)
@@ -149,15 +151,19 @@ int weft_group_run_at(weft_group *opaque, int (*fn)(void *arg), void *arg, const
     if (!fn)
         return -EINVAL;
     if (!g->crew) {
+        g->watch.over = member_over;
         weft__link_init(&g->members);
         g->crew = f->crew;
     }
     if (g->crew != f->crew)
         return -EPERM;
-    int r = weft_spawn_at(NULL, run_member, &m, &(weft_spawn_options){.copy = sizeof m, .name = name}, name, site);
-    if (r == 0)
-        g->running++;
-    return r;
+    weft_spawn_options opt = {.copy = sizeof m, .name = name, .detached = 1};
+    int r = weft__fiber_spawn(f, run_member, &m, &opt, name, site, &born);
+    if (r < 0)
+        return r;
+    born->watch = &g->watch;
+    g->running++;
+    return 0;
 }
 
 int weft_group_cancel(weft_group *opaque)
@@ -168,9 +174,11 @@ int weft_group_cancel(weft_group *opaque)
     if (!f || (g->crew && g->crew != f->crew))
         return -EPERM;
     g->cancelled = 1;
-    for (weft__link *l = g->crew ? g->members.next : &g->members; g->crew && l != &g->members; l = l->next)
-        if (weft__container(l, member, link)->fiber != f)
-            cancel_one(weft__container(l, member, link)->fiber);
+    for (weft__link *l = g->crew ? g->members.next : &g->members; g->crew && l != &g->members; l = l->next) {
+        weft__fiber *one = weft__container(l, weft__fiber, births);
+        if (one != f)
+            cancel_one(one);
+    }
     return 0;
 }
 

@@ -158,6 +158,46 @@ static void with_its_lane(void)
     CHECK_EQ(weft_event_set(&gate), 0);
 }
 
+static weft_group orphaned;
+
+static void ends_it(void *arg)
+{
+    CHECK_EQ(weft_group_count(arg), 0); /* the dead are over before anybody cleans up */
+    CHECK_OK(weft_group_cancel(arg));
+    CHECK_OK(weft_group_end(arg));
+    bump(&phase);
+}
+
+static int member_with_a_clean_up(void *arg)
+{
+    CHECK_OK(weft_defer(ends_it, arg));
+    return waits(NULL);
+}
+
+static int dies_with_members(void *arg)
+{
+    CHECK_OK(weft_defer(ends_it, arg));
+    CHECK_OK(weft_event_init(&gate, WEFT_EVENT_MANUAL, 0));
+    CHECK_OK(weft_group_run(arg, waits, NULL));
+    CHECK_OK(weft_group_run(arg, member_with_a_clean_up, arg));
+    settle();
+    CHECK_OK(weft_group_run(arg, waits, NULL));
+    CHECK_EQ(weft_group_count(arg), 3);
+    put(&phase, 1);
+    return weft_group_first(arg, WEFT_NEVER);
+}
+
+static void killed_and_ended(void)
+{
+    weft_id l;
+
+    put(&phase, 0);
+    CHECK_OK(weft_lane_spawn(&l, dies_with_members, &orphaned));
+    reached(&phase, 1);
+    killed(l);
+    CHECK_EQ(get(&phase), 3);
+}
+
 static int run(int argc, char **argv)
 {
     (void)argc, (void)argv;
@@ -167,11 +207,30 @@ static int run(int argc, char **argv)
     cancelled();
     for_ever();
     with_its_lane();
+    killed_and_ended();
+    return 0;
+}
+
+/* Members that no stack is to be had for have failed. */
+static int without_stacks(int argc, char **argv)
+{
+    weft_group g = WEFT_GROUP;
+
+    (void)argc, (void)argv;
+    CHECK_OK(weft_event_init(&gate, WEFT_EVENT_MANUAL, 0));
+    began = over = 0;
+    for (int i = 0; i < 400; i++)
+        CHECK_OK(weft_group_run(&g, waits, NULL));
+    const int r = weft_group_any_failure(&g, soon());
+    CHECK(r == -EAGAIN || r == -ENOMEM);
+    CHECK_OK(weft_group_end(&g));
+    CHECK(began < 400 && over == began);
     return 0;
 }
 
 int main(void)
 {
     run_clean(run, 2);
+    CHECK_EQ(run_main_with(without_stacks, &(weft_options){.workers = 1, .max_stacks = 16}), 0);
     return 0;
 }
