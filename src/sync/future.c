@@ -59,9 +59,16 @@ int weft_future_keep(weft_future *opaque, int result, void *value)
     return was ? -EALREADY : 0;
 }
 
-int weft_future_wait(weft_future *opaque, void **value, int64_t deadline)
+int weft__future_read(weft_future *opaque, void **value)
 {
     future *f = of(opaque);
+    if (value)
+        *value = f->value;
+    return f->result;
+}
+
+int weft_future_wait(weft_future *opaque, void **value, int64_t deadline)
+{
     weft__fiber *self;
     weft__node n;
     int r = weft__sync_enter(&self, 1);
@@ -69,9 +76,5 @@ int weft_future_wait(weft_future *opaque, void **value, int64_t deadline)
         return r;
     weft__future_node(&n, opaque);
     r = weft__sync_call(&n, self, deadline);
-    if (r < 0)
-        return r;
-    if (value)
-        *value = f->value;
-    return f->result;
+    return r < 0 ? r : weft__future_read(opaque, value);
 }

@@ -288,7 +288,7 @@ static void conclude(selection *s, int i)
         c->result = n->answer;
     }
     if (c->kind == WEFT_CASE_FUTURE)
-        c->result = weft_future_wait(c->object, c->data, WEFT_NOW);
+        c->result = weft__future_read(c->object, c->data);
 }
 
 static int run(selection *s, int64_t deadline)

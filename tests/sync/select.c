@@ -57,6 +57,31 @@ static int returns_seven(void *arg)
 }
 
 /* Each kind at once, with nothing to wait for. */
+static int expects(void *arg)
+{
+    void *value = NULL;
+    weft_case c[] = {WEFT_EXPECT(&future, &value), WEFT_AT(WEFT_NEVER)};
+
+    (void)arg;
+    CHECK_EQ(weft_select(c, 2, WEFT_NEVER), 0);
+    CHECK_EQ(c[0].result, 7);
+    CHECK(value == &future);
+    return 0;
+}
+
+/* What a case has got it keeps, though its fiber is cancelled before it sees it. */
+static void kept_and_cancelled(void)
+{
+    weft_id f;
+
+    fresh(1);
+    CHECK_OK(weft_spawn(&f, expects, NULL));
+    settle();
+    CHECK_OK(weft_future_keep(&future, 7, &future));
+    CHECK_OK(weft_cancel(f));
+    joined(f);
+}
+
 static void each_ready(void)
 {
     int x = 5, y = 0;
@@ -491,6 +516,7 @@ static int run(int argc, char **argv)
     (void)argc, (void)argv;
     arguments();
     each_ready();
+    kept_and_cancelled();
     times();
     fairness();
     each_comes(0);
