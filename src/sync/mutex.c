@@ -164,7 +164,7 @@ static int lock_slowly(weft__mutex *m, weft__fiber *f, int64_t deadline, const c
     weft__node n;
     weft__waiter wt;
     weft__mutex_node(&n, m, site);
-    int late = weft__sync_late(f, deadline), served;
+    int late = weft__sync_late(f, deadline), served, refused = 0;
     do {
         weft__news none;
         weft__news_init(&none);
@@ -174,18 +174,19 @@ static int lock_slowly(weft__mutex *m, weft__fiber *f, int64_t deadline, const c
         served = ready(&n);
         if (served)
             take(&n, &none);
-        else if (!late)
+        else if (!late && !refused)
             push(&n);
         weft__spin_unlock(&m->lock);
         if (served)
             break;
-        if (late)
-            return weft__refuse(f, -ETIMEDOUT);
+        if (late || refused)
+            return weft__refuse(f, late ? -ETIMEDOUT : -ECANCELED);
         weft__edge e = {.object = m, .holder = holder, .locked_at = locked_at, .what = "mutex", .name = m->name, .site = site};
         int r = weft__graph_wait(&wt, &e, deadline);
         if (r < 0)
             return r;
         n.flags = DEMANDS;
+        refused = !stubborn && weft__canceled(f); /* between being woken and running, when it does not end a wait */
     } while (n.answer == RETRY);
     finish(&n);
     return n.answer;

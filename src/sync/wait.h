@@ -149,10 +149,16 @@ int weft__thread_waits(weft__waiter *wt, int64_t deadline);
 static inline int weft__fiber_waits(weft__waiter *wt, int64_t deadline)
 {
     weft__fiber *f = wt->fiber;
+    int r = -1;
     f->waits_on = wt;
     while (!weft__load_acquire(&wt->done, "sync.wait")) { /* pairs with the release in tell */
         f->unwait = weft__waiter_give_up;
-        int r = weft__wait_here(f, WEFT__WAIT_NUDGE, deadline);
+        if (r == 0 && weft__canceled(f)) { /* since it was nudged, when it does not end a wait */
+            r = -ECANCELED;
+            weft__waiter_give_up(f);
+        } else {
+            r = weft__wait_here(f, WEFT__WAIT_NUDGE, deadline);
+        }
         if (wt->withdrawn) {
             f->unwait = NULL;
             return r;

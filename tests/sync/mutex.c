@@ -399,6 +399,38 @@ static void exclusion(unsigned flags)
     CHECK_EQ(total, LANES * ROUNDS);
 }
 
+static int is_cancelled(void *arg)
+{
+    (void)arg;
+    CHECK_EQ(weft_mutex_lock(&m, WEFT_NEVER), -ECANCELED);
+    ordered++;
+    return 0;
+}
+
+/* Woken to compete, cancelled, and then too late: it does not wait again. */
+static void cancelled_between_two_waits(void)
+{
+    weft_id f;
+
+    CHECK_OK(weft_mutex_init(&m, 0, NULL));
+    CHECK_OK(weft_mutex_lock(&m, WEFT_NEVER));
+    ordered = 0;
+    CHECK_OK(weft_spawn(&f, is_cancelled, NULL));
+    settle();
+    CHECK_OK(weft_mutex_unlock(&m));
+    CHECK_OK(weft_mutex_lock(&m, WEFT_NEVER));
+    CHECK_OK(weft_cancel(f));
+    settle();
+    CHECK_EQ(ordered, 1);
+    joined(f);
+    ordered = 0;
+    CHECK_OK(weft_spawn(&f, locks_and_notes, NULL)); /* nobody is in the way of the next */
+    settle();
+    CHECK_OK(weft_mutex_unlock(&m));
+    joined(f);
+    CHECK_EQ(ordered, 1);
+}
+
 static int run(int argc, char **argv)
 {
     (void)argc, (void)argv;
@@ -408,6 +440,7 @@ static int run(int argc, char **argv)
     in_order(WEFT_MUTEX_FAIR);
     greedy();
     cancelled();
+    cancelled_between_two_waits();
     handed_over();
     owner_dies();
     owner_cleans_up();

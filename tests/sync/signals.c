@@ -196,6 +196,23 @@ static void cancelled(void)
     CHECK_EQ(r, -ECANCELED); /* although it is set: checked at entry */
 }
 
+/* A nudge that was meant for an earlier wait does not hide a cancellation that comes behind it. */
+static void cancelled_behind_a_nudge(void)
+{
+    weft__fiber *waiter;
+    weft_id f;
+    int r;
+
+    CHECK_OK(weft_event_init(&e, WEFT_EVENT_MANUAL, 0));
+    CHECK_OK(weft_spawn(&f, is_cancelled, NULL));
+    settle();
+    CHECK_OK(weft__fiber_find(weft__worker_self(), f, &waiter));
+    weft__fiber_nudge(waiter);
+    CHECK_OK(weft_cancel(f));
+    CHECK_OK(weft_join(f, &r, soon()));
+    CHECK_EQ(r, -ECANCELED);
+}
+
 /* ---- barriers and latches ---- */
 
 static weft_barrier b;
@@ -341,6 +358,7 @@ static int run(int argc, char **argv)
     killed_at_random();
     events();
     cancelled();
+    cancelled_behind_a_nudge();
     barriers();
     latches();
     threads();
