@@ -29,7 +29,7 @@ WEFT_API int weft_broadcast_send(weft_broadcast *b, const void *item, int64_t de
 WEFT_API int weft_broadcast_close(weft_broadcast *b, int reason);
 
 /* From now on: what was sent before is not seen. The calling fiber is the reader; it leaves before it returns, and is taken out if it is killed.
- * -EPERM no fiber. */
+ * reader: zeroed, or one that has left. -EPERM no fiber; -EINVAL it has joined already. */
 WEFT_API int weft_broadcast_join(weft_broadcast *b, weft_reader *reader);
 /* -EPERM: not the fiber that joined. */
 WEFT_API int weft_broadcast_leave(weft_reader *reader);

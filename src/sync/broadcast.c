@@ -206,6 +206,8 @@ int weft_broadcast_join(weft_broadcast *opaque, weft_reader *where)
     weft__probe(f);
     if (!f)
         return -EPERM;
+    if (!r || r->b)
+        return -EINVAL;
     r->b = b;
     r->held.orphaned = reader_gone;
     weft__held_add(&r->held, f);

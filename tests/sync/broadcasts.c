@@ -5,6 +5,22 @@ static weft_broadcast b;
 static int room[4];
 static int phase;
 
+static void joins_once(void)
+{
+    weft_broadcast other;
+    weft_reader r = {{0}};
+
+    CHECK_OK(weft_broadcast_init(&b, sizeof(int), 4, room, WEFT_BROADCAST_HOLD));
+    CHECK_OK(weft_broadcast_init(&other, sizeof(int), 4, room, WEFT_BROADCAST_HOLD));
+    CHECK_EQ(weft_broadcast_join(&b, NULL), -EINVAL);
+    CHECK_OK(weft_broadcast_join(&b, &r));
+    CHECK_EQ(weft_broadcast_join(&b, &r), -EINVAL);
+    CHECK_EQ(weft_broadcast_join(&other, &r), -EINVAL);
+    CHECK_OK(weft_broadcast_leave(&r));
+    CHECK_OK(weft_broadcast_join(&other, &r));
+    CHECK_OK(weft_broadcast_leave(&r));
+}
+
 static int joins_and_counts(void *arg) /* all of 1..arg, in order */
 {
     weft_reader r = {{0}};
@@ -200,6 +216,7 @@ static void credits(void)
 static int run(int argc, char **argv)
 {
     (void)argc, (void)argv;
+    joins_once();
     holding();
     losing();
     everybody_gets_everything(0);
