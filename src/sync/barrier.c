@@ -9,7 +9,7 @@
 typedef struct barrier {
     weft__spin lock;
     uint32_t parties;
-    uint32_t waiting;
+    uint32_t waiting;        /* in the queue; more while somebody leaves it */
     weft__queue queue;
 } barrier;
 
@@ -22,6 +22,8 @@ static int is_last(weft__node *n)
 {
     const barrier *b = n->object;
     uint32_t here = 1;
+    if (b->waiting + 1 < b->parties)
+        return 0; /* mostly: no need to count them each time */
     for (const weft__node *w = b->queue.first; w && here < b->parties; w = w->next)
         here++;
     return here >= b->parties;
@@ -31,14 +33,27 @@ static int open_gate(weft__node *n, weft__news *news)
 {
     barrier *b = n->object;
     while (weft__queue_serve(&b->queue, 0, news))
-        ;
+        b->waiting--;
     n->answer = 1;
     return 1;
 }
 
-static void come(weft__node *n) { weft__queue_push(&((barrier *)n->object)->queue, n); }
+static void come(weft__node *n)
+{
+    barrier *b = n->object;
+    weft__queue_push(&b->queue, n);
+    b->waiting++;
+}
 
-static const weft__node_kind barrier_kind = {is_last, open_gate, come, NULL, NULL, NULL};
+static void gone(weft__node *n)
+{
+    barrier *b = n->object;
+    weft__sync_lock(&b->lock);
+    b->waiting--;
+    weft__spin_unlock(&b->lock);
+}
+
+static const weft__node_kind barrier_kind = {is_last, open_gate, come, NULL, NULL, gone};
 
 int weft_barrier_init(weft_barrier *opaque, unsigned n)
 {
