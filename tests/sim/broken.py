@@ -27,7 +27,8 @@ MISTAKES = {
     # One of those who wait is told.
     "latch": ("barrier.c", "while (l->count == 0 && weft__queue_serve(&l->queue, 0, &news))",
               "for (int one = 1; one && l->count == 0 && weft__queue_serve(&l->queue, 0, &news); one = 0)"),
-    "barrier": ("barrier.c", "return here >= b->parties;", "return here + 1 >= b->parties;"),
+    "barrier": ("barrier.c", "if (b->waiting + 1 < b->parties)\n        return 0;",
+                "if (b->waiting + 2 >= b->parties)\n        return 1;"),
     "once": ("cond.c", "int r = once->done ? 0 : fn(arg);", "int r = fn(arg);"),
     "future": ("future.c", "while (weft__queue_serve(&f->queue, 0, &news))",
                "for (int one = 1; one && weft__queue_serve(&f->queue, 0, &news); one = 0)"),
