@@ -23,8 +23,8 @@ typedef struct weft_group {
 } weft_group;
 #define WEFT_GROUP ((weft_group){{0}})
 
-/* Starts a member; it runs as soon as the caller waits. Of a cancelled group it is cancelled from the start. One that no stack is to be had for when its turn comes has failed:
- * -EAGAIN, -ENOMEM. As weft_spawn; -EPERM another lane's group. */
+/* Starts a member; it runs as soon as the caller waits. Of a cancelled group it is cancelled from the start.
+ * One that no stack is to be had for when its turn comes has failed: -EAGAIN, -ENOMEM. As weft_spawn; -EPERM another lane's group. */
 #define weft_group_run(g, fn, arg) weft_group_run_at((g), (fn), (arg), #fn, WEFT_HERE)
 WEFT_API int weft_group_run_at(weft_group *g, int (*fn)(void *arg), void *arg, const char *name, const char *site);
 
