@@ -61,8 +61,8 @@ typedef struct weft_listen_flags {
 /* How a port's driver is set up. Zero means default. */
 typedef struct weft_port_config {
     unsigned entries;       /* submission queue, default 256; more ops than that are deferred, never refused */
-    unsigned buffer_size;   /* of a provided buffer, default 4096 */
-    unsigned buffer_count;  /* power of two, default 256; 0 keeps the default */
+    unsigned buffer_size;   /* of a provided buffer, rounded up to 64 bytes, default 4096 */
+    unsigned buffer_count;  /* rounded up to a power of two, 32768 at most, default 256 */
     int shared;             /* entered by several threads in turn (stand-alone ports): no SINGLE_ISSUER */
     int attach_handle;      /* a ring whose io-wq is shared, or -1/0 for none */
     unsigned disable;       /* WEFT_URING_NO_*: features to do without, for tests and measurements */

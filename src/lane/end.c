@@ -199,9 +199,10 @@ static void clean(weft__lane *lane)
 /* Buffers that nobody of the lane gave back. */
 static void return_buffers(weft__lane *lane)
 {
-    if (lane->borrows)
-        weft__borrowed_reclaim(lane->crew.home->port, lane->head.key + 1);
-    lane->borrows = 0;
+    for (; lane->borrows; lane->borrows &= lane->borrows - 1) {
+        weft__worker *lender = weft__load_acquire(&lane->rt->worker[__builtin_ctzll(lane->borrows)], "lane.borrows");
+        weft__borrowed_reclaim(lender->port, lane->head.key + 1);
+    }
 }
 
 static void bury_slice(weft__lane *lane)

@@ -107,7 +107,8 @@ void weft__lane_fill(weft__lane *lane, weft_runtime *rt, weft__lane *parent, con
     lane->result = -ECANCELED;
     lane->why = WEFT__EXIT_NONE;
     lane->cause = WEFT_NOID;
-    lane->late = lane->borrows = lane->family = lane->supervised = lane->quiet = lane->watched = 0;
+    lane->borrows = 0;
+    lane->late = lane->family = lane->supervised = lane->quiet = lane->watched = 0;
     weft__store_relaxed(&lane->tends, 0, "lane.make");
     lane->ends = (weft__tasks){0};
     lane->ender = NULL;

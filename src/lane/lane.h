@@ -37,12 +37,12 @@ struct weft__lane {
     uint8_t watched;           /* its parent monitored it as it ended */
     uint8_t tends;             /* a supervisor: being cancelled, it stops its children itself, one by one (atomic) */
     uint8_t phase;             /* enum weft__lane_phase (atomic) */
-    uint8_t borrows;           /* it was lent buffers by its home's port; those that it kept go back as it ends */
     uint8_t late;              /* its clean-ups outlive the grace */
     uint8_t expired;           /* cancelled by its deadline */
     uint8_t held;              /* does not end although it has no fiber: the root of a background runtime */
     uint8_t disowned;          /* it joins no child any more */
     uint8_t told, forgotten;   /* its end has reached the parent; the parent gave up joining it (parent's home worker) */
+    uint64_t borrows;          /* whose ports lent it buffers, a bit for each worker; those that it kept go back as it ends */
 
     uint32_t refs;             /* 1 for its own fibers and resources + 1 per child that has not ended (atomic) */
     weft__spin lock;           /* guards the next four, and each child's `siblings` */

@@ -12,7 +12,7 @@
 #include "base/check.h"
 #include "net/sock.h"
 
-enum { PAUSE_AT = 8, BUFFER_SIZE_DEFAULT = 4096 };
+enum { PAUSE_AT = 8 };
 
 /* How long a try that must not wait waits for bytes which the kernel has announced. */
 #define ANNOUNCED (20 * WEFT_MILLISECOND)
@@ -45,19 +45,9 @@ static void unlock(weft__sock *s)
 
 /* ---- the ring of chunks; under the lock ---- */
 
-static uint32_t buffer_size(const weft_port *port)
-{
-    return port->config.buffer_size ? port->config.buffer_size : BUFFER_SIZE_DEFAULT;
-}
-
-static uint16_t buffer_count(const weft_port *port)
-{
-    return (uint16_t)(port->config.buffer_count ? port->config.buffer_count : WEFT__BUFFERS_DEFAULT);
-}
-
 static size_t ring_bytes(const weft_port *port)
 {
-    size_t bytes = buffer_count(port) * sizeof(weft__chunk), page = port->env->page_size;
+    size_t bytes = port->config.buffer_count * sizeof(weft__chunk), page = port->env->page_size;
     return (bytes + page - 1) / page * page;
 }
 
@@ -72,7 +62,7 @@ static int grow(weft__sock *s, weft_port *port)
         ring[i] = s->own[(s->head + i) % WEFT__CHUNKS];
     s->ring = ring;
     s->head = 0;
-    s->room = buffer_count(port);
+    s->room = (uint16_t)port->config.buffer_count; /* WEFT__BUFFERS_MAX at most */
     return 0;
 }
 
@@ -81,7 +71,8 @@ static int push(weft__sock *s, const weft_buffer *b)
 {
     if (s->count) {
         weft__chunk *last = &s->ring[(s->head + s->count - 1u) % s->room];
-        if (b->len <= buffer_size(b->port) - last->len && b->len < buffer_size(b->port) / 4) {
+        uint32_t size = b->port->config.buffer_size;
+        if (last->len < size && b->len <= size - last->len && b->len < size / 4) {
             memcpy((char *)last->data + last->len, b->data, b->len);
             last->len += b->len;
             return 1;
@@ -239,7 +230,7 @@ static int arm(weft__sock *s)
         s->stream->sock = s;
     }
     weft__worker *w = weft__worker_self();
-    int r = weft__borrowed_open(w->port);
+    int r = weft__borrowed_open(weft__handle_home(&s->h)); /* who lends the buffers, whoever reads them */
     if (r < 0)
         return r;
     weft_op *op = &s->stream->op;
@@ -291,7 +282,8 @@ static int take(weft__sock *s, weft_buffer *out)
     unlock(s);
     if (got) {
         weft__lane *lane = s->h.res.lane;
-        lane->borrows = 1;
+        const weft__worker *lender = out->port->owner.ctx;
+        lane->borrows |= (uint64_t)1 << lender->index;
         weft__borrow(out, lane->head.key + 1);
     }
     return got;

@@ -23,7 +23,7 @@ int weft__borrowed_open(weft_port *port)
 {
     if (weft__load_acquire(&port->borrowed, "borrowed.open"))
         return 0;
-    uint32_t count = port->config.buffer_count ? port->config.buffer_count : WEFT__BUFFERS_DEFAULT;
+    uint32_t count = port->config.buffer_count;
     struct weft__borrowed *b, *none = NULL;
     size_t page = port->env->page_size, bytes = (sizeof *b + count * sizeof *b->buffer + page - 1) / page * page;
     b = port->env->map(port->env->self, bytes, 0);

@@ -20,6 +20,18 @@
 
 #define MAGIC 0x504f5254u /* "PORT" */
 
+/* What drivers make of the figures for buffers, so that whoever else reads them reads what there is. A buffer that is given back carries its own
+ * request (weft_port_release), so it is never tiny, and aligned; a ring of them has a power of two. */
+static void settle_buffers(weft_port_config *config)
+{
+    const uint32_t size = config->buffer_size ? config->buffer_size : WEFT__BUFFER_SIZE_DEFAULT;
+    const uint32_t wanted = config->buffer_count ? config->buffer_count : WEFT__BUFFERS_DEFAULT;
+    config->buffer_size = ((size < WEFT__BUFFER_SIZE_MAX ? size : WEFT__BUFFER_SIZE_MAX) + 63u) & ~63u;
+    config->buffer_count = 1;
+    while (config->buffer_count < wanted && config->buffer_count < WEFT__BUFFERS_MAX)
+        config->buffer_count *= 2;
+}
+
 int weft__port_init(weft_port *port, const weft_env *env, const weft_port_driver *driver,
                     const weft_port_config *config, const weft__port_owner *owner, weft__pool *pool)
 {
@@ -30,6 +42,7 @@ int weft__port_init(weft_port *port, const weft_env *env, const weft_port_driver
     port->env = env;
     if (config)
         port->config = *config;
+    settle_buffers(&port->config);
     if (owner)
         port->owner = *owner;
     port->pool = pool;

@@ -60,7 +60,11 @@ struct weft_port {
 /* weft_driver_named(name), where an attempt to open a port takes its memory from env, or uses that of the port to be. */
 const weft_port_driver *weft__driver_choose(const char *name, const weft_env *env, const weft_port_config *config);
 
-/* Opens into caller's memory; the calling thread becomes home. 0 or -errno (the driver's). */
+/* Buffers of a port: when its configuration does not say, and at most. */
+enum { WEFT__BUFFER_SIZE_DEFAULT = 4096, WEFT__BUFFER_SIZE_MAX = 1 << 30, WEFT__BUFFERS_DEFAULT = 256, WEFT__BUFFERS_MAX = 32768 };
+
+/* Opens into caller's memory; the calling thread becomes home. 0 or -errno (the driver's). port->config then has the figures for buffers as
+ * they are: sizes in steps of 64 bytes, counts in powers of two, defaults filled in. */
 int weft__port_init(weft_port *port, const weft_env *env, const weft_port_driver *driver,
                     const weft_port_config *config, const weft__port_owner *owner, weft__pool *pool);
 /* Ends it: nothing may be in flight (asserted). */
@@ -85,7 +89,6 @@ void weft__port_start_remote(weft_port *port, weft_op *op);
 void weft__port_cancel_remote(weft_port *port, weft__cancel_request *req);
 
 /* borrowed.c: provided buffers in the hands of borrowers that may die without giving them back. Any thread. */
-#define WEFT__BUFFERS_DEFAULT 256 /* of a port whose configuration does not say */
 /* Makes room to remember all of the port's: 0 or -ENOMEM. Before the first borrow. */
 int weft__borrowed_open(weft_port *port);
 /* `who` (not 0) has this buffer until weft_port_release. */
