@@ -172,6 +172,11 @@ static int stand_in_line(weft__fiber *f, weft__account *a, enum weft__charge_kin
         int r = weft__wait(f, WEFT__WAIT_NUDGE, deadline);
         if (r < 0)
             return r;
+        if (weft__canceled(f)) { /* after the nudge, which was the last that a cancel could have ended */
+            f->unwait = NULL;
+            leave(f);
+            return -ECANCELED;
+        }
     }
     f->unwait = NULL;
     return 0;

@@ -91,6 +91,7 @@ static int64_t await(weft__fiber *f, weft_port *port, weft_op *op, int64_t deadl
             if (w->budget > 0)
                 w->budget--;
             else {
+                a.finished = 1;
                 f->await = &a; /* for weft__await_drop: it may be killed here */
                 weft_yield();
                 f->await = NULL;
@@ -143,17 +144,31 @@ static int enter(weft__fiber *f, unsigned ops, int64_t deadline)
     if (weft__canceled(f))
         return weft__refuse(f, -ECANCELED);
     weft__account *a = f->crew->account;
-    return a ? weft__account_charge_by(a, WEFT__CHARGE_OPS, ops, a->ops_wait ? deadline : 0) : 0;
+    int r = a ? weft__account_charge_by(a, WEFT__CHARGE_OPS, ops, a->ops_wait ? deadline : 0) : 0;
+    if (r < 0 || !weft__canceled(f))
+        return r;
+    weft__account_discharge(a, WEFT__CHARGE_OPS, ops); /* between its turn in the line and its running */
+    return weft__refuse(f, -ECANCELED);
 }
 
 int64_t weft__await_op(weft_op *op, int64_t deadline) { return weft__await_op_at(NULL, op, deadline); }
 
 int64_t weft__await_op_at(weft_port *port, weft_op *op, int64_t deadline)
 {
-    weft__fiber *f = weft__fiber_self();
-    int r = enter(f, 1, deadline);
-    return r < 0 ? r : await(f, port, op, deadline);
+    int r = weft__await_enter(deadline);
+    return r < 0 ? r : weft__await_entered(port, op, deadline);
 }
+
+int weft__await_enter(int64_t deadline) { return enter(weft__fiber_self(), 1, deadline); }
+
+int64_t weft__await_entered(weft_port *port, weft_op *op, int64_t deadline)
+{
+    return await(weft__fiber_self(), port, op, deadline);
+}
+
+void weft__await_withdraw(void) { weft__account_discharge(weft__fiber_self()->crew->account, WEFT__CHARGE_OPS, 1); }
+
+int weft__await_nothing(void) { return weft__refuse(weft__fiber_self(), weft_canceled()); }
 
 static void start_chain(weft__worker *w, weft__await *a)
 {

@@ -361,8 +361,15 @@ int weft__locals_any(const weft__fiber *f);
 /* Submits an op on the caller's port and waits for its terminal completion; returns its result, with -ETIMEDOUT where the deadline ended
  * it. -EPERM outside a fiber, -ECANCELED at entry (then the op was never started). */
 int64_t weft__await_op(weft_op *op, int64_t deadline);
+/* The answer of a call of the running fiber that has nothing to do: 0 or -ECANCELED, and in a loop of such calls others get their turn. */
+int weft__await_nothing(void);
 /* The same at a port that may be another worker's; NULL: the caller's own. */
 int64_t weft__await_op_at(weft_port *port, weft_op *op, int64_t deadline);
+/* Its two halves, for who has to look again in between: the first may wait for room, and what the op is for may be gone by then. 0, or what
+ * weft__await_op says at entry. After 0 follows either the second half or `withdraw`. */
+int weft__await_enter(int64_t deadline);
+int64_t weft__await_entered(weft_port *port, weft_op *op, int64_t deadline);
+void weft__await_withdraw(void);
 /* A chain (weft_op_then) of so many ops in their order, until all have ended: 0, and each op's result says how; or what weft__await_op says at
  * entry, and nothing was started. Cancelling and killing ask for the end of all that have not ended. */
 int weft__await_chain(weft_op *const *ops, unsigned count);

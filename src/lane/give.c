@@ -65,8 +65,9 @@ static int lock_receiver(weft_runtime *rt, weft_id id, size_t n, weft__lane **ou
         return -ESRCH;
     weft__spin_lock(&lane->lock);
     int r = -ESRCH;
-    if (weft__slab_is(weft__load_acquire(&lane->head.word, "give.lock"), id.gen) &&
-        weft__load_acquire(&lane->accepting, "give.lock")) /* pairs with the release in weft__lane_fill */
+    /* In this order: a record that accepts and still has the id's generation is that lane's, and stays it while the lock is held. A generation
+     * read first may be the last lane's, and `accepting` the next one's. Pairs with the release in fill. */
+    if (weft__load_acquire(&lane->accepting, "give.lock") && weft__slab_is(weft__load_acquire(&lane->head.word, "give.lock"), id.gen))
         r = weft__charge(lane, WEFT__CHARGE_IDS, n);
     if (r < 0)
         weft__spin_unlock(&lane->lock);

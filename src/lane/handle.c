@@ -69,19 +69,33 @@ static uint16_t begin(weft__handle *h)
     return WEFT__GEN(weft__load_relaxed(&h->res.head.word, "handle.begin"));
 }
 
+static int is_same(const weft__handle *h, uint16_t gen)
+{
+    return WEFT__GEN(weft__load_acquire(&h->res.head.word, "handle.same")) == gen;
+}
+
 static int end(weft__handle *h, uint16_t gen)
 {
-    int same = WEFT__GEN(weft__load_acquire(&h->res.head.word, "handle.end")) == gen;
+    int same = is_same(h, gen);
     if (same) /* else another worker may be counting in it */
         h->busy--;
     return same;
+}
+
+/* What was closed while its op waited for room: the op has not been started, and its descriptor may be another's by now. */
+static int64_t too_late(void)
+{
+    weft__await_withdraw();
+    return -ECANCELED;
 }
 
 int64_t weft__handle_await(weft__handle *h, weft_op *op, int64_t deadline)
 {
     uint16_t gen = begin(h);
     op->through = h;
-    int64_t r = weft__await_op_at(h->port, op, deadline);
+    int64_t r = weft__await_enter(deadline);
+    if (r == 0)
+        r = is_same(h, gen) ? weft__await_entered(h->port, op, deadline) : too_late();
     /* Where it arrived at its port after the close, the port says so. */
     return end(h, gen) || r != -EBADF ? r : -ECANCELED;
 }
@@ -91,7 +105,9 @@ int64_t weft__handle_await_pair(weft__handle *h, weft__handle *h2, weft_op *op, 
     uint16_t gen = begin(h), gen2 = begin(h2);
     op->through = h;
     op->through2 = h2;
-    int64_t r = weft__await_op_at(h->port ? h->port : h2->port, op, deadline);
+    int64_t r = weft__await_enter(deadline);
+    if (r == 0)
+        r = is_same(h, gen) && is_same(h2, gen2) ? weft__await_entered(h->port ? h->port : h2->port, op, deadline) : too_late();
     int same = end(h, gen), same2 = end(h2, gen2);
     return (same && same2) || r != -EBADF ? r : -ECANCELED;
 }

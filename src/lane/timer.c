@@ -120,6 +120,8 @@ static void leave(weft__fiber *f)
 
 static int wait_for(timer *t, weft__fiber *f, int64_t deadline)
 {
+    if (weft__canceled(f))
+        return -ECANCELED; /* between its being roused and its looking again */
     t->waiter = f;
     f->unwait = leave;
     f->waits_on = t;

@@ -24,7 +24,8 @@ static void run_failed(weft_task *t)
     weft__shard *shard = weft__container(t, weft__shard, fail_note);
     weft__store_relaxed(&shard->failing, 0, "shard.failed");
     shard->failed = 1;
-    if (shard->armed && !shard->lane->crew.killed && !shard->res.closed) /* killed in its wait, the acceptor is gone */
+    /* Killed in its wait, the acceptor is gone; in line for room for the next op, it waits for none yet. */
+    if (shard->armed && !shard->lane->crew.killed && !shard->res.closed && shard->armed->await)
         weft__await_cancel(shard->armed);
     weft__shard_unpin(shard);
 }

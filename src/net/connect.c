@@ -29,7 +29,7 @@ int weft_connect_addr(weft_id *out, const weft_addr *address, int64_t deadline)
     weft_op_connect(&op, s->h.desc, address);
     r = (int)weft__handle_await(&s->h, &op, deadline);
     if (r < 0)
-        weft__resource_close(&s->h.res); /* nobody else knows the id, so it is still open */
+        weft_close(id); /* by its id: a sibling may have found that (weft_id_list) and closed it, and the record be another's */
     else
         *out = id;
     return r;

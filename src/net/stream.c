@@ -269,6 +269,8 @@ static int wait_for_more(weft__sock *s, weft__fiber *f, int64_t deadline)
         return 0;
     if (s->reader)
         return -EBUSY; /* it came while this one tried once */
+    if (weft__canceled(f))
+        return -ECANCELED; /* between its waking and its looking again */
     s->reader = f; /* a note that is under way already finds it */
     f->unwait = leave;
     f->waits_on = s;
@@ -348,6 +350,8 @@ int weft__stream_disarm(weft__sock *s, int64_t deadline)
             break; /* at once */
         if (deadline <= weft__clock(f->home->rt))
             return -ETIMEDOUT; /* without a suspension: see pack */
+        if (weft__canceled(f))
+            return -ECANCELED; /* between its waking and its looking again */
         s->reader = f;
         f->unwait = leave;
         f->waits_on = s;
