@@ -205,7 +205,7 @@ static int64_t send_some(weft_id sock, weft_id file, uint64_t offset, size_t n, 
     if (r < 0)
         return r;
     if (n == 0)
-        return weft_canceled();
+        return weft__await_nothing();
     weft_op_sendfile(&op, to->desc, from->desc, offset, n < BYTES_MAX ? n : BYTES_MAX);
     return await_both(to, from, &op, deadline);
 }

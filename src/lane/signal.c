@@ -108,7 +108,7 @@ int weft_signal_wait(const int *signals, int64_t deadline)
     if (!rt->env->signals)
         return -ENOTSUP;
     if (weft__canceled(f))
-        return -ECANCELED;
+        return weft__refuse(f, -ECANCELED);
     if (weft__exchange_seq(&realm->signals.busy, 1, "signal.wait"))
         return -EBUSY;
     int r = rt->env->signals(rt->env->self, signals, arrived, rt);

@@ -277,7 +277,7 @@ int weft_accept_each(weft_id listener, int (*handler)(void *conn), const weft_ac
         return -EINVAL;
     r = weft_canceled();
     if (r < 0)
-        return r;
+        return weft__refuse(weft__fiber_self(), r);
     r = make_hub(handler, opt, &hub);
     if (r < 0)
         return r;

@@ -32,7 +32,7 @@ ssize_t weft_read(weft_id sock, void *buf, size_t n, int64_t deadline)
     if (r < 0)
         return r;
     if (n == 0)
-        return weft_canceled();
+        return weft__await_nothing();
     weft_op op;
     weft_op_recv(&op, s->h.desc, buf, at_most(n));
     return (ssize_t)weft__handle_await(&s->h, &op, deadline);
@@ -46,7 +46,7 @@ ssize_t weft_write(weft_id sock, const void *buf, size_t n, int64_t deadline)
     if (r < 0)
         return r;
     if (n == 0)
-        return weft_canceled();
+        return weft__await_nothing();
     weft_op op;
     weft_op_send(&op, s->h.desc, buf, at_most(n));
     return (ssize_t)weft__handle_await(&s->h, &op, deadline);
@@ -70,7 +70,7 @@ ssize_t weft_readv(weft_id sock, const struct iovec *iov, unsigned count, int64_
     if (count > VECTORS_MAX)
         return -EINVAL;
     if (is_empty(iov, count))
-        return weft_canceled();
+        return weft__await_nothing();
     weft_op op;
     weft_op_readv(&op, s->h.desc, iov, count);
     return (ssize_t)weft__handle_await(&s->h, &op, deadline);
@@ -86,7 +86,7 @@ ssize_t weft_writev(weft_id sock, const struct iovec *iov, unsigned count, int64
     if (count > VECTORS_MAX)
         return -EINVAL;
     if (is_empty(iov, count))
-        return weft_canceled();
+        return weft__await_nothing();
     weft_op op;
     weft_op_writev(&op, s->h.desc, iov, count);
     return (ssize_t)weft__handle_await(&s->h, &op, deadline);

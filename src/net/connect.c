@@ -14,7 +14,7 @@ int weft_connect_addr(weft_id *out, const weft_addr *address, int64_t deadline)
         return -EINVAL;
     int r = weft_canceled();
     if (r < 0)
-        return r;
+        return weft__refuse(weft__fiber_self(), r);
     weft_port *port = weft__handle_port();
     weft_handle raw;
     r = port->driver->socket ? port->driver->socket(port, &raw, address) : -ENOTSUP;

@@ -303,15 +303,10 @@ static int try_once(weft__sock *s, weft__fiber *f, weft_id id)
     return r < 0 && !has_news(s) ? (int)r : wait_for_more(s, f, weft_after(ANNOUNCED));
 }
 
-ssize_t weft_read_buffer(weft_id sock, weft_buffer *out, int64_t deadline)
+/* The number of bytes, 0 at the end, or an error. */
+static int read_buffer(weft__sock *s, weft__fiber *f, weft_id sock, weft_buffer *out, int64_t deadline)
 {
-    weft__fiber *f = weft__fiber_self();
-    weft__sock *s;
-    int r = weft__sock_find(sock, &s);
-    if (r < 0)
-        return r;
-    if (!out)
-        return -EINVAL;
+    int r;
     if (weft__canceled(f))
         return -ECANCELED;
     while (!take(s, out)) {
@@ -327,7 +322,19 @@ ssize_t weft_read_buffer(weft_id sock, weft_buffer *out, int64_t deadline)
         if (weft__sock_find(sock, &s) < 0)
             return -ECANCELED; /* closed meanwhile, and the record may be another's */
     }
-    return (ssize_t)out->len;
+    return (int)out->len;
+}
+
+ssize_t weft_read_buffer(weft_id sock, weft_buffer *out, int64_t deadline)
+{
+    weft__fiber *f = weft__fiber_self();
+    weft__sock *s;
+    int r = weft__sock_find(sock, &s);
+    if (r < 0)
+        return r;
+    if (!out)
+        return -EINVAL;
+    return weft__refuse(f, read_buffer(s, f, sock, out, deadline)); /* what is there already makes nobody wait, but not for ever */
 }
 
 int weft__stream_busy(weft__sock *s)
