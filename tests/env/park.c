@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include "arch/layout.h"
 #include "env/posix.h"
 #include "test.h"
 
@@ -129,6 +130,10 @@ int main(void)
     alone();
     to_and_fro();
     races();
+#if WEFT__TSAN /* which keeps a signal back that comes right before the system call in which the thread then sleeps */
+    (void)signals;
+#else
     signals();
+#endif
     return 0;
 }

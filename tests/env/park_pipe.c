@@ -5,7 +5,7 @@
 
 #include "test.h"
 
-/* Two runs of 27 hung under ThreadSanitizer on a loaded machine; why is not known (docs/design/open.md). */
+/* Two runs of 27 hung under ThreadSanitizer on a loaded machine: it may keep a signal back (docs/design/open.md). */
 int main(void) { SKIP("the pipe form of park may hang under ThreadSanitizer"); }
 
 #else

@@ -15,6 +15,10 @@ from e2e import Client, Server, limit, wait_until
 BIG = 4 << 20
 
 
+def setUpModule():
+    e2e.needs_signals_at_once()
+
+
 class Killable(Server):
     def __init__(self, *arguments, **how):
         os.environ["WEFT_TEST_HOOKS"] = "1"
