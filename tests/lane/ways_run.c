@@ -30,6 +30,17 @@ static int waits_at_gate(void *arg)
     return 0;
 }
 
+static int occupied;
+
+static int occupies_its_thread(void *arg)
+{
+    (void)arg;
+    put(&occupied, 1);
+    while (!get(&gates_open))
+        sched_yield();
+    return 0;
+}
+
 static int makes_many(void *arg)
 {
     const int n = *(const int *)arg;
@@ -80,8 +91,10 @@ static void lanes_wait_for_the_first_host(void)
     const pthread_t a = thread_of(host, &r);
     CHECK_OK(weft_wait(rt, WEFT_NEVER));
     CHECK_EQ(get(&counted), 10);
-    CHECK_EQ(weft_end(rt), -EBUSY); /* it is inside still */
-    CHECK_OK(weft_stop(rt));
+    CHECK_OK(weft_lane_spawn_in(rt, NULL, occupies_its_thread, NULL, NULL));
+    until(&occupied, 1);
+    CHECK_EQ(weft_end(rt), -EBUSY); /* it is inside still, and cannot leave */
+    put(&gates_open, 1);
     pthread_join(a, NULL);
     CHECK_EQ(r, 0);
     CHECK_EQ(weft_run(rt), -ESHUTDOWN);
