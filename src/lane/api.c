@@ -146,7 +146,7 @@ static int await_child(weft_id id, int64_t deadline, weft__lane **out)
 int weft_lane_join(weft_id id, int *result, int64_t deadline)
 {
     weft__probe_self();
-    weft__lane *lane;
+    weft__lane *lane = NULL;
     int r = await_child(id, deadline, &lane);
     if (r < 0)
         return r;
@@ -159,7 +159,7 @@ int weft_lane_join(weft_id id, int *result, int64_t deadline)
 int weft_lane_join_exit(weft_id id, weft_exit *out, int64_t deadline)
 {
     weft__probe_self();
-    weft__lane *lane;
+    weft__lane *lane = NULL;
     if (!out)
         return -EINVAL;
     int r = await_child(id, deadline, &lane);
