@@ -25,6 +25,16 @@ static int accepts(void *arg)
     return 0;
 }
 
+static int with_one_op_at_a_time(int (*fn)(void *))
+{
+    weft_limits one_op = {.ops = 1, .ops_wait = 1};
+    weft_id lane;
+    int result;
+    CHECK_OK(weft_lane_spawn_with(&lane, fn, NULL, .limits = &one_op));
+    CHECK_OK(weft_lane_join(lane, &result, SOON));
+    return result;
+}
+
 /* Listens until the record of the closed id is used again; the port has to forget its descriptor before. What was used
  * last is used first, so those that came meanwhile are kept until then. */
 static weft_id listen_in_place_of(weft_id gone, char text[WEFT_ADDR_TEXT])
@@ -76,12 +86,7 @@ static int in_line_for_an_op(void *arg)
 static int an_op_is_not_started_on_a_stranger(void *arg)
 {
     (void)arg;
-    weft_limits one_op = {.ops = 1, .ops_wait = 1};
-    weft_id lane;
-    int result;
-    CHECK_OK(weft_lane_spawn_with(&lane, in_line_for_an_op, NULL, .limits = &one_op));
-    CHECK_OK(weft_lane_join(lane, &result, SOON));
-    return result;
+    return with_one_op_at_a_time(in_line_for_an_op);
 }
 
 /* ---- cancelled while in line ---- */
@@ -110,12 +115,7 @@ static int cancelled_between_its_turn_and_its_op(void *arg)
 static int a_cancel_in_line_is_not_lost(void *arg)
 {
     (void)arg;
-    weft_limits one_op = {.ops = 1, .ops_wait = 1};
-    weft_id lane;
-    int result;
-    CHECK_OK(weft_lane_spawn_with(&lane, cancelled_between_its_turn_and_its_op, NULL, .limits = &one_op));
-    CHECK_OK(weft_lane_join(lane, &result, SOON));
-    return result;
+    return with_one_op_at_a_time(cancelled_between_its_turn_and_its_op);
 }
 
 /* ---- connecting ---- */
