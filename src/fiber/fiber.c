@@ -367,7 +367,7 @@ weft__context *weft__fiber_next(weft__worker *w)
 {
     weft_task *t = w->ready.head;
     weft__fiber *f = NULL;
-    if (!t || !w->budget)
+    if (!t || !w->budget || weft__worker_oldest_due(w))
         return &w->context;
     if (t->run == weft__fiber_resume) {
         f = weft__container(t, weft__fiber, resume);

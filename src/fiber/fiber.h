@@ -269,7 +269,7 @@ void weft__fiber_resume(weft_task *t);
 void weft__fiber_timer(weft__timer *t);
 
 /* Takes the next fiber to run from the head of the private FIFO, a newborn included, and makes it the running one: its context. Where the head
- * is something else, or the tick is over: the worker's own context. */
+ * is something else, the tick is over, or it is the turn of what may move: the worker's own context. */
 weft__context *weft__fiber_next(weft__worker *w);
 
 /* ---- wait.c: the one place where fibers wait ---- */

@@ -58,7 +58,7 @@ struct weft__worker {
     /* Home: what is to run. */
     weft__tasks ready;         /* private FIFO: pinned here */
     unsigned budget;           /* tasks left in this tick */
-    unsigned picks;            /* since the last turn for the oldest and the shared queue */
+    unsigned picks;            /* of the FIFO, since the last turn for the oldest and the shared queue: weft__worker_oldest_due */
     unsigned tick_tasks;       /* adaptive: how many tasks fit in tick_ns */
     int64_t task_cost_ns;      /* moving average, in 1/16 ns */
     int64_t now_ns;            /* read once a tick */
@@ -148,6 +148,18 @@ static inline weft__worker *weft__worker_self(void) { return weft__current(); }
 /* ---- queueing ---- */
 /* Home: onto the private FIFO. */
 static inline void weft__worker_ready(weft__worker *w, weft_task *t) { weft__tasks_push(&w->ready, t); }
+/* Every so many picks of the FIFO the oldest movable task and the shared queue get a turn. Counts one, and says whether it is theirs now and they
+ * have something; also where a fiber goes straight to the next one, which may last for a whole tick. Home. */
+enum { WEFT__OLDEST_TURN = 61 };
+static inline int weft__worker_oldest_due(weft__worker *w)
+{
+    if (++w->picks < WEFT__OLDEST_TURN)
+        return 0;
+    if (weft__deque_length(&w->deque) || weft__load_relaxed(&w->rt->injected, "worker.due"))
+        return 1;
+    w->picks = 0;
+    return 0;
+}
 /* Any thread: runs on exactly that worker, waking it if it sleeps. Order between one sender and one worker is kept. */
 void weft__worker_send(weft__worker *w, weft_task *t);
 /* The same for what any other worker could run as well: 0 if this one is about to leave. */

@@ -14,7 +14,6 @@
 #include "env/current.h"
 
 enum {
-    OLDEST_TURN = 61, /* every so many picks the oldest movable task and the shared queue get a turn */
     TASKS_MIN = 16,
     TASKS_MAX = 8192,
     COST_SHIFT = 4
@@ -163,7 +162,7 @@ static weft_task *take_oldest(weft__worker *w)
 static weft_task *next_task(weft__worker *w)
 {
     weft_task *t = NULL;
-    if (++w->picks >= OLDEST_TURN)
+    if (weft__worker_oldest_due(w))
         t = take_oldest(w);
     if (!t)
         t = weft__tasks_pop(&w->ready);
