@@ -75,6 +75,32 @@ static inline int test_again(uint64_t done, uint64_t rounds)
  * done at length (WEFT_TEST_BRIEF; scripts/test says where). Any thread. */
 static inline int test_rounds(int rounds) { return getenv("WEFT_TEST_BRIEF") ? (rounds + 7) / 8 : rounds; }
 
+/* An IPv4 loopback address, in host order, that no other process of the tests listens at or connects to: a port that one
+ * has given up may be another's the next moment, while somebody is still on his way to it. */
+static inline uint32_t test_loopback(void)
+{
+    const uint32_t pid = (uint32_t)getpid();
+    return (127u << 24) + ((pid >> 14 & 0xff) << 16) + ((pid >> 7 & 0x7f) << 8) + (pid & 0x7f) + 2;
+}
+
+/* The same as text, and with ":0" behind it, a free port there. One thread calls these first. */
+static inline const char *test_host(void)
+{
+    static char text[sizeof "127.255.255.255"];
+    const uint32_t a = test_loopback();
+    if (!*text)
+        snprintf(text, sizeof text, "127.%u.%u.%u", a >> 16 & 0xff, a >> 8 & 0xff, a & 0xff);
+    return text;
+}
+
+static inline const char *test_address(void)
+{
+    static char text[sizeof "127.255.255.255:0"];
+    if (!*text)
+        snprintf(text, sizeof text, "%s:0", test_host());
+    return text;
+}
+
 /* This test cannot run here, and why. */
 #define SKIP(...)                                                                                                      \
     do {                                                                                                               \

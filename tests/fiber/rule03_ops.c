@@ -96,7 +96,7 @@ static int open_descriptors(void)
 /* A connection arrives as its accepter is killed: either way its descriptor goes. */
 static void accept_and_kill(void)
 {
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(test_loopback())};
     socklen_t size = sizeof at;
 
     for (int i = 0; i < 30; i++) {

@@ -66,7 +66,7 @@ static int waits_for_ever(void *arg)
 {
     weft_id l, s;
     (void)arg;
-    CHECK_OK(weft_listen(&l, "127.0.0.1:0", NULL));
+    CHECK_OK(weft_listen(&l, test_address(), NULL));
     return weft_accept(l, &s, NULL, WEFT_NEVER);
 }
 

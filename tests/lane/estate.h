@@ -33,7 +33,7 @@ static inline void estate_make(estate *e)
     CHECK_OK(weft_spawn(&e->id[WEFT_ID_FIBER], estate_parks, NULL));
     CHECK_OK(weft_lane_spawn_with(&e->id[WEFT_ID_LANE], estate_parks, NULL, .name = "the child"));
     connect_pair(&e->id[WEFT_ID_SOCKET], &e->peer);
-    CHECK_OK(weft_listen(&e->id[WEFT_ID_LISTENER], "127.0.0.1:0", NULL));
+    CHECK_OK(weft_listen(&e->id[WEFT_ID_LISTENER], test_address(), NULL));
     CHECK_OK(weft_open(&e->id[WEFT_ID_FILE], "/proc/self/status", WEFT_OPEN_READ, 0, SOON));
     CHECK_OK(weft_open(&e->id[WEFT_ID_DIR], "/proc/self", WEFT_OPEN_READ | WEFT_OPEN_DIRECTORY, 0, SOON));
     CHECK_OK(weft_timer_open(&e->id[WEFT_ID_TIMER]));

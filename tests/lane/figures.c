@@ -81,7 +81,7 @@ static int ops(void *arg)
     int r;
     (void)arg;
     const uint64_t before = figures().ops_in_flight;
-    CHECK_OK(weft_listen(&l, "127.0.0.1:0", NULL));
+    CHECK_OK(weft_listen(&l, test_address(), NULL));
     for (int i = 0; i < N; i++)
         CHECK_OK(weft_spawn(&f[i], accepts, &l));
     await_in_flight(before + N);

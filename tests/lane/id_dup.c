@@ -275,7 +275,7 @@ static int two_at_most(void *arg)
     weft_id l, l2, none = WEFT_NOID;
 
     (void)arg;
-    CHECK_OK(weft_listen(&l, "127.0.0.1:0", NULL));
+    CHECK_OK(weft_listen(&l, test_address(), NULL));
     CHECK_OK(weft_dup(l, &l2));
     CHECK_EQ(weft_dup(l, &none), -EAGAIN);
     CHECK(weft_id_equal(none, WEFT_NOID));
@@ -293,7 +293,7 @@ static int refusals(void *arg)
     int r;
 
     (void)arg;
-    CHECK_OK(weft_listen(&l, "127.0.0.1:0", NULL));
+    CHECK_OK(weft_listen(&l, test_address(), NULL));
     CHECK_OK(weft_timer_open(&t));
     CHECK_EQ(weft_dup(t, &out), -EINVAL);
     CHECK_EQ(weft_dup(l, NULL), -EINVAL);

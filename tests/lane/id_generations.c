@@ -39,7 +39,7 @@ static int resources(void *arg)
     (void)arg;
     CHECK_OK(weft_timer_open(&kept));
     for (int i = 0; i < IDS; i++) {
-        CHECK_OK(i & 1 ? weft_listen(&old[i], "127.0.0.1:0", NULL) : weft_timer_open(&old[i]));
+        CHECK_OK(i & 1 ? weft_listen(&old[i], test_address(), NULL) : weft_timer_open(&old[i]));
         CHECK_OK(weft_close(old[i]));
         CHECK_EQ(weft_close(old[i]), -EBADF);
     }

@@ -328,7 +328,7 @@ static int the_charge_moves(void *arg)
     (void)arg; /* a lane of three ids at most, spawned by `limits` */
     CHECK_OK(weft_lane_spawn_with(&lane, holds_two, NULL, .limits = &two));
     for (int i = 0; i < 3; i++)
-        CHECK_OK(weft_listen(&t[i], "127.0.0.1:0", NULL));
+        CHECK_OK(weft_listen(&t[i], test_address(), NULL));
     CHECK_EQ(weft_timer_open(&there), -EAGAIN);
     CHECK_OK(weft_give(t[0], lane, NULL, SOON));
     CHECK_OK(weft_timer_open(&t[0])); /* there is room at once: nothing was closed */
@@ -388,7 +388,7 @@ static int refusals(void *arg)
     CHECK_OK(weft_lane_spawn(&dead, ends, NULL));
     CHECK_OK(weft_lane_join(dead, NULL, SOON));
     CHECK_OK(weft_lane_spawn(&lane, parks, NULL));
-    CHECK_OK(weft_listen(&l, "127.0.0.1:0", NULL));
+    CHECK_OK(weft_listen(&l, test_address(), NULL));
     CHECK_EQ(weft_give(l, dead, NULL, SOON), -ESRCH);
     CHECK_EQ(weft_give(l, no, NULL, SOON), -ESRCH);
     CHECK_EQ(weft_give(l, weft_lane_self(), NULL, SOON), -EINVAL);

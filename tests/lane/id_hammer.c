@@ -103,7 +103,7 @@ static void open_one(lane *l)
         return;
     t->listener = next_random(&l->state) % 8 == 0;
     if (t->listener) {
-        CHECK_OK(weft_listen(&t->id, "127.0.0.1:0", NULL));
+        CHECK_OK(weft_listen(&t->id, test_address(), NULL));
         CHECK_OK(weft_local_addr(t->id, &a));
         t->tag = a.port;
     } else {

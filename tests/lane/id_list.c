@@ -91,7 +91,7 @@ static int lists_gifts(void *arg)
     (void)arg;
     CHECK_OK(weft_lane_spawn(&lane, finds_what_it_was_given, NULL));
     CHECK_OK(weft_timer_open(&t));
-    CHECK_OK(weft_listen(&l, "127.0.0.1:0", NULL));
+    CHECK_OK(weft_listen(&l, test_address(), NULL));
     CHECK_OK(weft_give(t, lane, NULL, SOON));
     CHECK_OK(weft_give(l, lane, NULL, SOON));
     CHECK_OK(weft_send(lane, "", 1, NULL));
@@ -310,7 +310,7 @@ static int no_id_is_a_descriptor(void *arg)
         no_part_is_one(ids[i]);
     for (int round = 0; round < 3; round++) { /* the next generations, beside fifty open descriptors */
         for (int i = 0; i < 50; i++)
-            CHECK_OK(weft_listen(&l[i], "127.0.0.1:0", NULL));
+            CHECK_OK(weft_listen(&l[i], test_address(), NULL));
         for (int i = 0; i < 50; i++)
             no_part_is_one(l[i]);
         for (int i = 0; i < 50; i++)

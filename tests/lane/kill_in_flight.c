@@ -46,7 +46,7 @@ static void nothing_in_flight(void)
 /* A peer outside: a listening socket, and its address as text. */
 static int listen_outside(char *text, size_t size)
 {
-    struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(test_loopback())};
     socklen_t len = sizeof addr;
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
@@ -54,7 +54,7 @@ static int listen_outside(char *text, size_t size)
     CHECK_EQ(bind(fd, (struct sockaddr *)&addr, sizeof addr), 0);
     CHECK_EQ(listen(fd, 16), 0);
     CHECK_EQ(getsockname(fd, (struct sockaddr *)&addr, &len), 0);
-    snprintf(text, size, "127.0.0.1:%u", ntohs(addr.sin_port));
+    snprintf(text, size, "%s:%u", test_host(), ntohs(addr.sin_port));
     return fd;
 }
 
@@ -117,7 +117,7 @@ static int accepts(void *arg)
     weft_addr addr;
 
     (void)arg;
-    CHECK_OK(weft_listen(&listener, "127.0.0.1:0", NULL));
+    CHECK_OK(weft_listen(&listener, test_address(), NULL));
     CHECK_OK(weft_local_addr(listener, &addr));
     weft_addr_format(&addr, accept_at, sizeof accept_at);
     bump(&there);
@@ -139,7 +139,7 @@ static int accepting(int argc, char **argv)
         CHECK_OK(weft_lane_spawn(&l, accepts, NULL));
         while (get(&there) == round)
             CHECK_OK(weft_yield());
-        struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+        struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(test_loopback()),
                                  .sin_port = htons((uint16_t)atoi(strrchr(accept_at, ':') + 1))};
         int peers[3];
         for (int i = 0; i < 3; i++) {

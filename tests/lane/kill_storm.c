@@ -168,7 +168,7 @@ static void accepts(life *me)
     weft_addr addr;
     char text[WEFT_ADDR_TEXT], buf[16];
 
-    if (weft_listen(&listener, "127.0.0.1:0", NULL) < 0)
+    if (weft_listen(&listener, test_address(), NULL) < 0)
         return;
     CHECK_OK(weft_local_addr(listener, &addr));
     weft_addr_format(&addr, text, sizeof text);
@@ -386,7 +386,7 @@ static int serves(void *arg)
     weft_addr addr;
     char text[WEFT_ADDR_TEXT];
 
-    CHECK_OK(weft_listen(&listener, "127.0.0.1:0", NULL));
+    CHECK_OK(weft_listen(&listener, test_address(), NULL));
     CHECK_OK(weft_local_addr(listener, &addr));
     weft_addr_format(&addr, text, sizeof text);
     memcpy(door, text, sizeof door);

@@ -208,12 +208,12 @@ static int three_ids(void *arg)
     const int before = open_descriptors();
     for (int round = 0; round < 3; round++) {
         for (int i = 0; i < 3; i++)
-            CHECK_OK(weft_listen(&l[i], "127.0.0.1:0", NULL));
-        CHECK_EQ(weft_listen(&more, "127.0.0.1:0", NULL), -EAGAIN);
+            CHECK_OK(weft_listen(&l[i], test_address(), NULL));
+        CHECK_EQ(weft_listen(&more, test_address(), NULL), -EAGAIN);
         CHECK_EQ(weft_room(WEFT_ROOM_IDS, 1, weft_after(WEFT_MILLISECOND)), -ETIMEDOUT);
         CHECK_OK(weft_close(l[0]));
         CHECK_OK(weft_room(WEFT_ROOM_IDS, 1, soon())); /* a close may take a while */
-        CHECK_OK(weft_listen(&l[0], "127.0.0.1:0", NULL));
+        CHECK_OK(weft_listen(&l[0], test_address(), NULL));
         for (int i = 0; i < 3; i++)
             CHECK_OK(weft_close(l[i]));
         CHECK_OK(weft_room(WEFT_ROOM_IDS, 3, soon()));
@@ -254,7 +254,7 @@ static int ops_refused(void *arg)
 {
     weft_id l;
     (void)arg;
-    CHECK_OK(weft_listen(&l, "127.0.0.1:0", NULL));
+    CHECK_OK(weft_listen(&l, test_address(), NULL));
     two_ops(l, -EAGAIN);
     two_ops(l, -EAGAIN);
     CHECK_OK(weft_close(l)); /* whatever the limit */
@@ -265,7 +265,7 @@ static int ops_wait(void *arg)
 {
     weft_id l;
     (void)arg;
-    CHECK_OK(weft_listen(&l, "127.0.0.1:0", NULL));
+    CHECK_OK(weft_listen(&l, test_address(), NULL));
     two_ops(l, -ETIMEDOUT);
     two_ops(l, -ETIMEDOUT);
     return 7;
@@ -385,7 +385,7 @@ static int both(void *arg)
     weft_id l;
     (void)arg;
     for (int i = 0; i < 20; i++)
-        CHECK_EQ(weft_listen(&l, "127.0.0.1:0", NULL), -EAGAIN);
+        CHECK_EQ(weft_listen(&l, test_address(), NULL), -EAGAIN);
     return 7;
 }
 
@@ -394,11 +394,11 @@ static int ids_of_all(int argc, char **argv)
     weft_id l[2];
     (void)argc, (void)argv;
     for (int i = 0; i < 2; i++)
-        CHECK_OK(weft_listen(&l[i], "127.0.0.1:0", NULL));
+        CHECK_OK(weft_listen(&l[i], test_address(), NULL));
     CHECK_EQ(limited(both, &(weft_limits){.ids = 9}), 7);
     CHECK_OK(weft_close(l[0]));
     CHECK_OK(weft_room(WEFT_ROOM_IDS, 1, soon()));
-    CHECK_OK(weft_listen(&l[0], "127.0.0.1:0", NULL));
+    CHECK_OK(weft_listen(&l[0], test_address(), NULL));
     CHECK_EQ(weft_room(WEFT_ROOM_IDS, 1, WEFT_NOW), -EAGAIN);
     return 0;
 }
@@ -407,7 +407,7 @@ static int ops_of_all(int argc, char **argv)
 {
     weft_id l;
     (void)argc, (void)argv;
-    CHECK_OK(weft_listen(&l, "127.0.0.1:0", NULL));
+    CHECK_OK(weft_listen(&l, test_address(), NULL));
     return two_ops(l, -ETIMEDOUT);
 }
 

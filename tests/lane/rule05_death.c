@@ -65,7 +65,7 @@ static void *map(void *self, size_t bytes, size_t align)
 /* By now its ids are closed: nobody listens there. */
 static void unmap(void *self, void *p, size_t bytes)
 {
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(door)};
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(test_loopback()), .sin_port = htons(door)};
     weft_id id;
 
     (void)self, (void)bytes;
@@ -164,7 +164,7 @@ static int dying(void *arg)
     (void)arg;
     CHECK(w.block != NULL);
     strcpy(w.block, "still here");
-    CHECK_OK(weft_listen(&w.listener, "127.0.0.1:0", NULL));
+    CHECK_OK(weft_listen(&w.listener, test_address(), NULL));
     CHECK_OK(weft_local_addr(w.listener, &addr));
     CHECK(weft_addr_format(&addr, text, sizeof text) < sizeof text);
     CHECK_OK(weft_register("the dying"));

@@ -45,7 +45,7 @@ static int leaves_open(void *arg)
     weft_id l;
 
     for (int i = 0; i < 5; i++)
-        CHECK_OK(weft_listen(&l, "127.0.0.1:0", NULL));
+        CHECK_OK(weft_listen(&l, test_address(), NULL));
     *(weft_id *)arg = l;
     return 0;
 }
@@ -98,7 +98,7 @@ static int run(int argc, char **argv)
 
     (void)argc, (void)argv;
     rt = weft_current();
-    CHECK_OK(weft_listen(&listener, "127.0.0.1:0", NULL));
+    CHECK_OK(weft_listen(&listener, test_address(), NULL));
     for (int pinned = 0; pinned < 2; pinned++) {
         CHECK_OK(weft_lane_spawn_with(&lane, stranger, &listener, .pinned = pinned));
         CHECK_OK(weft_lane_join(lane, &r, WEFT_NEVER));
@@ -110,7 +110,7 @@ static int run(int argc, char **argv)
     CHECK_OK(weft_close(listener));
     refused(listener, -EBADF);
     for (int i = 0; i < 50; i++) { /* its record serves others now */
-        CHECK_OK(weft_listen(&second, "127.0.0.1:0", NULL));
+        CHECK_OK(weft_listen(&second, test_address(), NULL));
         CHECK(!weft_id_equal(second, listener));
         refused(listener, -EBADF);
         CHECK_OK(weft_close(second));

@@ -47,7 +47,7 @@ static int acquires(void *arg)
     for (int i = 0; i < LANES; i++)
         CHECK_OK(weft_lane_spawn(&l[i], parks, NULL));
     for (int i = 0; i < IDS; i++)
-        CHECK_OK(weft_listen(&s[i], "127.0.0.1:0", NULL));
+        CHECK_OK(weft_listen(&s[i], test_address(), NULL));
     for (int i = 0; i < MESSAGES; i++)
         CHECK_OK(weft_send(weft_lane_self(), "hello", 5, NULL));
     u = used();
@@ -59,7 +59,7 @@ static int acquires(void *arg)
     if (limited) {
         CHECK_EQ(weft_spawn(&more, parks, NULL), -EAGAIN);
         CHECK_EQ(weft_lane_spawn(&more, parks, NULL), -EAGAIN);
-        CHECK_EQ(weft_listen(&more, "127.0.0.1:0", NULL), -EAGAIN);
+        CHECK_EQ(weft_listen(&more, test_address(), NULL), -EAGAIN);
     }
     while (get(&up) < FIBERS + LANES)
         CHECK_OK(weft_yield());

@@ -118,7 +118,7 @@ static int in_flight(int argc, char **argv)
     weft_id listener, here, there;
     weft_addr addr;
     char text[WEFT_ADDR_TEXT];
-    CHECK_OK(weft_listen(&listener, "127.0.0.1:0", NULL));
+    CHECK_OK(weft_listen(&listener, test_address(), NULL));
     CHECK_OK(weft_local_addr(listener, &addr));
     CHECK_OK(weft_addr_format(&addr, text, sizeof text));
     CHECK_OK(weft_connect(&here, text, soon()));

@@ -127,7 +127,7 @@ static void fini_closes_what_main_has_open(void)
     close(before);
     begin(&s, 0);
     for (int i = 0; i < 3; i++)
-        CHECK_OK(weft_listen(&listener[i], "127.0.0.1:0", NULL));
+        CHECK_OK(weft_listen(&listener[i], test_address(), NULL));
     end(&s, 0, WEFT_NEVER);
     const int after = dup(0);
     close(after);

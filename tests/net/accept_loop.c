@@ -374,7 +374,7 @@ static int service_resumes_after_descriptors_ran_out(void *arg)
     shared s = {0};
     weft_id fiber;
     struct rlimit old, tight;
-    struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(test_loopback())};
     weft_addr at;
     int fd[CLIENTS];
     char seen[CLIENTS] = {0};

@@ -54,7 +54,7 @@ static int run_server(void *arg)
     weft_addr a;
     char text[WEFT_ADDR_TEXT];
     (void)arg;
-    CHECK_OK(weft_listen(&l, "127.0.0.1:0", NULL));
+    CHECK_OK(weft_listen(&l, test_address(), NULL));
     CHECK_OK(weft_local_addr(l, &a));
     CHECK(weft_addr_format(&a, text, sizeof text) < sizeof text);
     __atomic_store_n(&server.port, atoi(strrchr(text, ':') + 1), __ATOMIC_RELEASE);
@@ -70,7 +70,7 @@ enum answer { SERVED, SHED, QUEUED };
 
 static int dial(void)
 {
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)server.port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)server.port), .sin_addr.s_addr = htonl(test_loopback())};
     int s = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     CHECK(s >= 0);
     CHECK_EQ(connect(s, (struct sockaddr *)&to, sizeof to), 0); /* the backlog takes it, whatever the server does */

@@ -86,7 +86,7 @@ static inline weft_id listen_here(char text[WEFT_ADDR_TEXT])
 {
     weft_id l;
     weft_addr a;
-    CHECK_OK(weft_listen(&l, "127.0.0.1:0", NULL));
+    CHECK_OK(weft_listen(&l, test_address(), NULL));
     CHECK_OK(weft_local_addr(l, &a));
     CHECK(weft_addr_format(&a, text, WEFT_ADDR_TEXT) < WEFT_ADDR_TEXT);
     return l;

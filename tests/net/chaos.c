@@ -109,7 +109,8 @@ static int hunter(void *arg)
     (void)arg;
     while (!__atomic_load_n(&chaos.stop, __ATOMIC_SEQ_CST)) {
         CHECK_OK(weft_sleep(weft_after((int64_t)(draw(&random) % 1000) * WEFT_MICROSECOND)));
-        uint64_t word = __atomic_load_n(&chaos.lanes[draw(&random) % LANES], __ATOMIC_SEQ_CST);
+        unsigned come = __atomic_load_n(&chaos.next, __ATOMIC_SEQ_CST), among = come < LANES ? come + 1 : LANES;
+        uint64_t word = __atomic_load_n(&chaos.lanes[draw(&random) % among], __ATOMIC_SEQ_CST);
         weft_id id;
         memcpy(&id, &word, sizeof id);
         int r = weft_cancel_in(weft_current(), id);

@@ -151,7 +151,7 @@ enum { FILLERS = 4 };
 /* A listener of the system's that takes no more connections: who connects to it waits. */
 static int full_listener(char text[WEFT_ADDR_TEXT], int fillers[FILLERS])
 {
-    struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(test_loopback())};
     socklen_t n = sizeof sa;
     int l = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     CHECK(l >= 0);
@@ -163,7 +163,7 @@ static int full_listener(char text[WEFT_ADDR_TEXT], int fillers[FILLERS])
         CHECK(fillers[i] >= 0);
         connect(fillers[i], (struct sockaddr *)&sa, sizeof sa);
     }
-    snprintf(text, WEFT_ADDR_TEXT, "127.0.0.1:%d", ntohs(sa.sin_port));
+    snprintf(text, WEFT_ADDR_TEXT, "%s:%d", test_host(), ntohs(sa.sin_port));
     return l;
 }
 

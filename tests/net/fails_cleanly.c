@@ -20,8 +20,8 @@ static int start(int argc, char **argv)
     weft_id listener, hog;
 
     (void)argc, (void)argv;
-    CHECK_OK(weft_listen(&listener, "127.0.0.1:0", NULL));
-    while (weft_listen(&hog, "127.0.0.1:0", NULL) == 0)
+    CHECK_OK(weft_listen(&listener, test_address(), NULL));
+    while (weft_listen(&hog, test_address(), NULL) == 0)
         ;
     for (int i = 0; i < TRIES; i++)
         CHECK_EQ(weft_accept_each(listener, nobody, NULL), -EMFILE);

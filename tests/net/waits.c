@@ -274,7 +274,7 @@ static int fill_backlog(weft_id *l, char *text, weft_id *socks, int most)
 {
     weft_addr a;
     weft_listen_options opt = {.backlog = 1};
-    CHECK_OK(weft_listen(l, "127.0.0.1:0", &opt));
+    CHECK_OK(weft_listen(l, test_address(), &opt));
     CHECK_OK(weft_local_addr(*l, &a));
     weft_addr_format(&a, text, WEFT_ADDR_TEXT);
     for (int n = 0; n < most; n++) {

@@ -92,7 +92,7 @@ void bed_cancel(bed *b, job *j) { weft__port_cancel(&b->port, &j->op); }
 
 static void inet_pair(int fds[2])
 {
-    struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(test_loopback())};
     socklen_t len = sizeof in;
     int l = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     CHECK(l >= 0 && bind(l, (struct sockaddr *)&in, sizeof in) == 0 && listen(l, 1) == 0);
@@ -133,7 +133,8 @@ void bed_pair2(weft_desc *a, weft_desc *b, int family)
 void bed_listener(bed *b, weft_desc *l, weft_addr *addr, int family)
 {
     static uint32_t serial;
-    weft_addr want = {.family = WEFT_ADDR_IP4, .ip4 = {127, 0, 0, 1}};
+    const uint32_t host = test_loopback();
+    weft_addr want = {.family = WEFT_ADDR_IP4, .ip4 = {127, (uint8_t)(host >> 16), (uint8_t)(host >> 8), (uint8_t)host}};
     if (family == AF_INET6)
         want = (weft_addr){.family = WEFT_ADDR_IP6, .ip6 = {[15] = 1}};
     if (family == AF_UNIX) {
