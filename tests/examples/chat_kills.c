@@ -23,7 +23,7 @@ int chat_main(int argc, char **argv);
 #define SILENCE 2000 /* ms: then a line is taken for lost */
 
 static uint64_t kills = 60;
-static int port, up, progress, over, byes;
+static int port, up, progress, over, ended, byes;
 static weft_runtime *runtime;
 
 /* ---- a client ---- */
@@ -56,6 +56,7 @@ static void dial(client *c)
         CHECK(c->fd >= 0);
         if (connect(c->fd, (const struct sockaddr *)&to, sizeof to) == 0)
             return;
+        CHECK(!get(&ended)); /* it has ended before we told it to */
         hang_up(c);
         sched_yield();
     }
@@ -324,6 +325,7 @@ int main(int argc, char **argv)
         kills = strtoull(argv[1], NULL, 10);
     const pthread_t driver = thread_of(drives, &seed);
     CHECK_EQ(weft_main(test_start, 2, args, &opt), 0);
+    put(&ended, 1);
     CHECK_EQ(pthread_join(driver, NULL), 0);
     CHECK_EQ(descriptors(), before);
     spy_close(&s);
