@@ -86,6 +86,7 @@ typedef struct weft_id_info {
     enum weft_path via;        /* and how the usual one is carried out */
     size_t bytes;              /* of blocks, slices and ropes */
     weft_id watched;           /* of monitors: the lane */
+    unsigned worker, moves;    /* of the caller's lane and of child lanes: where it lives, and how often it has moved */
     int64_t next_ns, period_ns; /* of timers: when it expires next (WEFT_NEVER: not set), and its period */
 } weft_id_info;
 

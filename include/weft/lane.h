@@ -39,6 +39,7 @@ typedef struct weft_lane_options {
     weft_id near;       /* a hint: start on the worker where this lane lives, if it still does */
     int detached;       /* nobody will join it: should it fail, the parent is cancelled */
     int pinned;         /* start on the caller's worker: not to be stolen */
+    int mobile;         /* it may move to another worker wherever its fibers wait; see weft_lane_move for what that asks of its code */
     int linked;         /* linked with the caller's lane from its first moment (see link.h) */
     weft_id *monitor;   /* monitored by the caller's lane from its first moment: gets the monitor's id; NULL: not */
     const weft_limits *limits;    /* copied; NULL: none of its own */
@@ -109,6 +110,25 @@ WEFT_API int weft_kill(weft_id lane);
 WEFT_API int weft_kill_in(weft_runtime *rt, weft_id lane);
 /* The caller's lane, WEFT_NOID on a foreign thread. Lanes are cancelled by weft_cancel. */
 WEFT_API weft_id weft_lane_self(void);
+
+/* ---- Moving ---- */
+
+/* A lane is born wherever there is room and stays there. One that was spawned with `mobile` may also move later, at any call of its fibers that can
+ * wait: a worker with much to run gives some of its mobile lanes to one with little. The lane notices nothing but that it runs on another thread; its
+ * operations in flight complete where they were submitted, timers and messages follow it. What it asks of the code of the lane's fibers, libraries
+ * that they call included:
+ *
+ *   - errno and thread-local variables do not keep their values across a call that can wait, and their *addresses* may change: compilers keep such an
+ *     address in a register for a whole function. So a function of such a lane either uses them (directly, or by a macro such as errno) or calls what
+ *     can wait, not both; what it wants of them goes into functions of its own that are not inlined;
+ *   - nothing that belongs to the thread is kept across such a call: a pthread mutex, a recursive lock of stdio (flockfile), OpenSSL's error queue.
+ *
+ * It does not move in per-core mode, in a runtime with external workers, with one worker; while it dies; while an id of it is being closed; and
+ * while a fiber of it is in weft_accept_each.
+ *
+ * weft_lane_move moves the caller's lane now: 0, and the caller goes on there (unless a sibling whose turn came first has moved it on). Workers are numbered from 0; in single-io mode worker 0 does the I/O and
+ * takes no lanes. -EPERM no fiber, or of a lane that is not mobile here; -EINVAL no worker of that number takes lanes; -EBUSY it cannot move now. */
+WEFT_API int weft_lane_move(unsigned worker);
 
 /* ---- Limits ---- */
 

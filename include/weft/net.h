@@ -81,6 +81,7 @@ typedef struct weft_accept_options {
     int64_t drain_ns;        /* when cancelled: how long handlers may go on before they are cancelled too; 0: the runtime's grace */
     size_t stack_size;
     const char *name;        /* of the lanes */
+    int mobile;              /* the lanes may move, see weft_lane_move */
 } weft_accept_options;
 
 /* What a handler's argument points at: the id first, so that *(weft_id *)arg is the connection. */

@@ -122,9 +122,25 @@ typedef struct weft_stats {
     uint64_t timers_armed, timers_fired;
     uint64_t stacks_reserved, stacks_used; /* stacks that exist, pooled ones included; of them, those that fibers stand on now */
     uint64_t blocked_reports;
+    uint64_t lanes_stolen; /* newborns that another worker took than the one they were made on */
+    uint64_t lanes_placed; /* newborns that were sent to another worker, because there were fewer lanes, or because they were to start there */
+    uint64_t lanes_moved;  /* moves of mobile lanes */
     uint64_t ops_in_flight; /* taken by a port and not ended: those of fibers' calls, and what streams and listeners keep armed */
 } weft_stats;
 WEFT_API int weft_runtime_stats(weft_runtime *rt, weft_stats *out);
+
+/* Who moved where: one worker's part of it. */
+typedef struct weft_worker_stats {
+    uint64_t lanes_born;   /* here, wherever they were made */
+    uint64_t lanes_stolen; /* of them, taken from other workers or from the shared queue */
+    uint64_t lanes_placed; /* of them, sent here */
+    uint64_t lanes_in;     /* mobile lanes that have come */
+    uint64_t lanes_out;    /* and that have gone */
+    uint64_t lanes_ended;
+    uint32_t load;         /* lanes at home here now, and descriptors that lanes elsewhere use through this worker's port */
+} weft_worker_stats;
+/* Of worker 0, 1...; in single-io mode worker 0 does the I/O. Any thread. -EINVAL; -ENOENT no such worker, or it has not come yet. */
+WEFT_API int weft_runtime_worker(weft_runtime *rt, unsigned worker, weft_worker_stats *out);
 
 /* How an op is carried out by this runtime's port, and why. */
 WEFT_API enum weft_path weft_runtime_path(weft_runtime *rt, enum weft_opcode code, const char **why);

@@ -72,7 +72,7 @@ static int serve_one(weft__account *a, enum weft__charge_kind kind)
             weft__link_remove(&s->link);
             weft__store_seq(&a->waiting[kind], a->waiting[kind] - 1, "account.serve");
             id = s->id;
-            here = s->fiber->home == weft__worker_self() ? s->fiber : NULL;
+            here = weft__is_here(&s->fiber->home) ? s->fiber : NULL;
             weft__store_release(&s->served, 1, "account.serve"); /* the seat may be gone from here on, unless its fiber is ours */
         }
     }

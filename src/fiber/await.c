@@ -5,6 +5,9 @@
 #include "base/check.h"
 #include "fiber/fiber.h"
 
+/* What is told of an op comes to the worker where the fiber was when it asked; a fiber that may move has perhaps gone on. */
+static int sent_on(const weft__await *a, weft_task *t) { return a->fiber->mobile && weft__sent_on(&a->fiber->home, t); }
+
 /* Both ends of the wait are in: the completion, and the cancel request if one was sent elsewhere. */
 static void settle(weft__await *a)
 {
@@ -16,6 +19,8 @@ static void op_done(weft_task *t)
 {
     weft_op *op = weft__container(t, weft_op, task);
     weft__await *a = (weft__await *)(uintptr_t)op->key;
+    if (sent_on(a, t))
+        return;
     op->key = 0;
     if (--a->left > 0)
         return; /* its chain goes on */
@@ -31,6 +36,8 @@ static void ask_remotely(weft__await *a);
 static void asked_returned(weft_task *t)
 {
     weft__await *a = weft__container(t, weft__await, request.task);
+    if (sent_on(a, t))
+        return;
     a->outstanding = 0;
     if (!a->finished)
         ask_remotely(a); /* the next of a chain, which the one asked before does not take along */
@@ -42,7 +49,7 @@ static void asked_at_port(weft__cancel_request *req)
 {
     weft__await *a = weft__container(req, weft__await, request);
     req->task.run = asked_returned;
-    weft__worker_send(a->fiber->home, &req->task);
+    weft__worker_send(weft__home_of(&a->fiber->home), &req->task);
 }
 
 /* One after another: there is one request. */

@@ -95,6 +95,7 @@ int weft__fiber_make(weft__crew *crew, int (*fn)(void *), void *arg, size_t copy
     f->stack_size = opt && opt->stack_size ? opt->stack_size : w->rt->opt.stack_size;
     f->stack_lo = opt ? opt->stack : NULL;
     f->foreign_stack = f->stack_lo != NULL;
+    f->mobile = crew->mobile;
     f->result = 0;
     f->locks = 0;
     f->watch = NULL;

@@ -46,7 +46,7 @@ typedef struct weft__held weft__held;
 
 /* What a fiber needs of its lane; the first member of the lane's record. Home: the lane's worker. */
 typedef struct weft__crew {
-    weft__worker *home;
+    weft__worker *home;      /* other threads read it by weft__home_of (atomic) */
     weft__stack *graves;     /* stacks of fibers that were killed */
     weft__link fibers;       /* all of them, newborn ones and ended unjoined ones included */
     uint32_t alive;          /* fibers that have not ended */
@@ -55,6 +55,7 @@ typedef struct weft__crew {
     uint8_t seen;            /* its id was given out */
     uint8_t prepaid;         /* its first fiber is charged already */
     uint8_t containable;     /* a fiber that overflows its stack ends the lane, where that is safe; set before its start */
+    uint8_t mobile;          /* it may move to another worker; set before its start */
     weft__account *account;  /* NULL: no limits anywhere */
     const char *name, *site;
     weft_id id;
@@ -142,6 +143,7 @@ struct weft__fiber {
     uint8_t cleaning;          /* enum weft__cleaning */
     uint8_t ran;               /* its function was called */
     uint8_t risen;             /* it was dead, and runs its clean-ups on another stack */
+    uint8_t mobile;            /* the crew's */
     union {
         _Alignas(16) unsigned char copy[WEFT__COPY_MAX]; /* while newborn: moves onto its stack at its first run */
         struct {
@@ -200,6 +202,25 @@ typedef struct weft__fiber_realm {
     } code[WEFT__CODE_RANGES];
 } weft__fiber_realm;
 
+/* ---- homes, of fibers and crews that may move (docs/design/mobile.md) ----
+ * While a crew is on its way from one worker to another, `home` says where to with its lowest bit set. So it is no worker's home then, and nobody
+ * touches it; what is sent to where it goes comes after it. */
+static inline weft__worker *weft__bound_for(weft__worker *w) { return (weft__worker *)((uintptr_t)w | 1); }
+static inline weft__worker *weft__whither(weft__worker *home) { return (weft__worker *)((uintptr_t)home & ~(uintptr_t)1); }
+/* Where messages about it go. Any thread. Pairs with the release of who sends it off. */
+static inline weft__worker *weft__home_of(weft__worker *const *home) { return weft__whither(weft__load_acquire(home, "home.of")); }
+/* Is it at home on the calling worker? Then it stays, as long as that one does nothing else. */
+static inline int weft__is_here(weft__worker *const *home) { return weft__load_acquire(home, "home.here") == weft__worker_self(); }
+/* A message has come to the calling worker: 0, what it is about is at home here; 1, it was sent on. */
+static inline int weft__sent_on(weft__worker *const *home, weft_task *t)
+{
+    weft__worker *at = weft__load_acquire(home, "home.follow");
+    if (at == weft__worker_self())
+        return 0;
+    weft__worker_send(weft__whither(at), t);
+    return 1;
+}
+
 static inline weft__fibers *weft__fibers_of(weft__worker *w) { return w->fibers; }
 /* The calling fiber, or NULL. */
 static inline weft__fiber *weft__fiber_self(void)
@@ -245,6 +266,11 @@ static inline void weft__fiber_over(weft__fiber *f)
 }
 /* Puts a newborn where its worker finds it. */
 void weft__fiber_queue(weft__fiber *f);
+/* Everything of a crew that its home has in its hands: out of there; and into another one's. Home, on its own context; the second sets the home. */
+void weft__crew_leave(weft__crew *crew);
+void weft__crew_settle(weft__crew *crew, weft__worker *w);
+/* Tells all that its fibers are on their way to w. */
+void weft__crew_redirect(weft__crew *crew, weft__worker *w);
 /* Runs a newborn right away; only from the worker's own context (a lane's first task). */
 void weft__fiber_begin(weft__worker *w, weft__fiber *f);
 /* Makes the calling thread's own stack the running fiber f of w, whose scheduler then runs on another stack. */

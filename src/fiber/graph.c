@@ -21,7 +21,7 @@ static weft__edge *after(const weft__edge *e)
     weft__fiber *f = e->holder(e->object);
     if (!f || f == e->fiber)
         return NULL;
-    weft__worker *home = weft__load_relaxed(&f->home, "graph.home");
+    weft__worker *home = weft__home_of(&f->home);
     return home->rt == e->fiber->home->rt ? f->edge : NULL;
 }
 

@@ -139,13 +139,27 @@ int weft__fiber_signal(weft_runtime *rt, weft_id id, uint32_t flags)
             return -ESRCH; /* the generation is in the same word: it cannot change between the look and the flag */
     } while (!weft__cas_acq_rel(&f->head.word, &word, word | flags | WEFT__SIG_PENDING, "fiber.signal"));
     if (!(word & WEFT__SIG_PENDING)) /* from here on pending keeps the record from being used again */
-        weft__worker_send(weft__load_relaxed(&f->home, "fiber.signal"), &f->message);
+        weft__worker_send(weft__home_of(&f->home), &f->message);
     return 0;
+}
+
+/* Its fiber moved while it was on its way. As the runtime ends there is nobody to send it on to; nothing but the record is left of the fiber then,
+ * and which worker frees that does not matter. */
+static int strayed(weft__fiber *f)
+{
+    weft__worker *w = weft__worker_self();
+    if (weft__load_acquire(&w->rt->done, "fiber.stray") && !weft__is_here(&f->home)) {
+        weft__slab_put(&weft__fibers_of(w)->cache, f);
+        return 1;
+    }
+    return weft__sent_on(&f->home, &f->message);
 }
 
 void weft__fiber_message(weft_task *t)
 {
     weft__fiber *f = weft__container(t, weft__fiber, message);
+    if (f->mobile && strayed(f))
+        return;
     uint32_t keep = ~(uint32_t)0 << WEFT__GEN_SHIFT | WEFT__LIVE;
     uint32_t flags = weft__and_seq(&f->head.word, keep, "fiber.message") & ~keep; /* pairs with the CAS in weft__fiber_signal */
     if (f->detached == WEFT__ORPHAN) {

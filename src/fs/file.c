@@ -184,12 +184,12 @@ ssize_t weft_readdir(weft_id dir, void *buf, size_t n, int64_t deadline)
     return (ssize_t)weft__handle_await(h, &op, deadline);
 }
 
-/* Both descriptors have to be at one port. A file that others share may be at home elsewhere; a socket that nobody shares can follow it only
- * before its first op. */
+/* Both descriptors have to be at one port. A file that others share may be at home elsewhere; a socket that nobody shares follows it only where its
+ * lane may move, which leaves descriptors at several ports behind. */
 static int64_t await_both(weft__handle *to, weft__handle *from, weft_op *op, int64_t deadline)
 {
     weft_port *here = weft__handle_port();
-    if ((to->port ? to->port : here) != (from->port ? from->port : here))
+    if ((to->port ? to->port : here) != (from->port ? from->port : here) && weft__handle_join(to, from) < 0)
         return -EXDEV;
     return weft__handle_await_pair(to, from, op, deadline);
 }

@@ -14,7 +14,7 @@ static weft__worker *place_of(weft_runtime *rt, const weft_lane_options *opt)
     if (opt->near.ns != WEFT__NS(rt, WEFT__LANE))
         return NULL;
     weft__lane *lane = weft__slab_at(&weft__lanes_of(rt)->lanes, opt->near.key);
-    weft__worker *home = lane ? weft__load_acquire(&lane->crew.home, "lane.near") : NULL;
+    weft__worker *home = lane ? weft__home_of(&lane->crew.home) : NULL;
     /* The record may be another's by now; then its worker is as good as any. */
     return lane && WEFT__GEN(weft__load_acquire(&lane->head.word, "lane.near")) == opt->near.gen ? home : NULL;
 }

@@ -131,6 +131,8 @@ void weft__lane_emptied(weft__crew *crew)
     }
     if (lane->phase != WEFT__LANE_ALIVE)
         return;
+    if (lane->crew.mobile)
+        weft__lane_roams(lane, 0); /* it dies where it is */
     weft__mailbox_shut(lane);
     if (crew->killed)
         await_children(lane, WEFT__LANE_DYING);
@@ -241,6 +243,8 @@ void weft__lane_bury_now(weft__lane *lane)
 static void told(weft_task *t)
 {
     weft__lane *lane = weft__container(t, weft__lane, end_message);
+    if (lane->parent->crew.mobile && weft__sent_on(&lane->parent->crew.home, t))
+        return;
     lane->told = 1;
     if (lane->joiner) {
         weft__wake_joiner(lane->joiner); /* who frees the record */
@@ -275,10 +279,10 @@ void weft__lane_finish(weft__lane *lane)
     lane->end_message.run = told;
     if (detached && !weft__exit_failed(lane))
         weft__lane_leave(lane);
-    else if (lane->parent->crew.home == w)
+    else if (weft__load_acquire(&lane->parent->crew.home, "lane.finish") == w)
         told(&lane->end_message);
     else
-        weft__worker_send(lane->parent->crew.home, &lane->end_message);
+        weft__worker_send(weft__home_of(&lane->parent->crew.home), &lane->end_message);
 }
 
 /* ---- what takes long ---- */

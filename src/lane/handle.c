@@ -131,6 +131,24 @@ static void anchor(weft__handle *h)
     weft__add_relaxed(&w->load, 1, "handle.anchor");
 }
 
+/* It has no port but the owner's, and goes to that of the other. */
+static int follow(weft__handle *h, const weft__handle *to)
+{
+    if (h->port || !to->port || weft__handle_pack(h) < 0)
+        return -EXDEV;
+    h->port = weft__handle_host(h)->port = to->port;
+    weft__handle_host(h)->anchored = 1;
+    weft__add_relaxed(&worker_of(to->port)->load, 1, "handle.follow");
+    return 0;
+}
+
+int weft__handle_join(weft__handle *a, weft__handle *b)
+{
+    if (!a->res.lane->crew.mobile)
+        return -EXDEV;
+    return follow(a, b) == 0 ? 0 : follow(b, a);
+}
+
 /* One less; 1: it was the last. Nobody but holders raise a count, so a count of one is ours alone; acquire, for what the others did. */
 static int drop(uint32_t *count)
 {

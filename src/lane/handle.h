@@ -70,16 +70,22 @@ void weft__handle_inspect(weft__handle *h, weft_id_info *out);
 /* Before its lane moves to another worker: its descriptors leave the port, or stay with it and are reached from afar. Home, before the move. */
 void weft__handles_leave(weft__lane *lane);
 
-/* Where its ops go, and whether that is another thread's port. Owner's worker. */
+/* Where its ops go. Owner's worker. */
 static inline weft_port *weft__handle_home(const weft__handle *h) { return h->port ? h->port : h->res.lane->crew.home->port; }
+/* Whether that is another thread's port. Owner's worker, and the port's thread: for that one it changes only by what itself does, for a lane leaves
+ * its worker, and comes to one, on that worker's thread. */
 static inline int weft__handle_remote(const weft__handle *h)
 {
-    const weft__worker *w = h->res.lane->crew.home;
-    return h->port && (!w->owns_port || h->port != w->port);
+    if (!h->port)
+        return 0;
+    weft__worker *home = weft__load_acquire(&h->res.lane->crew.home, "handle.remote");
+    return home != weft__whither(home) || !home->owns_port || h->port != home->port;
 }
 
 /* An op on h->desc, awaited as by weft__await_op. */
 int64_t weft__handle_await(weft__handle *h, weft_op *op, int64_t deadline);
+/* Of two that are at different ports, of a lane that may move: has one, with which nothing goes on, join the other. -EXDEV. */
+int weft__handle_join(weft__handle *a, weft__handle *b);
 /* On two of them that are at one port. */
 int64_t weft__handle_await_pair(weft__handle *h, weft__handle *h2, weft_op *op, int64_t deadline);
 

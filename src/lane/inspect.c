@@ -124,6 +124,8 @@ static void look_at_own_lane(weft__lane *lane, weft_id_info *out)
     out->name = lane->crew.name;
     out->site = lane->crew.site;
     out->state = lane->crew.killed ? "being killed" : lane->crew.cancelled ? "cancelled" : "alive";
+    out->worker = lane->crew.home->index;
+    out->moves = weft__load_relaxed(&lane->moves, "inspect.moves");
 }
 
 /* A child stays in the list, and its name with it, while we have our lock. */
@@ -144,6 +146,9 @@ static int look_at_child(weft__lane *self, weft_id id, weft_id_info *out)
         out->name = lane->crew.name;
         out->site = lane->crew.site;
         out->state = lane->detached == WEFT__ORPHAN ? "ended" : lane->detached ? "detached child" : "child";
+        const weft__worker *home = weft__home_of(&lane->crew.home);
+        out->worker = home ? home->index : 0; /* unborn */
+        out->moves = weft__load_relaxed(&lane->moves, "inspect.moves");
     }
     weft__spin_unlock(&self->lock);
     out->owner = self->crew.id;
@@ -359,6 +364,8 @@ int weft_id_describe(weft_id id, char *buf, size_t size)
         say_id(&l, i.owner);
     }
     say(&l, ", %s", i.state);
+    if (i.moves)
+        say(&l, ", at worker %u after %u move%s", i.worker, i.moves, i.moves == 1 ? "" : "s");
     if (i.watched.gen) {
         say(&l, " lane");
         say_id(&l, i.watched);

@@ -82,6 +82,11 @@ void weft__lane_fill(weft__lane *lane, weft_runtime *rt, weft__lane *parent, con
 {
     weft__crew_init(&lane->crew, NULL);
     lane->crew.containable = (uint8_t)(opt && opt->containable);
+    lane->crew.mobile = (uint8_t)(((opt && opt->mobile) || (rt->scatter && weft__lanes_of(rt)->root)) && weft__lanes_move(rt));
+    weft__link_init(&lane->roaming);
+    weft__store_relaxed(&lane->moves, 0, "lane.make");
+    lane->moved_ns = 0;
+    lane->stays = lane->maker = 0;
     lane->crew.name = opt && opt->name ? opt->name : name;
     lane->crew.site = site;
     lane->crew.id =
@@ -167,8 +172,10 @@ int weft__lane_make(weft_runtime *rt, weft__lane *parent, int (*fn)(void *), voi
 /* A newborn that was sent takes its turn: it may run for long, and a port's inbox is no place for that. */
 static void arrived(weft_task *t)
 {
+    weft__worker *w = weft__worker_self();
     t->run = born;
-    weft__worker_ready(weft__worker_self(), t);
+    weft__count(&w->stats.lanes_placed, 1);
+    weft__worker_ready(w, t);
 }
 
 void weft__lane_start(weft__lane *lane, weft__worker *at)
@@ -185,6 +192,7 @@ void weft__lane_start(weft__lane *lane, weft__worker *at)
             return;
         lane->birth.run = born;
     }
+    lane->maker = w ? (uint8_t)(w->index + 1) : 0;
     if (at == w && w)
         weft__worker_ready(w, &lane->birth);
     else if (w)
@@ -218,6 +226,8 @@ static void born(weft_task *t)
     weft_spawn_options opt = {.stack_size = lane->stack_size, .detached = 1};
     weft__lane_settle_at(lane, w);
     weft__count(&w->stats.lanes_spawned, 1); /* here and not where it was made: that may have been a thread without figures */
+    if (lane->maker && lane->maker != w->index + 1)
+        weft__count(&w->stats.lanes_stolen, 1);
     uint32_t flags = open_ears(lane);
     int r = flags & WEFT__SIG_KILL ? -ECANCELED : 0;
     if (r == 0)
@@ -237,6 +247,8 @@ static void born(weft_task *t)
         lane->timer.fire = deadline_passed;
         weft__timer_arm(w, &lane->timer, lane->deadline_ns);
     }
+    if (lane->crew.mobile)
+        weft__lane_roams(lane, 1);
     weft__fiber_begin(w, lane->main);
 }
 
@@ -292,7 +304,7 @@ static void signal_record(weft__lane *lane, uint32_t flags, uint32_t word)
         next = word | flags | (word & WEFT__SIG_BORN ? (uint32_t)WEFT__SIG_PENDING : 0);
     while (!weft__cas_acq_rel(&lane->head.word, &word, next, "lane.signal"));
     if ((word & WEFT__SIG_BORN) && !(word & WEFT__SIG_PENDING))
-        weft__worker_send(lane->crew.home, &lane->birth);
+        weft__worker_send(weft__home_of(&lane->crew.home), &lane->birth);
 }
 
 int weft__lane_signal(weft_runtime *rt, weft_id id, uint32_t flags)
@@ -309,7 +321,7 @@ int weft__lane_signal(weft_runtime *rt, weft_id id, uint32_t flags)
         next = word | flags | (word & WEFT__SIG_BORN ? (uint32_t)WEFT__SIG_PENDING : 0);
     } while (!weft__cas_acq_rel(&lane->head.word, &word, next, "lane.signal"));
     if ((word & WEFT__SIG_BORN) && !(word & WEFT__SIG_PENDING)) /* from here on pending keeps the record */
-        weft__worker_send(lane->crew.home, &lane->birth);
+        weft__worker_send(weft__home_of(&lane->crew.home), &lane->birth);
     return 0;
 }
 
@@ -317,7 +329,9 @@ void weft__lane_message(weft_task *t)
 {
     weft__lane *lane = weft__container(t, weft__lane, birth);
     weft_runtime *rt = lane->rt;
-    int ended = lane->phase == WEFT__LANE_ENDED; /* before PENDING is cleared: from then on the record of an ended lane may be used again */
+    int ended = weft__load_acquire(&lane->phase, "lane.message") == WEFT__LANE_ENDED; /* before PENDING is cleared: from then on the record of an ended lane may be used again */
+    if (!ended && lane->crew.mobile && weft__sent_on(&lane->crew.home, t)) /* what is left to do for an ended one, any worker does */
+        return;
     uint32_t flags = weft__and_seq(&lane->head.word, ~(uint32_t)0xffff | WEFT__SIG_BORN | WEFT__LIVE, "lane.message");
     if (flags & WEFT__SIG_GONE) {
         free_record(lane);

@@ -1,7 +1,8 @@
 /* The lane's inside. A lane's record is touched by its home worker only, except the fields marked otherwise; what other threads want of it travels
  * as flags in its record's word and one message, as with fibers.
  *
- * Life: newborn (its record waits in a queue, holding no stack, and may be stolen) -> born on a worker, its home for good -> the end (end.c)
+ * Life: newborn (its record waits in a queue, holding no stack, and may be stolen) -> born on a worker, its home; for good, unless it is mobile
+ * (move.c) -> the end (end.c)
  * -> the parent is told -> the record is free. */
 #ifndef WEFT_LANE_LANE_H
 #define WEFT_LANE_LANE_H
@@ -42,6 +43,11 @@ struct weft__lane {
     uint8_t held;              /* does not end although it has no fiber: the root of a background runtime */
     uint8_t disowned;          /* it joins no child any more */
     uint8_t told, forgotten;   /* its end has reached the parent; the parent gave up joining it (parent's home worker) */
+    uint8_t stays;             /* how many reasons there are for it not to move now */
+    uint8_t maker;             /* 1 + the worker that queued it for whoever comes first; 0: somebody else, or it was sent */
+    uint32_t moves;            /* how often it has moved (atomic: home writes) */
+    int64_t moved_ns;          /* when it last did */
+    weft__link roaming;        /* in its home's list of lanes that may move; home */
     uint64_t borrows;          /* whose ports lent it buffers, a bit for each worker; those that it kept go back as it ends */
 
     uint32_t refs;             /* 1 for its own fibers and resources + 1 per child that has not ended (atomic) */

@@ -75,7 +75,7 @@ struct weft__mailbox {
     weft__spin lock;
     /* Guarded by the lock. */
     weft_id owner;             /* WEFT_NOID: it has none any more */
-    weft__worker *home;        /* of the receivers; set by them */
+    weft__worker *home;        /* of the receivers; set by them, and as the lane moves */
     weft__link queue;          /* weft__msg.link, oldest first */
     uint32_t count, max_count;
     size_t bytes, max_bytes;
@@ -119,8 +119,8 @@ typedef struct weft__sender {
     weft__msg *msg;
     weft_runtime *rt;
     weft__mailbox *box;
-    weft__fiber *fiber;    /* NULL: a thread, or nobody waits any more; home */
-    weft__worker *home;    /* NULL: a thread */
+    weft__fiber *fiber;    /* NULL: a thread, or nobody waits any more (atomic); home */
+    weft__worker *home;    /* where it began to wait; NULL: a thread */
     weft_task task;
     weft_parker parker;
     int result;            /* box's lock; then `over` */
@@ -164,6 +164,9 @@ void weft__msg_release(weft__msg *m);
 /* The box whose lane is dying: calls that it has not answered are told, and it is freed. Home; after everything else
  * of the lane. */
 void weft__mailbox_end(weft__lane *lane);
+
+/* Where receivers and callers are told from now on: the lane's new home, or that it is bound for one. Home. */
+void weft__mailbox_redirect(weft__lane *lane, weft__worker *home);
 
 /* mail_receive.c: gives waiting receivers what has come, and wakes callers. Home. */
 void weft__mailbox_deliver(weft__mailbox *box);

@@ -115,15 +115,18 @@ static void conclude(parked *p, weft__msg *m)
         discharge(p->own, p->charged);
 }
 
+/* At the sender's home. If its lane has moved meanwhile it follows; should the fiber give up just then, the next place finds that it has. */
 static void arrived(weft_task *t)
 {
     weft__sender *s = weft__container(t, weft__sender, task);
-    weft__fiber *f = s->fiber;
+    weft__fiber *f = weft__load_acquire(&s->fiber, "sender.arrived"); /* pairs with the release in give_up */
+    if (f && weft__sent_on(&f->home, t))
+        return;
     if (f) {
         conclude(f->waits_on, s->msg);
         weft__wake(f, 0);
     } else {
-        weft__sub_acq_rel(&s->home->load, 1, "sender.orphan");
+        weft__worker_unload(s->home);
     }
     put_sender(s);
 }
@@ -162,8 +165,8 @@ static void give_up(weft__fiber *f)
         return;
     }
     conclude(p, s->msg);
-    s->fiber = NULL;
-    weft__add_relaxed(&s->home->load, 1, "sender.orphan"); /* the news is under way, and this worker must be there to take it */
+    weft__add_relaxed(&s->home->load, 1, "sender.orphan"); /* the news is under way, and that worker must be there to take it */
+    weft__store_release(&s->fiber, (weft__fiber *)NULL, "sender.give_up");
 }
 
 static int fiber_waits(weft__fiber *f, parked *p, int64_t deadline)

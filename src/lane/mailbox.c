@@ -227,7 +227,7 @@ void weft__mail_tell(weft__mailbox *box, weft__mail_news *n)
         if (n->wake == weft__worker_self())
             weft__mailbox_deliver(box);
         else
-            weft__worker_send(n->wake, &box->wake);
+            weft__worker_send(weft__whither(n->wake), &box->wake);
     }
     while (!weft__link_alone(&n->told)) {
         weft__sender *s = weft__container(n->told.next, weft__sender, link);
@@ -243,7 +243,7 @@ void weft__mail_tell(weft__mailbox *box, weft__mail_news *n)
 
 static void free_orphan(weft__mailbox *box)
 {
-    weft__sub_acq_rel(&box->home->load, 1, "mail.orphan");
+    weft__worker_unload(box->home);
     put_box(box);
 }
 
@@ -262,7 +262,18 @@ static void woken(weft_task *t)
     else if (here)
         weft__mailbox_deliver(box);
     else
-        weft__worker_send(home, t);
+        weft__worker_send(weft__whither(home), t);
+}
+
+void weft__mailbox_redirect(weft__lane *lane, weft__worker *home)
+{
+    weft__mailbox *box = weft__load_acquire(&lane->mail, "mail.redirect");
+    if (!box || weft__is_mark(box))
+        return;
+    weft__spin_lock(&box->lock);
+    if (box->home) /* else nobody was to be told of anything yet */
+        box->home = home;
+    weft__spin_unlock(&box->lock);
 }
 
 /* ---- what a lane holds ---- */

@@ -29,6 +29,7 @@ static int enter(weft__worker *w)
     weft__mail_enter(&pools->mail, &weft__lanes_of(w->rt)->mail);
     weft__ties_enter(&pools->ties, &weft__lanes_of(w->rt)->ties);
     weft__memory_enter(&pools->memory, &weft__lanes_of(w->rt)->memory);
+    weft__link_init(&pools->roaming);
     weft__fibers_of(w)->lanes = pools;
     return 0;
 }
@@ -73,7 +74,7 @@ static weft__lane *make_root(weft__lane_realm *realm, weft_runtime *rt)
 
 int weft__realm_open(weft_runtime **out, const weft_options *opt, unsigned host_places)
 {
-    static const weft__sched_hooks hooks = {enter, leave, idle, weft__fibers_describe, weft__fibers_stats};
+    static const weft__sched_hooks hooks = {enter, leave, idle, weft__fibers_describe, weft__fibers_stats, weft__lanes_balance};
     static const weft__crew_hooks crew_hooks = {weft__lane_emptied, weft__lane_fiber_ended, weft__lane_doomed, weft__lane_overflowed};
     weft_runtime *rt;
     int r = weft__runtime_open(&rt, opt, &hooks, host_places);

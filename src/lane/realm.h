@@ -48,6 +48,7 @@ typedef struct weft__lane_pools {
     weft__slab_cache lanes, resources, accounts;
     weft__mail_pools mail;
     weft__tie_pools ties;
+    weft__link roaming;        /* lanes at home here that may move */
 } weft__lane_pools;
 
 static inline weft__lane_realm *weft__lanes_of(weft_runtime *rt) { return rt->lanes; }
@@ -115,6 +116,12 @@ void weft__lane_apply(weft__lane *lane, uint32_t flags);
 void weft__lane_heed(weft__lane *lane, uint32_t flags);
 /* An ended child will be asked by nobody: a failure of it becomes the parent's, which is cancelled. On the parent's home. */
 void weft__lane_pass_failure(weft__lane *child);
+/* move.c: whether lanes of this runtime can move at all. */
+int weft__lanes_move(const weft_runtime *rt);
+/* The lane is at home on this worker, and may move; or does so no more. Home. */
+void weft__lane_roams(weft__lane *lane, int on);
+/* See weft__sched_hooks.balance. */
+void weft__lanes_balance(weft__worker *w);
 /* One lane, or descriptor that others share, less at home on this worker. Any thread. */
 void weft__worker_unload(weft__worker *home);
 

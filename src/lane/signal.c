@@ -46,8 +46,8 @@ static void message(weft_task *t)
     int number = 0;
     weft__spin_lock(&realm->signals.lock);
     weft__fiber *f = realm->signals.waiter;
-    if (f && f->home != weft__worker_self()) {
-        pass_to = f->home;
+    if (f && !weft__is_here(&f->home)) {
+        pass_to = weft__home_of(&f->home);
     } else {
         weft__store_seq(&realm->signals.queued, 0, "signal.message"); /* before the look at pending; pairs with the exchange in arrived */
         number = f ? take(realm, realm->signals.mask) : 0;

@@ -259,6 +259,7 @@ static int make_hub(int (*handler)(void *), const weft_accept_options *opt, weft
         hub->arg = opt->arg;
         hub->name = opt->name;
         hub->stack_size = opt->stack_size;
+        hub->mobile = opt->mobile;
         hub->limit = opt->max_connections;
     }
     *out = hub;

@@ -31,7 +31,7 @@ static int make_lane(weft__shard *shard, int (*handler)(void *), int64_t deadlin
     weft__hub *hub = shard->hub;
     opening o = {handler, hub->arg, WEFT_NOID};
     weft_lane_options opt = {
-        .name = hub->name, .stack_size = hub->stack_size, .copy = sizeof o, .deadline = deadline, .detached = 1};
+        .name = hub->name, .stack_size = hub->stack_size, .copy = sizeof o, .deadline = deadline, .detached = 1, .mobile = hub->mobile};
     return weft__lane_make(hub->rt, shard->lane, connection, &o, &opt, "connection", WEFT_HERE, out);
 }
 

@@ -12,7 +12,9 @@
 /* Home. */
 static void run_gone(weft_task *t)
 {
-    weft__resource_gone(&weft__container(t, weft__hub, gone_note)->res);
+    weft__hub *hub = weft__container(t, weft__hub, gone_note);
+    hub->res.lane->stays--;
+    weft__resource_gone(&hub->res);
 }
 
 void weft__hub_ref(weft__hub *hub) { weft__add_relaxed(&hub->refs, 1, "hub.ref"); }
@@ -46,6 +48,7 @@ int weft__hub_make(weft__hub **out)
         return r;
     weft__hub *hub = weft__container(res, weft__hub, res);
     hub->refs = 1;
+    res->lane->stays++; /* its worker is where its shards and notes look for it */
     hub->home = weft__worker_self();
     hub->rt = hub->home->rt;
     *out = hub;
@@ -101,6 +104,7 @@ int weft__shard_make(weft__hub *hub, weft__lane *lane, weft__worker *worker, wef
     if (r < 0)
         return r;
     weft__shard *shard = weft__container(res, weft__shard, res);
+    lane->stays++; /* for good: see `worker` */
     shard->hub = hub;
     shard->lane = lane;
     shard->worker = worker;

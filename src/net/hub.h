@@ -19,6 +19,7 @@ struct weft__hub {
     void *arg;
     const char *name;
     size_t stack_size;
+    int mobile;
     uint32_t limit;        /* of connections, 0: none */
     int sharded;           /* more than one shard */
 

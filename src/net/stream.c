@@ -108,17 +108,31 @@ static void wake_reader(weft__sock *s)
         weft__wake(f, 0);
 }
 
-/* Reader's worker, in single-io mode. */
+static void settle(weft__stream *st);
+
+/* What comes for a socket whose lane has moved is sent on. */
+static int sent_on(const weft__sock *s, weft_task *t)
+{
+    const weft__crew *crew = &s->h.res.lane->crew;
+    return crew->mobile && weft__sent_on(&crew->home, t);
+}
+
+/* Reader's worker, where the port is another's. */
 static void run_note(weft_task *t)
 {
     weft__sock *s = weft__container(t, weft__sock, note);
+    if (sent_on(s, t))
+        return;
     weft__spin_lock(&s->lock);
     s->noted = 0;
     weft__spin_unlock(&s->lock);
-    wake_reader(s);
+    if (s->streaming)
+        wake_reader(s);
+    else
+        settle(s->stream); /* the op's end was quicker */
 }
 
-/* Home port's thread. A note sent from here arrives before the op's end does, so the record is still there then. */
+/* Home port's thread. The record stays while a note is under way. */
 static void on_more(weft_op *op, int64_t result, weft_buffer *buffer)
 {
     weft__sock *s = weft__container(op, weft__stream, op)->sock;
@@ -137,7 +151,7 @@ static void on_more(weft_op *op, int64_t result, weft_buffer *buffer)
         weft_port_release(buffer);
     if (note) {
         s->note.run = run_note;
-        weft__worker_send(s->h.res.lane->crew.home, &s->note);
+        weft__worker_send(weft__home_of(&s->h.res.lane->crew.home), &s->note);
     } else if (!remote(s)) {
         wake_reader(s);
     }
@@ -145,7 +159,8 @@ static void on_more(weft_op *op, int64_t result, weft_buffer *buffer)
         weft__port_cancel(op->port, op);
 }
 
-int weft__stream_in_use(const weft__sock *s) { return s->streaming || (s->stream && s->stream->asking); }
+/* Once the op has ended nothing but the note's arrival changes `noted`. */
+int weft__stream_in_use(const weft__sock *s) { return s->streaming || s->noted || (s->stream && s->stream->asking); }
 
 /* Owner's worker: something of what was under way has ended. With the last of it the port touches nothing of this any more. */
 static void settle(weft__stream *st)
@@ -164,6 +179,8 @@ static void on_end(weft_task *t)
     weft_op *op = weft__container(t, weft_op, task);
     weft__stream *st = weft__container(op, weft__stream, op);
     weft__sock *s = st->sock;
+    if (sent_on(s, t))
+        return;
     s->streaming = 0;
     s->pausing = 0;
     if (op->result != -ECANCELED)
@@ -177,6 +194,8 @@ static void on_end(weft_task *t)
 static void asked(weft_task *t)
 {
     weft__stream *st = weft__container(t, weft__stream, request.task);
+    if (sent_on(st->sock, t))
+        return;
     st->asking = 0;
     settle(st);
 }

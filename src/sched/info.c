@@ -79,6 +79,9 @@ int weft_runtime_stats(weft_runtime *rt, weft_stats *out)
         s.timers_armed += seen(&w->stats.timers_armed);
         s.timers_fired += seen(&w->stats.timers_fired);
         s.ops_started += seen(&w->stats.ops);
+        s.lanes_stolen += seen(&w->stats.lanes_stolen);
+        s.lanes_placed += seen(&w->stats.lanes_placed);
+        s.lanes_moved += seen(&w->stats.lanes_out);
         s.blocked_reports += seen(&w->stats.blocked);
         given += seen(&w->stats.stacks_given);
         taken += seen(&w->stats.stacks_taken);
@@ -92,6 +95,20 @@ int weft_runtime_stats(weft_runtime *rt, weft_stats *out)
     if (rt->hooks.stats)
         rt->hooks.stats(rt, &s);
     *out = s;
+    return 0;
+}
+
+int weft_runtime_worker(weft_runtime *rt, unsigned worker, weft_worker_stats *out)
+{
+    if (!rt || rt->magic != WEFT__RUNTIME_MAGIC || !out)
+        return -EINVAL;
+    weft__worker *w = worker < rt->workers ? weft__load_acquire(&rt->worker[worker], "stats.worker") : NULL;
+    if (!w)
+        return -ENOENT;
+    *out = (weft_worker_stats){.lanes_born = seen(&w->stats.lanes_spawned), .lanes_stolen = seen(&w->stats.lanes_stolen),
+                               .lanes_placed = seen(&w->stats.lanes_placed), .lanes_in = seen(&w->stats.lanes_in),
+                               .lanes_out = seen(&w->stats.lanes_out), .lanes_ended = seen(&w->stats.lanes_ended),
+                               .load = weft__load_relaxed(&w->load, "stats.load")};
     return 0;
 }
 

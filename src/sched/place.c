@@ -43,6 +43,24 @@ static const char *setting(const weft_runtime *rt, const char *name)
     return text && *text ? text : NULL;
 }
 
+/* A number above 0; 0: there is no such setting. -EINVAL after saying that it is none. */
+static int number_set(weft_runtime *rt, const char *name, unsigned *out)
+{
+    const char *text = setting(rt, name);
+    unsigned n = 0;
+    *out = 0;
+    if (!text)
+        return 0;
+    for (; *text >= '0' && *text <= '9' && n < 10000; text++)
+        n = n * 10 + (unsigned)(*text - '0');
+    if (*text || n == 0) {
+        weft__say(rt, WEFT_LOG_ERROR, "%s is no number above 0", name);
+        return -EINVAL;
+    }
+    *out = n;
+    return 0;
+}
+
 /* What the environment says where the options say nothing. A value that means nothing is an error, not a default. */
 static int apply_settings(weft_runtime *rt)
 {
@@ -51,18 +69,8 @@ static int apply_settings(weft_runtime *rt)
         weft__say(rt, WEFT_LOG_ERROR, "WEFT_MODE is \"%s\": one of shared, single-io, per-core is possible", text);
         return -EINVAL;
     }
-    text = setting(rt, "WEFT_WORKERS");
-    if (!rt->opt.workers && text) {
-        unsigned n = 0;
-        for (; *text >= '0' && *text <= '9' && n < 10000; text++)
-            n = n * 10 + (unsigned)(*text - '0');
-        if (*text || n == 0) {
-            weft__say(rt, WEFT_LOG_ERROR, "WEFT_WORKERS is no number above 0");
-            return -EINVAL;
-        }
-        rt->opt.workers = n;
-    }
-    return 0;
+    int r = rt->opt.workers ? 0 : number_set(rt, "WEFT_WORKERS", &rt->opt.workers);
+    return r < 0 ? r : number_set(rt, "WEFT_SCATTER", &rt->scatter);
 }
 
 int weft__place_plan(weft_runtime *rt)

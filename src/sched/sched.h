@@ -18,6 +18,7 @@
 #include "sched/wheel.h"
 
 #define WEFT__WORKERS_MAX 64 /* one bit each in the idle word */
+#define WEFT__CROWD_UNKNOWN UINT32_MAX
 #define WEFT__RUNTIME_MAGIC 0x77656674u
 #define WEFT__WORKER_MAGIC 0x776f726bu
 
@@ -34,6 +35,8 @@ typedef struct weft__sched_hooks {
     size_t (*describe)(weft__worker *w, const void *machine, char *buf, size_t size);
     /* Fills in the figures that the layers above keep. Any thread. */
     void (*stats)(weft_runtime *rt, weft_stats *out);
+    /* A tick is over, and some lanes at home on w may move. NULL: none ever does. */
+    void (*balance)(weft__worker *w);
 } weft__sched_hooks;
 
 /* What a started thread is told. */
@@ -71,6 +74,8 @@ struct weft__worker {
     unsigned random;
     unsigned step;             /* cached coprime of the number of victims */
     int searching;             /* counted in rt->searching */
+    uint32_t mobile;           /* lanes at home here that may move */
+    int64_t crowded_ns;        /* since when more was ready here, at each look, than elsewhere; 0: it was not */
     unsigned char near[WEFT__WORKERS_MAX]; /* the others, nearest cache first */
     unsigned near_ends[3];     /* how many of them share the cache, the package, the machine */
 
@@ -78,8 +83,10 @@ struct weft__worker {
     struct {
         uint64_t ticks, tasks, switches, steals, parks, wakes, timers_armed, timers_fired, ops;
         uint64_t fibers_spawned, fibers_ended, lanes_spawned, lanes_ended, blocked, stacks_taken, stacks_given;
+        uint64_t lanes_stolen, lanes_placed, lanes_in, lanes_out;
     } stats;
     uint32_t load;             /* lanes at home here (atomic) */
+    uint32_t crowd;            /* how much was ready at the last look; unknown where no lane may move (atomic) */
     uint64_t turn;             /* raised at each pick; odd while a tick runs: what the monitor watches (atomic) */
     uintptr_t tag;             /* env's name for the thread, for interrupts */
 
@@ -105,6 +112,7 @@ struct weft_runtime {
     void *lanes;               /* the lane layer's */
     uint16_t tag;              /* tells this runtime's ids from another's */
     unsigned workers;          /* places, the I/O worker included */
+    unsigned scatter;          /* for tests (WEFT_SCATTER): every lane is mobile, and leaves in each tick with a chance of one in so many; 0: not */
     unsigned first_cpu_worker; /* 1 in single-io mode, else 0 */
 
     /* Anybody. */
@@ -162,6 +170,8 @@ static inline int weft__worker_oldest_due(weft__worker *w)
 }
 /* Any thread: runs on exactly that worker, waking it if it sleeps. Order between one sender and one worker is kept. */
 void weft__worker_send(weft__worker *w, weft_task *t);
+/* The same, with publish(arg) called between the task's being in the inbox and the waking: what is sent by whoever sees what it wrote comes after. */
+void weft__worker_hand(weft__worker *w, weft_task *t, void (*publish)(void *arg), void *arg);
 /* The same for what any other worker could run as well: 0 if this one is about to leave. */
 int weft__worker_place(weft__worker *w, weft_task *t);
 /* Any thread: makes it look around, if it sleeps. */
@@ -242,5 +252,21 @@ static inline void weft__timer_arm(weft__worker *w, weft__timer *t, int64_t dead
 }
 
 static inline void weft__timer_cancel(weft__worker *w, weft__timer *t) { weft__wheel_cancel(&w->wheel, t); }
+
+/* Takes a timer along to another worker: out of the wheel of the one, if it was armed, and into that of the other. Home, each. */
+#define WEFT__TIMER_LIFTED 0xffffu
+static inline void weft__timer_lift(weft__worker *w, weft__timer *t)
+{
+    if (!weft__timer_armed(t))
+        return;
+    weft__wheel_cancel(&w->wheel, t);
+    t->slot = WEFT__TIMER_LIFTED;
+}
+
+static inline void weft__timer_land(weft__worker *w, weft__timer *t)
+{
+    if (t->slot == WEFT__TIMER_LIFTED && !weft__timer_armed(t))
+        weft__wheel_arm(&w->wheel, t, t->deadline_ns);
+}
 
 #endif

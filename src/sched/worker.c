@@ -43,6 +43,14 @@ void weft__worker_send(weft__worker *w, weft_task *t)
     weft__sub_seq(&rt->guests, 1, "worker.guest");
 }
 
+void weft__worker_hand(weft__worker *w, weft_task *t, void (*publish)(void *arg), void *arg)
+{
+    int first = weft__inbox_push(w->owns_port ? &w->port->inbox : &w->inbox, t, "worker.hand");
+    publish(arg);
+    if (first && (w->owns_port || weft__load_seq(&w->asleep, "worker.hand")))
+        weft__worker_wake(w); /* as push_to */
+}
+
 int weft__worker_place(weft__worker *w, weft_task *t)
 {
     weft_runtime *rt = w->rt;
@@ -215,6 +223,8 @@ void weft__worker_tick(weft__worker *w, int64_t deadline)
     if (!w->owns_port)
         drain_inbox(w);
     weft__count(&w->stats.timers_fired, weft__wheel_advance(&w->wheel, w->now_ns));
+    if (w->mobile)
+        w->rt->hooks.balance(w);
     if (weft__worker_busy(w) || (weft__search(w) && weft__worker_busy(w))) {
         if (w->owns_port)
             weft__port_enter(w->port, WEFT_NOW);
@@ -276,6 +286,7 @@ static weft__worker *make(weft_runtime *rt, unsigned index, int host)
     w->host = host;
     w->io_only = index < rt->first_cpu_worker;
     w->tick_tasks = 256;
+    w->crowd = WEFT__CROWD_UNKNOWN;
     w->random = index * 2654435761u + 1;
     w->turn = 1;
     return w;

@@ -164,11 +164,11 @@ void weft__news_tell_all(weft__node *n)
         weft__node *next = n->next;
         weft__waiter *wt = n->waiter;
         weft__fiber *f = wt->fiber;
-        weft__worker *home = f ? weft__load_relaxed(&f->home, "sync.home") : NULL;
+        weft__worker *home = f ? weft__load_acquire(&f->home, "sync.home") : NULL;
         if (!f) {
             tell_thread(wt);
         } else if (home != self) {
-            tell_elsewhere(wt, home, self);
+            tell_elsewhere(wt, weft__whither(home), self);
         } else {
             weft__store_relaxed(&wt->done, 1, "sync.tell");
             weft__fiber_nudge(f);
