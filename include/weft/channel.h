@@ -24,6 +24,15 @@ typedef struct weft_channel {
 /* buffer: capacity * item_size bytes that live as long as the channel; NULL with capacity 0. -EINVAL. */
 WEFT_API int weft_channel_init(weft_channel *c, size_t item_size, size_t capacity, void *buffer);
 
+/* One that grows with what is in it, up to `limit` items: for bursts, where a buffer of that size would be memory that mostly lies idle. The memory comes
+ * from the environment of the caller's runtime, by chunks of 16 KiB or an item, and goes back as they are read; some stay as long as they are used
+ * again and again, so that a steady load asks for none. Where there is no memory for more, it is full. It must be ended by weft_channel_end, or its
+ * memory is lost: a lane that may be killed says so by weft_defer. -EINVAL no size or no limit; -ENOMEM. Any thread. */
+WEFT_API int weft_channel_init_growing(weft_channel *c, size_t item_size, size_t limit);
+/* Closes it if it is open, drops what lies in it and gives the memory back. Only whoever waits may still be in a call then, and is told. Needed for one
+ * that grows, harmless for others. 0. Any thread; never waits. */
+WEFT_API int weft_channel_end(weft_channel *c);
+
 /* Any fiber, and any thread that is no worker; try and close also workers. On success the item has been copied.
  * 0; -ETIMEDOUT; -ECANCELED; the reason, if the channel is closed (-EPIPE unless the closer gave another); -EPERM. */
 WEFT_API int weft_channel_send(weft_channel *c, const void *item, int64_t deadline);

@@ -1,10 +1,15 @@
 /* Channels. Everything is under the channel's lock; any thread. Receivers wait only while the buffer is empty and no sender waits, senders only while it
  * is full (always, without one) and no receiver waits. Items are copied under the lock, straight from who sends to who receives where
- * one of them waits; a waiting sender's item moves into the buffer as soon as there is room, so the order of sending is kept. */
+ * one of them waits; a waiting sender's item moves into the buffer as soon as there is room, so the order of sending is kept.
+ *
+ * The buffer is a ring of the caller's, or a store that grows (store.h): then a channel may be full for the moment although its limit is not reached,
+ * while somebody gets it a chunk. Who does that lets in who waits. */
 #include "sync/channel.h"
 
 #include <errno.h>
 #include <string.h>
+
+#include "sync/store.h"
 
 typedef struct channel {
     weft__spin lock;
@@ -12,6 +17,7 @@ typedef struct channel {
     size_t size, capacity;
     size_t head, count; /* of what lies in the buffer */
     unsigned char *buffer;
+    weft__store *store; /* instead of a buffer, where it grows; its capacity is the limit then */
     weft__queue senders, receivers;
 } channel;
 
@@ -35,6 +41,45 @@ static inline unsigned char *slot(const channel *c, size_t i)
 
 /* ---- under the lock ---- */
 
+static inline int has_room(const channel *c) { return c->count < c->capacity && (!c->store || weft__store_has_room(c->store)); }
+
+/* The place for another item, which counts from here on; has_room was asked. */
+static inline void *back(channel *c)
+{
+    void *to = c->store ? weft__store_push(c->store) : slot(c, c->count);
+    c->count++;
+    return to;
+}
+
+/* The oldest item goes to `to`. */
+static inline void pop(channel *c, void *to)
+{
+    c->count--;
+    if (c->store) {
+        copy(c, to, weft__store_oldest(c->store));
+        weft__store_pop(c->store, c->count);
+        return;
+    }
+    copy(c, to, slot(c, 0));
+    c->head = c->head + 1 == c->capacity ? 0 : c->head + 1;
+}
+
+/* A place before the oldest item, or NULL. */
+static void *front(channel *c)
+{
+    if (!c->count)
+        return has_room(c) ? back(c) : NULL;
+    void *to = NULL;
+    if (c->store && c->count < c->capacity) {
+        to = weft__store_before(c->store);
+    } else if (c->count < c->capacity) {
+        c->head = c->head ? c->head - 1 : c->capacity - 1;
+        to = slot(c, 0);
+    }
+    c->count += to != NULL;
+    return to;
+}
+
 /* The first receiver that is still to be had gets the item: 1. */
 static inline int hand_over(channel *c, const void *item, weft__news *news)
 {
@@ -54,10 +99,11 @@ static inline int put(channel *c, const void *item, int *answer, weft__news *new
     *answer = c->closed;
     if (c->closed || (c->receivers.first && hand_over(c, item, news)))
         return 1;
-    if (c->count == c->capacity)
+    if (!has_room(c))
         return 0;
-    copy(c, slot(c, c->count), item);
-    c->count++;
+    copy(c, back(c), item);
+    if (c->store)
+        weft__store_tell(c->store, news);
     return 1;
 }
 
@@ -74,15 +120,26 @@ static inline int take_over(channel *c, void *to, weft__news *news)
     return 0;
 }
 
+/* Senders that wait put in what there is room for. */
+static void let_in(channel *c, weft__news *news)
+{
+    weft__node *n;
+    while ((n = c->senders.first) && has_room(c))
+        if (weft__node_claim(n)) {
+            copy(c, back(c), n->data);
+            weft__node_answer(n, 0, news);
+        }
+}
+
 static inline int get(channel *c, void *item, int *answer, weft__news *news)
 {
     *answer = 0;
     if (c->count) {
-        copy(c, item, slot(c, 0));
-        c->head = c->head + 1 == c->capacity ? 0 : c->head + 1;
-        c->count--;
-        if (c->senders.first && take_over(c, slot(c, c->count), news))
-            c->count++;
+        pop(c, item);
+        if (c->senders.first)
+            let_in(c, news);
+        if (c->store)
+            weft__store_tell(c->store, news);
         return 1;
     }
     if (c->senders.first && take_over(c, item, news))
@@ -91,12 +148,77 @@ static inline int get(channel *c, void *item, int *answer, weft__news *news)
     return c->closed != 0;
 }
 
+/* An item that was taken goes to who waits, or before all others: 1. */
+static int put_back(channel *c, const void *item, weft__news *news)
+{
+    if (hand_over(c, item, news))
+        return 1;
+    void *to = front(c);
+    if (to)
+        copy(c, to, item);
+    return to != NULL;
+}
+
+/* ---- growing ---- */
+
+/* Called with the news, no lock held: gets what is wanted, gives back what is not. */
+static void tend(weft__node *n)
+{
+    channel *c = n->object;
+    weft__store *s = c->store;
+    weft__chunk *fresh = NULL;
+    for (;;) {
+        weft__news news;
+        weft__news_init(&news);
+        weft__sync_lock(&c->lock);
+        if (fresh) {
+            weft__store_add(s, fresh);
+            let_in(c, &news);
+        }
+        int wants = s->wants;
+        weft__chunk *going = weft__store_going(s);
+        s->wants = 0;
+        s->tending = wants || going;
+        weft__spin_unlock(&c->lock);
+        weft__news_tell(&news);
+        if (!wants && !going)
+            return;
+        weft__store_unmap(s, going);
+        fresh = wants ? weft__store_map(s) : NULL; /* without memory it stays as large as it is */
+    }
+}
+
+static const weft__node_kind store_kind = {.finish = tend};
+
+/* The channel has reached the end of its chunks and not of its limit: the caller gets another one, rather than wait for who is about to. The
+ * lock is released meanwhile. 1: it may try again. */
+static int grow(channel *c)
+{
+    if (!c->store || c->count >= c->capacity)
+        return 0;
+    weft__store *s = c->store;
+    weft__spin_unlock(&c->lock);
+    weft__chunk *fresh = weft__store_map(s);
+    if (fresh) {
+        weft__news news;
+        weft__news_init(&news);
+        weft__sync_lock(&c->lock);
+        weft__store_add(s, fresh);
+        let_in(c, &news);
+        weft__store_tell(s, &news);
+        weft__spin_unlock(&c->lock);
+        weft__news_tell(&news);
+    }
+    weft__sync_lock(&c->lock);
+    return fresh != NULL;
+}
+
 /* ---- as things to wait for ---- */
 
 static int send_ready(weft__node *n)
 {
     const channel *c = n->object;
-    return c->closed || c->receivers.first || c->count < c->capacity;
+    return c->closed || c->receivers.first || has_room(c);
 }
 
 static int send_take(weft__node *n, weft__news *news) { return put(n->object, n->data, &n->answer, news); }
@@ -120,11 +242,10 @@ static void receive_refuse(weft__node *n)
         return;
     weft__news_init(&news);
     weft__sync_lock(&c->lock);
-    if (!hand_over(c, n->data, &news) && c->count < c->capacity) {
-        c->head = c->head ? c->head - 1 : c->capacity - 1;
-        copy(c, slot(c, 0), n->data);
-        c->count++;
-    }
+    if (!put_back(c, n->data, &news) && grow(c))
+        put_back(c, n->data, &news);
+    if (c->store)
+        weft__store_tell(c->store, &news);
     weft__spin_unlock(&c->lock);
     weft__news_tell(&news);
 }
@@ -178,6 +299,8 @@ int weft_channel_send(weft_channel *opaque, const void *item, int64_t deadline)
     weft__news_init(&news);
     weft__sync_lock(&c->lock);
     int done = put(c, item, &r, &news);
+    while (!done && grow(c))
+        done = put(c, item, &r, &news);
     if (!done && !late)
         return wait_in(c, &c->senders, &send_kind, (void *)(uintptr_t)item, f, deadline); /* there is no news then */
     weft__spin_unlock(&c->lock);
@@ -194,6 +317,8 @@ int weft_channel_try_send(weft_channel *opaque, const void *item)
     weft__news_init(&news);
     weft__sync_lock(&c->lock);
     int done = put(c, item, &r, &news);
+    while (!done && grow(c))
+        done = put(c, item, &r, &news);
     weft__spin_unlock(&c->lock);
     weft__news_tell(&news);
     return done ? r : weft__sync_refuse(weft__fiber_self(), -EAGAIN);
@@ -266,6 +391,48 @@ int weft_channel_init(weft_channel *opaque, size_t item_size, size_t capacity, v
     c->size = item_size;
     c->capacity = capacity;
     c->buffer = buffer;
+    return 0;
+}
+
+int weft_channel_init_growing(weft_channel *opaque, size_t item_size, size_t limit)
+{
+    channel *c = of(opaque);
+    if (!item_size || !limit)
+        return -EINVAL;
+    memset(opaque, 0, sizeof *opaque);
+    c->size = item_size;
+    c->capacity = limit;
+    return weft__store_open(&c->store, item_size, limit, &store_kind, c);
+}
+
+/* Whoever tends the store is through soon: it waits for nobody. */
+static void await_tended(channel *c)
+{
+    const weft_env *env = c->store->env;
+    for (;;) {
+        weft__sync_lock(&c->lock);
+        int tended = !c->store->tending;
+        weft__spin_unlock(&c->lock);
+        if (tended)
+            return;
+        if (env->relax)
+            env->relax(env->self);
+    }
+}
+
+int weft_channel_end(weft_channel *opaque)
+{
+    channel *c = of(opaque);
+    weft__store *s = c->store;
+    weft_channel_close(opaque, 0);
+    if (s)
+        await_tended(c);
+    weft__sync_lock(&c->lock);
+    c->store = NULL;
+    c->count = c->capacity = 0;
+    weft__spin_unlock(&c->lock);
+    if (s)
+        weft__store_close(s);
     return 0;
 }
 

@@ -163,6 +163,11 @@ void weft__news_tell_all(weft__node *n)
     while (n) {
         weft__node *next = n->next;
         weft__waiter *wt = n->waiter;
+        if (!wt) { /* no waiter's: the object has something to do that its lock is no place for */
+            n->kind->finish(n);
+            n = next;
+            continue;
+        }
         weft__fiber *f = wt->fiber;
         weft__worker *home = f ? weft__load_acquire(&f->home, "sync.home") : NULL;
         if (!f) {

@@ -33,9 +33,14 @@ MISTAKES = {
     "future": ("future.c", "while (weft__queue_serve(&f->queue, 0, &news))",
                "for (int one = 1; one && weft__queue_serve(&f->queue, 0, &news); one = 0)"),
     # An item goes into the buffer although somebody waits for it.
-    "channel": ("channel.c", "(c->receivers.first && hand_over(c, item, news))", "(!c->capacity && hand_over(c, item, news))"),
+    "channel": ("channel.c", "(c->receivers.first && hand_over(c, item, news))",
+                "(c->receivers.first && !has_room(c) && hand_over(c, item, news))"),
     # The head of the ring is taken for its tail.
-    "channel-order": ("channel.c", "copy(c, slot(c, c->count), item);", "copy(c, slot(c, 0), item);"),
+    "channel-order": ("channel.c", ": slot(c, c->count);", ": slot(c, 0);"),
+    # Who waits for a chunk is not told of it.
+    "growing": ("channel.c", "            weft__store_add(s, fresh);\n            let_in(c, &news);", "            weft__store_add(s, fresh);"),
+    # A chunk that was read to its end is taken for one that has an item left.
+    "growing-order": ("store.c", "    s->head = c->next;\n    s->front = 0;", "    s->head = c->next;\n    s->front = s->per - 1;"),
     # No second look as a case is queued.
     "select": ("select.c", "if (!n->kind->ready(n))\n        n->kind->push(n);", "if (1)\n        n->kind->push(n);"),
     # A case is taken that is ready although another has claimed the select.

@@ -353,6 +353,10 @@ static void with_future(void)
 enum { ITEMS = 8 };
 static weft_channel ch, back;
 static int room[2][2];
+struct wide { /* of a channel that grows: two to a chunk */
+    int x;
+    unsigned char rest[6000];
+};
 static uint32_t now;
 static struct item {
     uint32_t send_began, sent, receive_began, received;
@@ -367,11 +371,13 @@ static void sends_some(void)
         const uint32_t i = weft__add_acq_rel(&next_item, 1u, "test.next");
         if (i >= ITEMS)
             return;
-        const int x = (int)i;
+        struct wide w;
+        weft_case k[] = {WEFT_SEND(&ch, &w)};
         int r;
+        w.x = (int)i;
         do {
             item[i].send_began = tick();
-            r = weft_channel_send(&ch, &x, some_deadline());
+            r = any(2) ? weft_channel_send(&ch, &w, some_deadline()) : weft_select(k, 1, some_deadline());
         } while (r == -ETIMEDOUT);
         CHECK_OK(r);
         item[i].sent = tick();
@@ -381,9 +387,10 @@ static void sends_some(void)
 static void receives_some(void)
 {
     while (look(&taken) < ITEMS) {
-        int x = -1;
+        struct wide w = {.x = -1};
         const uint32_t began = tick();
-        const int r = weft_channel_receive(&ch, &x, any(2) ? some_deadline() : WEFT_NOW);
+        const int r = weft_channel_receive(&ch, &w, any(2) ? some_deadline() : WEFT_NOW);
+        const int x = w.x;
         if (r == -EPIPE)
             return;
         if (r == -ETIMEDOUT)
@@ -408,21 +415,46 @@ static int sends_or_receives(void *arg)
     return 0;
 }
 
-static void with_channel(void)
+static void deliver_all(int (*how)(void *))
 {
-    const size_t capacity = any(3);
-
-    CHECK_OK(weft_channel_init(&ch, sizeof(int), capacity, capacity ? room[0] : NULL));
     memset(item, 0, sizeof item);
     next_item = taken = 0;
     inside = (uint32_t)any(2);
-    lanes_do(sends_or_receives);
+    lanes_do(how);
     for (int x = 0; x < ITEMS; x++) {
         CHECK(item[x].received > item[x].send_began);
         for (int y = 0; y < ITEMS; y++)
             if (item[x].sent < item[y].send_began)
                 CHECK(item[x].receive_began < item[y].received);
     }
+}
+
+static void with_channel(void)
+{
+    const size_t capacity = any(3);
+
+    CHECK_OK(weft_channel_init(&ch, sizeof(int), capacity, capacity ? room[0] : NULL));
+    deliver_all(sends_or_receives);
+}
+
+static int only_sends(void *arg)
+{
+    (void)arg;
+    sends_some();
+    const uint32_t done = weft__add_acq_rel(&torn, 1u, "test.done") + 1;
+    if (done == LANES) /* nobody had to wait for a receiver; the last one is that */
+        receives_some();
+    return 0;
+}
+
+static void with_growing(void)
+{
+    const int roomy = any(2) == 0;
+
+    CHECK_OK(weft_channel_init_growing(&ch, sizeof(struct wide), roomy ? ITEMS : 1 + any(5)));
+    torn = 0;
+    deliver_all(roomy ? only_sends : sends_or_receives);
+    CHECK_OK(weft_channel_end(&ch));
 }
 
 /* ---- select: each item once, both ways, beside an event and a lock ---- */
@@ -626,7 +658,7 @@ static const struct object {
     void (*round)(void);
 } objects[] = {
     {"mutex", with_mutex}, {"rwlock", with_rwlock}, {"cond", with_cond}, {"semaphore", with_semaphore}, {"event", with_event},
-    {"latch", with_latch}, {"barrier", with_barrier}, {"once", with_once}, {"future", with_future}, {"channel", with_channel},
+    {"latch", with_latch}, {"barrier", with_barrier}, {"once", with_once}, {"future", with_future}, {"channel", with_channel}, {"growing", with_growing},
     {"select", with_select}, {"broadcast", with_broadcast}, {"credit", with_credit}, {"group", with_group},
 };
 
