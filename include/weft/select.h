@@ -9,6 +9,8 @@
 #define WEFT_SELECT_H
 
 #include <weft/channel.h>
+#include <weft/message.h>
+#include <weft/op.h>
 #include <weft/sync.h>
 #include <weft/types.h>
 
@@ -27,7 +29,14 @@ enum weft_case_kind {
     WEFT_CASE_LATCH,     /* object: everything is over */
     WEFT_CASE_TIME,      /* deadline has come */
     WEFT_CASE_JOIN,      /* id: a fiber that has ended; result is what it returned */
-    WEFT_CASE_LANE       /* id: a child lane that has ended; likewise, as weft_lane_join */
+    WEFT_CASE_LANE,      /* id: a child lane that has ended; likewise, as weft_lane_join */
+    WEFT_CASE_MESSAGE,   /* data: weft_message **, gets the oldest message of the caller's lane, as weft_receive */
+    /* I/O. These take nothing that another reader would miss; what is not taken stays where it was. */
+    WEFT_CASE_READABLE,  /* id: a socket from which weft_read would not wait; result: WEFT_READABLE, WEFT_HANGUP */
+    WEFT_CASE_WRITABLE,  /* id: a socket to which weft_write would not wait; result: WEFT_WRITABLE, WEFT_HANGUP */
+    WEFT_CASE_ACCEPTABLE, /* id: a listener with a connection to accept, which another may take first; result: WEFT_READABLE */
+    WEFT_CASE_BUFFER,    /* id: a socket, data: weft_buffer *, gets the next buffer; result is its length, as weft_read_buffer */
+    WEFT_CASE_ACCEPT     /* id: a listener, data: weft_id *, gets the next connection; result 0, or an error: out of descriptors, say */
 };
 
 typedef struct weft_case {
@@ -51,12 +60,25 @@ typedef struct weft_case {
 #define WEFT_AT(when) ((weft_case){.kind = WEFT_CASE_TIME, .deadline = (when)})
 #define WEFT_JOIN(fiber_id) ((weft_case){.kind = WEFT_CASE_JOIN, .id = (fiber_id)})
 #define WEFT_JOIN_LANE(lane_id) ((weft_case){.kind = WEFT_CASE_LANE, .id = (lane_id)})
+#define WEFT_MESSAGE(msg) ((weft_case){.kind = WEFT_CASE_MESSAGE, .data = (void *)(msg)})
+#define WEFT_CAN_READ(sock) ((weft_case){.kind = WEFT_CASE_READABLE, .id = (sock)})
+#define WEFT_CAN_WRITE(sock) ((weft_case){.kind = WEFT_CASE_WRITABLE, .id = (sock)})
+#define WEFT_CAN_ACCEPT(listener) ((weft_case){.kind = WEFT_CASE_ACCEPTABLE, .id = (listener)})
+#define WEFT_BUFFER(sock, buffer) ((weft_case){.kind = WEFT_CASE_BUFFER, .id = (sock), .data = (buffer)})
+#define WEFT_ACCEPT(listener, conn) ((weft_case){.kind = WEFT_CASE_ACCEPT, .id = (listener), .data = (conn)})
 
-/* Fibers only. The index of the case that happened; a past deadline tries once. Costs O(n); allocates nothing for up to 16 cases, and beyond that from
- * the lane's memory. A mutex is handed over in the order of coming.
+/* Fibers only. The index of the case that happened; a past deadline tries once. Costs O(n); allocates nothing for up to 16 cases, and beyond that (in a
+ * containable lane: beyond 4 cases of I/O) from the lane's memory. A mutex is handed over in the order of coming. When it returns, nothing of the other
+ * cases is under way: operations of I/O that lose are cancelled, and their end is waited for.
+ *
+ * I/O cases ask the kernel: where something else is ready, too, that costs a tick when their turn to be tried comes first, so put them last in a
+ * weft_select_ordered that is mostly ready. A socket that is closed meanwhile by a sibling, or that breaks, is a case that happens, with the error as its
+ * result. Operations with effects of their own (write, connect, files) are no cases: run them in a group (group.h) and join.
+ *
  * -ETIMEDOUT; -ECANCELED (checked at entry); -EPERM no fiber; -E2BIG more than WEFT_CASES_MAX; -ENOMEM; -EINVAL an unknown kind, no object, no
  * units, the same channel for sending and receiving; -EDEADLK a mutex that the caller owns, or itself; of a fiber or lane to join what
- * weft_join and weft_lane_join answer: -ESRCH, -EPERM, -EBUSY. */
+ * weft_join and weft_lane_join answer: -ESRCH, -EPERM, -EBUSY; of an id for I/O what its calls answer: -EBADF, -EPERM, -EINVAL another kind, a file's say,
+ * -EBUSY another reader has data under way or waits for the next buffer; -EAGAIN at the lane's limit of operations. */
 #define WEFT_CASES_MAX 255
 WEFT_API int weft_select(weft_case *cases, unsigned n, int64_t deadline);
 WEFT_API int weft_select_ordered(weft_case *cases, unsigned n, int64_t deadline);

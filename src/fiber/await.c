@@ -68,6 +68,10 @@ static void ask_remotely(weft__await *a)
 void weft__await_cancel(weft__fiber *f)
 {
     weft__await *a = f->await;
+    if (a->race) {
+        weft__race_ask(a->race);
+        return;
+    }
     weft__worker *w = f->home;
     weft_port *port = a->op->port;
     if (a->asked || a->finished)
@@ -136,7 +140,7 @@ void weft__await_drop(weft__fiber *f)
     if (!a)
         return;
     f->await = NULL;
-    for (unsigned i = 0; i < a->count; i++)
+    for (unsigned i = 0; i < a->count && !a->race; i++)
         drop(f->home->port, nth(a, i));
     weft__account_discharge(a->account, WEFT__CHARGE_OPS, a->count);
 }

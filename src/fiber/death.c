@@ -86,6 +86,8 @@ void weft__fiber_die(weft__fiber *f)
     if (f->unwait) /* it was nudged, and did not live to see it */
         f->unwait(f);
     f->unwait = NULL;
+    if (weft__race_detain(f))
+        return;
     weft__await_drop(f);
     weft__scopes_drop(f);
     weft__context_discard(&f->context);

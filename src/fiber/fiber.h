@@ -166,7 +166,25 @@ struct weft__await {
     uint32_t count, left;   /* ops, and of them those that have not ended */
     uint32_t asked;         /* how many of them were asked to end */
     uint8_t finished, outstanding;
+    struct weft__race *race; /* NULL: all of the above; else what this is the head of */
 };
+
+/* One of several ops that a fiber waits for at once: race.c. */
+typedef struct weft__racer {
+    weft_op op;
+    struct weft__race *race;
+    weft_port *port;
+    weft__cancel_request request;
+    uint8_t here;              /* the port is this worker's own */
+    uint8_t started, finished; /* finished: op.result is what it came to */
+    uint8_t asked, requested;  /* it was asked to end; the request has not come back */
+} weft__racer;
+
+typedef struct weft__race {
+    weft__await await;
+    weft__racer *racers;
+    unsigned count;
+} weft__race;
 
 /* Per worker (weft__worker.fibers). */
 typedef struct weft__fibers {
@@ -403,6 +421,18 @@ int weft__await_chain(weft_op *const *ops, unsigned count);
 int64_t weft__await_op_shielded(weft_op *op);
 /* Asks for the end of the op that f waits for. Home. */
 void weft__await_cancel(weft__fiber *f);
+/* ---- race.c: whichever of several ops ends first. They are POLL ops: there is nothing to lose in one that nobody heeds any more. ---- */
+/* The running fiber's; so many ops are charged to its lane already. From here to `end` it may wait as a NUDGE and is nudged with each end. */
+void weft__race_begin(weft__race *race, weft__fiber *f, weft__racer *racers, unsigned count);
+/* Starts racer's op, which is filled in, at the given port; NULL: the worker's own. It may have finished when this returns. */
+void weft__race_start(weft__racer *r, weft_port *port);
+/* Asks for the end of all, and waits for it whatever becomes of the fiber: if it is killed meanwhile, its `unwait` is called first. */
+void weft__race_end(weft__race *race);
+void weft__race_ask(weft__race *race);
+int weft__race_busy(const weft__race *race);
+/* f is to die: 1 if it cannot yet, because ops of its race have not ended; with the last of them it is made ready once more. */
+int weft__race_detain(weft__fiber *f);
+
 /* f was killed while it waited: a handle that its op brought has no caller any more and is closed (DESIGN rule 3). Home. */
 void weft__await_drop(weft__fiber *f);
 

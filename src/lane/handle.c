@@ -62,8 +62,7 @@ int weft__handle_find(weft_id id, uint32_t kinds, weft__handle **out)
 
 /* ---- ops ---- */
 
-/* A call begins and ends on a handle. A sibling may close the id meanwhile, and the record be another's: 0 then. */
-static uint16_t begin(weft__handle *h)
+uint16_t weft__handle_begin(weft__handle *h)
 {
     h->busy++;
     return WEFT__GEN(weft__load_relaxed(&h->res.head.word, "handle.begin"));
@@ -74,7 +73,7 @@ static int is_same(const weft__handle *h, uint16_t gen)
     return WEFT__GEN(weft__load_acquire(&h->res.head.word, "handle.same")) == gen;
 }
 
-static int end(weft__handle *h, uint16_t gen)
+int weft__handle_end(weft__handle *h, uint16_t gen)
 {
     int same = is_same(h, gen);
     if (same) /* else another worker may be counting in it */
@@ -91,24 +90,24 @@ static int64_t too_late(void)
 
 int64_t weft__handle_await(weft__handle *h, weft_op *op, int64_t deadline)
 {
-    uint16_t gen = begin(h);
+    uint16_t gen = weft__handle_begin(h);
     op->through = h;
     int64_t r = weft__await_enter(deadline);
     if (r == 0)
         r = is_same(h, gen) ? weft__await_entered(h->port, op, deadline) : too_late();
     /* Where it arrived at its port after the close, the port says so. */
-    return end(h, gen) || r != -EBADF ? r : -ECANCELED;
+    return weft__handle_end(h, gen) || r != -EBADF ? r : -ECANCELED;
 }
 
 int64_t weft__handle_await_pair(weft__handle *h, weft__handle *h2, weft_op *op, int64_t deadline)
 {
-    uint16_t gen = begin(h), gen2 = begin(h2);
+    uint16_t gen = weft__handle_begin(h), gen2 = weft__handle_begin(h2);
     op->through = h;
     op->through2 = h2;
     int64_t r = weft__await_enter(deadline);
     if (r == 0)
         r = is_same(h, gen) && is_same(h2, gen2) ? weft__await_entered(h->port ? h->port : h2->port, op, deadline) : too_late();
-    int same = end(h, gen), same2 = end(h2, gen2);
+    int same = weft__handle_end(h, gen), same2 = weft__handle_end(h2, gen2);
     return (same && same2) || r != -EBADF ? r : -ECANCELED;
 }
 

@@ -95,6 +95,23 @@ enum weft__lane_phase {
 
 typedef struct weft__resource weft__resource;
 
+/* Who waits for the next item of a source among other things. */
+typedef struct weft__sitter {
+    weft__fiber *fiber;
+    weft__resource *at; /* NULL: it was told, or sits nowhere */
+} weft__sitter;
+
+/* A resource that items come from: buffers of a stream, connections. An item that nobody takes stays for the next reader. Owner's worker. */
+typedef struct weft__source {
+    /* Takes the next one into `to` if there is one, without waiting for it: 0 or more; -EAGAIN none; an error. May suspend for a tick. */
+    int64_t (*next)(weft_id id, void *to);
+    /* May bytes be waited for beside it? 0 or -EBUSY. NULL: always. */
+    int (*direct)(weft__resource *r);
+    /* who->fiber is nudged, once, when there is something or the id is closed: 0; 1: there is something; an error. NULL: poll it. */
+    int (*sit)(weft__resource *r, weft__sitter *who);
+    void (*rise)(weft__sitter *who);
+} weft__source;
+
 typedef struct weft__resource_kind {
     const char *name;
     enum weft__kind kind;
@@ -113,6 +130,7 @@ typedef struct weft__resource_kind {
     void (*inspect)(weft__resource *r, weft_id_info *out);
     /* The addresses as text, by the layer that has them. */
     size_t (*where)(const weft_id_info *info, char *buf, size_t size);
+    const weft__source *source; /* NULL: it is none */
 } weft__resource_kind;
 
 /* The first member of every resource record, which comes from a slab so that a stale id can be looked at. Only the owner lane's worker

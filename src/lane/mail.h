@@ -167,6 +167,24 @@ void weft__mailbox_end(weft__lane *lane);
 
 /* Where receivers and callers are told from now on: the lane's new home, or that it is bound for one. Home. */
 void weft__mailbox_redirect(weft__lane *lane, weft__worker *home);
+/* Who waits for a message, in the frame of its fiber. Home. */
+typedef struct weft__receiver {
+    weft__link link;      /* in box->receivers, or alone */
+    weft__mailbox *box;
+    weft__fiber *fiber;
+    int (*match)(const weft_message *msg, void *arg); /* NULL: takes anything */
+    void *arg;
+    uint64_t seen;        /* looked at all messages up to this one */
+    weft__msg *got;
+    int error;            /* there was one, but it could not be taken */
+    uint8_t looks;        /* it waits for other things, too: it is nudged and takes nothing before it has looked */
+} weft__receiver;
+
+/* mail_receive.c, for who waits for other things, too. The oldest message, after those who waited before: 0, -EAGAIN none, -ENOMEM. */
+int weft__mail_take(weft__mailbox *box, weft__msg **out);
+/* Is there one? If not, the receiver waits, if it is not NULL. */
+int weft__mail_await(weft__mailbox *box, weft__receiver *r);
+void weft__mail_forgo(weft__receiver *r);
 
 /* mail_receive.c: gives waiting receivers what has come, and wakes callers. Home. */
 void weft__mailbox_deliver(weft__mailbox *box);

@@ -12,17 +12,7 @@
 #include "lane/account.h"
 #include "lane/realm.h"
 
-/* On the stack of the fiber that waits. */
-typedef struct receiver {
-    weft__link link;      /* in box->receivers, or alone */
-    weft__mailbox *box;
-    weft__fiber *fiber;
-    int (*match)(const weft_message *msg, void *arg); /* NULL: takes anything */
-    void *arg;
-    uint64_t seen;        /* looked at all messages up to this one */
-    weft__msg *got;
-    int error;            /* there was one, but it could not be taken */
-} receiver;
+typedef weft__receiver receiver;
 
 /* ---- taking ---- */
 
@@ -108,7 +98,7 @@ static void choose(weft__mailbox *box, weft__link *ready, weft__mail_news *n)
         receiver *r = weft__container(l, receiver, link);
         next = l->next;
         int wake;
-        if (r->match) {
+        if (r->match || r->looks) {
             wake = box->arrived > r->seen;
         } else {
             int taken = take_first(box, &r->got, n);
@@ -143,7 +133,10 @@ void weft__mailbox_deliver(weft__mailbox *box)
     while (!weft__link_alone(&ready)) {
         receiver *r = weft__container(ready.next, receiver, link);
         weft__link_remove(&r->link);
-        weft__wake(r->fiber, 0);
+        if (r->looks)
+            weft__fiber_nudge(r->fiber);
+        else
+            weft__wake(r->fiber, 0);
     }
     while (!weft__link_alone(&answered)) {
         weft__alias *a = weft__container(answered.next, weft__alias, at_answered);
@@ -198,6 +191,48 @@ static int receive(weft__mailbox *box, receiver *me, int64_t deadline)
             return r < 0 ? r : me->error;
     }
 }
+
+/* ---- among other things ---- */
+
+int weft__mail_take(weft__mailbox *box, weft__msg **out)
+{
+    weft__mail_news news;
+    weft__mail_news_init(&news);
+    if (box->waiting)
+        weft__mailbox_deliver(box);
+    weft__spin_lock(&box->lock);
+    int r = take_first(box, out, &news);
+    weft__spin_unlock(&box->lock);
+    weft__mail_tell(box, &news);
+    return r;
+}
+
+int weft__mail_await(weft__mailbox *box, receiver *me)
+{
+    int some = 0;
+    weft__spin_lock(&box->lock);
+    for (weft__link *l = box->queue.next; l != &box->queue && !some; l = l->next)
+        some = !weft__container(l, weft__msg, link)->doomed;
+    if (!some && me) {
+        me->seen = box->arrived;
+        box->home = me->fiber->home;
+        box->waiting++;
+        weft__link_before(&box->receivers, &me->link);
+    }
+    weft__spin_unlock(&box->lock);
+    return some;
+}
+
+void weft__mail_forgo(receiver *me)
+{
+    if (weft__link_alone(&me->link))
+        return; /* it was nudged */
+    weft__spin_lock(&me->box->lock);
+    stop_waiting(me->box, me);
+    weft__spin_unlock(&me->box->lock);
+}
+
+/* ---- the calls ---- */
 
 int weft_receive_match(weft_message **out, int (*match)(const weft_message *msg, void *arg), void *arg, int64_t deadline)
 {

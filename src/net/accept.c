@@ -71,6 +71,35 @@ static int64_t accept_handle(weft_id listener, weft_addr *peer, int64_t deadline
     }
 }
 
+static int adopt(int64_t raw, weft_id *out)
+{
+    weft__sock *s;
+    int r = weft__sock_make((weft_handle)raw, &s);
+    if (r == 0)
+        *out = weft__resource_id(&s->h.res);
+    return r;
+}
+
+/* What is there now. A connection that nobody takes stays in the listener's backlog. */
+static int64_t next_connection(weft_id listener, void *out)
+{
+    weft__listener *l;
+    weft_op op;
+    int64_t raw;
+    do {
+        int r = weft__listener_find(listener, &l);
+        if (r < 0)
+            return r;
+        weft_op_accept(&op, l->h.desc, NULL);
+        raw = weft__handle_await(&l->h, &op, WEFT_NOW);
+    } while (weft__accept_skips(raw));
+    if (raw < 0)
+        return raw == -ETIMEDOUT ? -EAGAIN : raw;
+    return adopt(raw, out);
+}
+
+const weft__source weft__accept_source = {.next = next_connection};
+
 int weft_accept(weft_id listener, weft_id *out, weft_addr *peer, int64_t deadline)
 {
     weft__probe_self();
@@ -80,12 +109,8 @@ int weft_accept(weft_id listener, weft_id *out, weft_addr *peer, int64_t deadlin
     int64_t raw = accept_handle(listener, peer ? &from : NULL, deadline);
     if (raw < 0)
         return (int)raw;
-    weft__sock *s;
-    int r = weft__sock_make((weft_handle)raw, &s);
-    if (r < 0)
-        return r;
-    *out = weft__resource_id(&s->h.res);
-    if (peer)
+    int r = adopt(raw, out);
+    if (r == 0 && peer)
         *peer = from;
-    return 0;
+    return r;
 }

@@ -45,7 +45,8 @@ static void copy(weft__resource *fresh, const weft__resource *of, int shared)
 static size_t where(const weft_id_info *info, char *buf, size_t size) { return weft_addr_format(&info->local, buf, size); }
 
 const weft__resource_kind weft__listener_type = {.name = "listener", .kind = WEFT__LISTENER, .close = close_listener, .pack = pack,
-                                                 .copy = copy, .replaced = weft__handle_replaced, .where = where};
+                                                 .copy = copy, .replaced = weft__handle_replaced, .where = where,
+                                                 .source = &weft__accept_source};
 
 int weft__listener_find(weft_id id, weft__listener **out)
 {

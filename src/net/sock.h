@@ -39,6 +39,7 @@ typedef struct weft__sock {
     uint8_t noted;             /* `note` is under way */
     weft__chunk *ring;         /* `own`, or pages of env's when that is too small */
     weft__fiber *reader;       /* who waits for a chunk */
+    weft__sitter *sitter;      /* who waits for one among other things */
     weft_task note;            /* to the reader's worker */
     weft__chunk own[WEFT__CHUNKS];
 } weft__sock;
@@ -57,6 +58,7 @@ _Static_assert(sizeof(weft__sock) <= WEFT__RESOURCE_SIZE, "a socket fits into a 
 _Static_assert(sizeof(weft__listener) <= WEFT__RESOURCE_SIZE, "a listener fits into a resource record");
 
 extern const weft__resource_kind weft__socket_type, weft__listener_type;
+extern const weft__source weft__stream_source, weft__accept_source;
 
 static inline weft__sock *weft__sock_of(weft__handle *h) { return weft__container(h, weft__sock, h); }
 static inline weft__listener *weft__listener_of(weft__handle *h) { return weft__container(h, weft__listener, h); }

@@ -67,7 +67,8 @@ static size_t where(const weft_id_info *info, char *buf, size_t size)
 }
 
 const weft__resource_kind weft__socket_type = {.name = "socket", .kind = WEFT__SOCKET, .close = weft__handle_close, .pack = pack,
-                                               .copy = copy, .replaced = weft__handle_replaced, .inspect = inspect, .where = where};
+                                               .copy = copy, .replaced = weft__handle_replaced, .inspect = inspect, .where = where,
+                                               .source = &weft__stream_source};
 
 static void init(weft__sock *s, weft_handle raw)
 {

@@ -103,9 +103,15 @@ static int pop(weft__sock *s, weft_buffer *out)
 static void wake_reader(weft__sock *s)
 {
     weft__fiber *f = s->reader;
+    weft__sitter *who = s->sitter;
     s->reader = NULL;
+    s->sitter = NULL;
     if (f)
         weft__wake(f, 0);
+    if (who) {
+        who->at = NULL;
+        weft__fiber_nudge(who->fiber);
+    }
 }
 
 static void settle(weft__stream *st);
@@ -286,7 +292,7 @@ static int wait_for_more(weft__sock *s, weft__fiber *f, int64_t deadline)
 {
     if (has_news(s))
         return 0;
-    if (s->reader)
+    if (s->reader || s->sitter)
         return -EBUSY; /* it came while this one tried once */
     if (weft__canceled(f))
         return -ECANCELED; /* between its waking and its looking again */
@@ -329,7 +335,7 @@ static int read_buffer(weft__sock *s, weft__fiber *f, weft_id sock, weft_buffer 
     if (weft__canceled(f))
         return -ECANCELED;
     while (!take(s, out)) {
-        if (s->reader)
+        if (s->reader || s->sitter)
             return -EBUSY;
         if (s->ended)
             return s->last;
@@ -369,7 +375,7 @@ int weft__stream_disarm(weft__sock *s, int64_t deadline)
     weft__fiber *f = weft__fiber_self();
     weft_id id = weft__resource_id(&s->h.res);
     while (weft__stream_in_use(s)) {
-        if (s->reader)
+        if (s->reader || s->sitter)
             return -EBUSY;
         ask_for_end(s);
         if (!weft__stream_in_use(s))
@@ -387,12 +393,48 @@ int weft__stream_disarm(weft__sock *s, int64_t deadline)
         if (weft__sock_find(id, &s) < 0)
             return -ECANCELED;
     }
-    if (s->reader)
+    if (s->reader || s->sitter)
         return -EBUSY;
     if (s->stream)
         weft__resource_close(&s->stream->res);
     return 0;
 }
+
+/* ---- among other things ---- */
+
+static int64_t next_buffer(weft_id id, void *to)
+{
+    ssize_t n = weft_read_buffer(id, to, WEFT_NOW);
+    return n == -ETIMEDOUT ? -EAGAIN : n;
+}
+
+static int direct(weft__resource *r)
+{
+    weft__sock *s = weft__sock_of(weft__handle_of(r));
+    return (s->stream || s->count) && weft__stream_busy(s) ? -EBUSY : 0;
+}
+
+static int sit(weft__resource *r, weft__sitter *who)
+{
+    weft__sock *s = weft__sock_of(weft__handle_of(r));
+    if (s->reader || s->sitter)
+        return -EBUSY;
+    int result = weft__stream_in_use(s) || has_news(s) ? 0 : arm(s);
+    if (result < 0 || has_news(s))
+        return result < 0 ? result : 1;
+    s->sitter = who;
+    who->at = r;
+    return 0;
+}
+
+static void rise(weft__sitter *who)
+{
+    weft__sock *s = weft__sock_of(weft__handle_of(who->at));
+    s->sitter = NULL;
+    who->at = NULL;
+}
+
+const weft__source weft__stream_source = {.next = next_buffer, .direct = direct, .sit = sit, .rise = rise};
 
 void weft__stream_drop(weft__sock *s)
 {

@@ -8,93 +8,17 @@
  *
  * There are two nodes more than there are cases, in no queue: so a waiter of a select, whatever its cases, is always claimed by compare-and-swap. */
 #include <errno.h>
-#include <weft/select.h>
 #include <weft/vat.h>
 
-#include "lane/realm.h"
 #include "sync/channel.h"
 #include "sync/event.h"
 #include "sync/mutex.h"
+#include "sync/select.h"
 
-enum { HERE = 16, SPARE = 2, AGAIN = -EAGAIN };
+/* Cases, and of them I/O, for which there is room on the stack; FEW for most selects with I/O. */
+enum { HERE = 16, FEW = 4, SPARE = 2, AGAIN = WEFT__SELECT_AGAIN, NONE = WEFT__SELECT_NONE };
 
-typedef struct selection {
-    weft__waiter waiter; /* first: the fiber waits on it */
-    weft_case *cases;
-    unsigned n;
-    int ordered;
-    int64_t at;          /* the earliest of its times, and which case that is */
-    int at_case;
-    weft__fiber *fiber;
-    weft__node *nodes;
-    uint8_t *order;
-    unsigned joins;
-} selection;
-
-static selection *of(weft__waiter *wt) { return weft__container(wt, selection, waiter); }
-
-/* ---- joining fibers and child lanes: told by our own worker ---- */
-
-static int is_join(const weft_case *c) { return c->kind == WEFT_CASE_JOIN || c->kind == WEFT_CASE_LANE; }
-
-static weft__fiber **joiner_of(const selection *s, unsigned i)
-{
-    void *what = s->nodes[i].object;
-    return s->cases[i].kind == WEFT_CASE_JOIN ? &((weft__fiber *)what)->joiner : &((weft__lane *)what)->joiner;
-}
-
-static int has_ended(const selection *s, unsigned i)
-{
-    const void *what = s->nodes[i].object;
-    return s->cases[i].kind == WEFT_CASE_JOIN ? ((const weft__fiber *)what)->state == WEFT__ENDED : ((const weft__lane *)what)->told;
-}
-
-static void leave_joins(weft__waiter *wt)
-{
-    selection *s = of(wt);
-    for (unsigned i = 0; i < s->n && s->joins; i++)
-        if (is_join(&s->cases[i]) && *joiner_of(s, i) == s->fiber)
-            *joiner_of(s, i) = NULL;
-}
-
-static int look_at_joins(weft__waiter *wt)
-{
-    selection *s = of(wt);
-    for (unsigned i = 0; i < s->n; i++)
-        if (is_join(&s->cases[i]) && has_ended(s, i))
-            return weft__waiter_claim_self(wt, i);
-    return 0;
-}
-
-static int find_joined(selection *s, weft__node *n, weft_id id)
-{
-    weft__fiber *f;
-    int r = weft__fiber_find(s->fiber->home, id, &f);
-    if (r < 0)
-        return r;
-    if (f->crew != s->fiber->crew)
-        return -EPERM;
-    if (f == s->fiber)
-        return -EDEADLK;
-    if (f->detached)
-        return -ESRCH;
-    n->object = f;
-    s->joins++;
-    return f->joiner ? -EBUSY : 0;
-}
-
-static int find_child(selection *s, weft__node *n, weft_id id)
-{
-    weft__lane *self, *lane;
-    int r = weft__lane_find_child(id, 1, &self, &lane);
-    if (r < 0)
-        return r;
-    if (lane->joiner || lane->supervised)
-        return -EBUSY;
-    n->object = lane;
-    s->joins++;
-    return lane->forgotten ? -ESRCH : 0;
-}
+typedef weft__selection selection;
 
 /* ---- from cases to nodes ---- */
 
@@ -154,13 +78,22 @@ static int node_of(selection *s, unsigned i)
             s->at_case = (int)i;
         }
         return 0;
-    case WEFT_CASE_JOIN:
-        return find_joined(s, n, c->id);
-    case WEFT_CASE_LANE:
-        return find_child(s, n, c->id);
     default:
-        return -EINVAL;
+        return weft__case_is_home(c) ? weft__home_find(s, i) : -EINVAL;
     }
+}
+
+/* Anew after each suspension: ids may have become stale. */
+static int find_all(selection *s)
+{
+    int r = 0;
+    s->at_case = -1;
+    s->homes = s->slots = 0;
+    for (unsigned i = 0; i < SPARE; i++)
+        s->nodes[s->n + i].lock = NULL;
+    for (unsigned i = 0; i < s->n && r == 0; i++)
+        r = node_of(s, i);
+    return r;
 }
 
 /* ---- one round ---- */
@@ -185,7 +118,7 @@ static int happens(const selection *s, unsigned i)
     const weft_case *c = &s->cases[i];
     if (c->kind == WEFT_CASE_TIME)
         return c->deadline <= s->fiber->home->now_ns;
-    return is_join(c) && has_ended(s, i);
+    return weft__case_is_home(c) && weft__home_ready(s, i);
 }
 
 /* With nothing queued: 1 if case i has happened. */
@@ -203,6 +136,53 @@ static int try_case(selection *s, unsigned i)
     weft__spin_unlock(n->lock);
     weft__news_tell(&news);
     return served;
+}
+
+/* Whether anything could happen that the kernel need not be asked for. Any of the objects' locks, one after another. */
+static int any_ready(selection *s)
+{
+    int ready = 0;
+    for (unsigned i = 0; i < s->n && !ready; i++) {
+        weft__node *n = &s->nodes[i];
+        if (!n->lock) {
+            ready = happens(s, i);
+            continue;
+        }
+        weft__sync_lock(n->lock);
+        ready = n->kind->ready(n);
+        weft__spin_unlock(n->lock);
+    }
+    return ready;
+}
+
+/* The same as try_case, and the kernel is asked. What was looked up may be stale afterwards, and is looked up again. */
+static int try_asking(selection *s, unsigned i)
+{
+    if (!weft__case_is_io(&s->cases[i]))
+        return try_case(s, i);
+    int r = weft__io_try(s, i);
+    return r ? r : find_all(s);
+}
+
+/* Which one has happened: *over if it is concluded. NONE; AGAIN; an error. I/O before an object in the order must not be passed by it because the kernel was
+ * not asked; but asking takes a tick, and where nothing can happen at once it is done by waiting. */
+static int try_all(selection *s, int late, int *over)
+{
+    unsigned k = 0;
+    for (; k < s->n && !weft__case_is_io(&s->cases[s->order[k]]); k++)
+        if (try_case(s, s->order[k]))
+            return s->order[k];
+    if (k == s->n || (!late && !any_ready(s)))
+        return NONE;
+    for (; k < s->n; k++) {
+        unsigned i = s->order[k];
+        int r = try_asking(s, i);
+        if (r) {
+            *over = weft__case_is_io(&s->cases[i]);
+            return r < 0 ? r : (int)i;
+        }
+    }
+    return late ? NONE : AGAIN;
 }
 
 /* Queues case i: 0; 1: it has happened instead; AGAIN: it was ready, and is not any more; -EALREADY: another has happened. */
@@ -224,17 +204,8 @@ static int queue_case(selection *s, unsigned i)
     return r;
 }
 
-static void queue_joins(selection *s)
-{
-    for (unsigned i = 0; i < s->n; i++)
-        if (is_join(&s->cases[i]))
-            *joiner_of(s, i) = s->fiber;
-    s->waiter.look = look_at_joins;
-    s->waiter.leave = leave_joins;
-}
-
-/* The case that happened, AGAIN, or why none did. */
-static int queue_and_wait(selection *s, int64_t deadline)
+/* The case that happened; AGAIN; NONE: they are queued; -EALREADY: one has happened, and will be told. */
+static int queue_all(selection *s)
 {
     for (unsigned k = 0; k < s->n; k++) {
         unsigned i = s->order[k];
@@ -244,80 +215,123 @@ static int queue_and_wait(selection *s, int64_t deadline)
             return r == 1 ? (int)i : AGAIN;
         }
         if (r == -EALREADY)
-            break;
+            return r;
     }
+    return NONE;
+}
+
+/* Waits with everything queued: the case that happened, or -ETIMEDOUT, -ECANCELED. */
+static int wait_for_one(selection *s, int64_t deadline)
+{
+    weft__waiter *wt = &s->waiter;
     int timed = s->at_case >= 0 && s->at <= deadline;
-    if (s->joins)
-        queue_joins(s);
-    int r = weft__waiter_wait(&s->waiter, timed ? s->at : deadline);
-    if (s->joins)
-        leave_joins(&s->waiter);
+    if (s->homes && wt->look(wt)) { /* it has come since, or with its op's start */
+        unsigned won = weft__waiter_won(wt);
+        weft__waiter_unlink(wt, won);
+        return (int)won;
+    }
+    int r = weft__waiter_wait(wt, timed ? s->at : deadline);
     if (r == 0)
-        return (int)weft__waiter_won(&s->waiter);
+        return (int)weft__waiter_won(wt);
     return r == -ETIMEDOUT && timed ? s->at_case : r;
 }
 
-static int round_of(selection *s, int64_t deadline, int late)
+static int queue_and_wait(selection *s, int64_t deadline)
 {
+    int r = s->homes ? weft__homes_enter(s, deadline) : 0;
+    if (r < 0)
+        return r;
+    r = queue_all(s);
+    if (r == NONE && s->io)
+        weft__homes_start(s);
+    if (r == NONE || r == -EALREADY)
+        r = wait_for_one(s, deadline);
+    if (r >= 0)
+        weft__home_take(s, (unsigned)r);
+    if (s->homes)
+        weft__homes_leave(s);
+    return r;
+}
+
+/* A case that happened, with *over if it is concluded; AGAIN; why there is none. */
+static int round_of(selection *s, int64_t deadline, int *over)
+{
+    int late = weft__sync_late(s->fiber, deadline), r = find_all(s);
+    if (r < 0)
+        return r;
     weft__waiter_init(&s->waiter, s->fiber, s->nodes, s->n + SPARE);
     draw_order(s);
-    for (unsigned k = 0; k < s->n; k++)
-        if (try_case(s, s->order[k]))
-            return s->order[k];
+    r = try_all(s, late, over);
+    if (r != NONE) {
+        if (r >= 0)
+            weft__home_take(s, (unsigned)r);
+        return r;
+    }
     return late ? weft__refuse(s->fiber, -ETIMEDOUT) : queue_and_wait(s, deadline);
 }
 
 /* ---- the call ---- */
 
-static void conclude(selection *s, int i)
+static int conclude(selection *s, int i)
 {
     weft_case *c = &s->cases[i];
     weft__node *n = &s->nodes[i];
+    if (weft__case_is_home(c))
+        return weft__home_conclude(s, (unsigned)i);
     c->result = 0;
-    if (c->kind == WEFT_CASE_JOIN) {
-        weft__fiber *f = n->object;
-        c->result = f->result;
-        weft__fiber_free(f);
-    } else if (c->kind == WEFT_CASE_LANE) {
-        weft__lane *lane = n->object;
-        c->result = lane->result;
-        weft__lane_leave(lane);
-    } else if (n->lock) {
+    if (n->lock) {
         if (n->kind->finish)
             n->kind->finish(n);
         c->result = n->answer;
     }
     if (c->kind == WEFT_CASE_FUTURE)
         c->result = weft__future_read(c->object, c->data);
+    return 0;
 }
 
 static int run(selection *s, int64_t deadline)
 {
-    int r = 0;
-    for (unsigned i = 0; i < SPARE; i++)
-        s->nodes[s->n + i].lock = NULL;
-    for (unsigned i = 0; i < s->n && r == 0; i++)
-        r = node_of(s, i);
-    if (r < 0)
-        return r;
-    int late = weft__sync_late(s->fiber, deadline);
-    do
-        r = round_of(s, deadline, late);
-    while (r == AGAIN);
-    if (r >= 0)
-        conclude(s, r);
-    return r;
+    for (;;) {
+        int over = 0, i = round_of(s, deadline, &over);
+        int r = i < 0 ? i : over ? 0 : conclude(s, i);
+        if (r != AGAIN)
+            return r < 0 ? r : i;
+        if (weft__canceled(s->fiber))
+            return -ECANCELED; /* it may have waited in between */
+    }
 }
 
-/* Beyond what fits on the stack: from the lane's memory, which a kill frees. */
+static __attribute__((noinline)) int run_few(selection *s, int64_t deadline)
+{
+    weft__racer racers[FEW];
+    weft__io ios[FEW];
+    s->racers = racers;
+    s->ios = ios;
+    return run(s, deadline);
+}
+
+static __attribute__((noinline)) int run_many(selection *s, int64_t deadline)
+{
+    weft__racer racers[HERE];
+    weft__io ios[HERE];
+    s->racers = racers;
+    s->ios = ios;
+    return run(s, deadline);
+}
+
+/* Beyond what fits on the stack: from the lane's memory, which a kill frees after the last op has ended. */
 static int run_large(selection *s, int64_t deadline)
 {
-    s->nodes = weft_alloc((s->n + SPARE) * sizeof(weft__node) + s->n);
-    if (!s->nodes)
+    size_t ops = s->io * sizeof(weft__racer), ios = s->io * sizeof(weft__io), nodes = (s->n + SPARE) * sizeof(weft__node);
+    unsigned char *memory = weft_alloc(ops + ios + nodes + s->n);
+    if (!memory)
         return -ENOMEM;
-    s->order = (uint8_t *)(s->nodes + s->n + SPARE);
+    s->racers = (weft__racer *)(void *)memory;
+    s->ios = (weft__io *)(void *)(memory + ops);
+    s->nodes = (weft__node *)(void *)(memory + ops + ios);
+    s->order = memory + ops + ios + nodes;
     int r = run(s, deadline);
-    weft_free(s->nodes);
+    weft_free(memory);
     return r;
 }
 
@@ -333,7 +347,11 @@ static int select_from(weft_case *cases, unsigned n, int64_t deadline, int order
         return -E2BIG;
     if (n && !cases)
         return -EINVAL;
-    return n > HERE ? run_large(&s, deadline) : run(&s, deadline);
+    for (unsigned i = 0; i < n; i++)
+        s.io += (unsigned)weft__case_is_io(&cases[i]);
+    if (n > HERE || (s.io > FEW && s.fiber->crew->containable)) /* the latter's stack was only probed for less */
+        return run_large(&s, deadline);
+    return s.io == 0 ? run(&s, deadline) : s.io <= FEW ? run_few(&s, deadline) : run_many(&s, deadline);
 }
 
 int weft_select(weft_case *cases, unsigned n, int64_t deadline)
