@@ -224,12 +224,20 @@ static void rise(weft__waiter *wt)
         weft__mail_forgo(&s->mail);
 }
 
+/* Who was nudged for a message that another has by now is not in line any more, and gets there again. */
+static int has_come(weft__selection *s, unsigned i)
+{
+    if (s->cases[i].kind == WEFT_CASE_MESSAGE && weft__link_alone(&s->mail.link))
+        return weft__mail_await(s->box, &s->mail);
+    return weft__home_ready(s, i);
+}
+
 static int look(weft__waiter *wt)
 {
     weft__selection *s = weft__container(wt, weft__selection, waiter);
     for (unsigned k = 0; k < s->n; k++) {
         unsigned i = s->order[k];
-        if (weft__case_is_home(&s->cases[i]) && weft__home_ready(s, i))
+        if (weft__case_is_home(&s->cases[i]) && has_come(s, i))
             return weft__waiter_claim_self(wt, i);
     }
     return 0;

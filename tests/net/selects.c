@@ -346,6 +346,14 @@ static int message_or_stop(void *arg)
     return r;
 }
 
+static int receives_one(void *arg)
+{
+    weft_message *m;
+    (void)arg;
+    CHECK_OK(weft_receive(&m, SOON));
+    return weft_msg_free(m);
+}
+
 static int messages(void *arg)
 {
     (void)arg;
@@ -385,6 +393,15 @@ static int messages(void *arg)
     CHECK_OK(weft_join(g, &r[1], SOON));
     CHECK_EQ(r[0] + r[1], 1);
     CHECK_ERR(weft_receive(&m, WEFT_NOW), -ETIMEDOUT);
+    CHECK_OK(weft_spawn(&f, message_or_stop, NULL)); /* one that is told of a message which another takes stays in line */
+    settle();
+    CHECK_OK(weft_spawn(&g, receives_one, NULL));
+    settle();
+    CHECK_OK(weft_send(self, &x, sizeof x, NULL));
+    joined(g, 0);
+    settle();
+    CHECK_OK(weft_send(self, &x, sizeof x, NULL));
+    joined(f, 1);
     return 0;
 }
 
