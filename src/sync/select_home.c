@@ -177,8 +177,10 @@ int weft__homes_enter(weft__selection *s, int64_t deadline)
     s->waiter.leave = rise;
     for (unsigned k = 0; k < s->io; k++)
         s->ios[k] = (weft__io){.sitter = {.fiber = s->fiber}};
-    if (s->io)
+    if (s->io) {
         weft__race_begin(&s->race, s->fiber, s->racers, s->io);
+        weft__lane_of(s->fiber->crew)->stays++; /* a lane does not move while its ops' ends and requests are on their way to this worker */
+    }
     if (s->box) {
         s->mail = (weft__receiver){.box = s->box, .fiber = s->fiber, .looks = 1};
         weft__link_init(&s->mail.link);
@@ -254,6 +256,7 @@ void weft__homes_leave(weft__selection *s)
     weft__race_end(&s->race);
     f->unwait = NULL;
     s->race.count = 0;
+    weft__lane_of(f->crew)->stays--;
     for (unsigned k = 0; k < s->io; k++) {
         weft__racer *racer = &s->racers[k];
         if (s->ios[k].handle && !weft__handle_end(s->ios[k].handle, s->ios[k].gen) && racer->op.result == -EBADF)
