@@ -11,11 +11,15 @@ CONFIGS ?=
 SOAK_MINUTES ?= 120
 # Benchmarks to run (all): make bench NAME=yield
 NAME    ?=
+# The row to judge: make bench-verdict ROW=spawn; `python3 bench/house list` says what there is
+ROW     ?=
+# make bench-check UPDATE=1: what is counted now is the new baseline
+UPDATE  ?=
 
 RELEASE := build/release
 WEFT    := $(RELEASE)/programs/weft/weft
 
-.PHONY: help build run test test-quick soak bench bench-quick install clean
+.PHONY: help build run test test-quick soak bench bench-quick bench-verdict bench-check bench-build install clean
 
 help:
 	@echo 'make run         build weft and start `weft serve` (ARGS= for its options)'
@@ -23,7 +27,8 @@ help:
 	@echo 'make test        build and test all configurations (CONFIGS="gcc asan" for some)'
 	@echo 'make test-quick  build and test the plain gcc configuration'
 	@echo 'make soak        the long runs (SOAK_MINUTES= for all of them; default 120)'
-	@echo 'make bench       the benchmarks (NAME= for one); make bench-quick: the short ones'
+	@echo 'make bench       the benchmarks (NAME= for one), 30 min; make bench-quick: the short ones, 4 min'
+	@echo 'make bench-verdict ROW=  judges one row; make bench-check: instructions, system calls, bytes'
 	@echo 'make install     install below PREFIX=$(PREFIX) (DESTDIR= to stage)'
 	@echo 'make clean       remove build/'
 
@@ -47,11 +52,24 @@ soak:
 	@scripts/setup build test
 	@SOAK_MINUTES='$(SOAK_MINUTES)' scripts/test --soak $(CONFIGS)
 
-bench bench-quick:
-	@scripts/setup build bench
+bench-build:
 	@scripts/configure build/bench --buildtype=release -Ddebug=true -Dtests=false -Dbench=true
 	@ninja -C build/bench
-	@meson test -C build/bench --benchmark --no-rebuild --verbose $(if $(filter bench-quick,$@),--suite quick) $(NAME)
+
+bench bench-quick:
+	@scripts/setup build bench peers
+	@$(MAKE) --no-print-directory bench-build
+	@python3 bench/house show $(if $(filter bench-quick,$@),--quick) $(NAME)
+
+bench-verdict:
+	@scripts/setup build bench peers
+	@$(MAKE) --no-print-directory bench-build
+	@python3 bench/house verdict $(ROW)
+
+bench-check:
+	@scripts/setup build bench
+	@$(MAKE) --no-print-directory bench-build
+	@python3 bench/house check $(if $(UPDATE),--update)
 
 # The prefix is written into weft.pc, so it is configured, not only copied to. Libraries go to lib/, where every
 # pkg-config and loader looks below its prefix, whatever the distribution's own folder for them is called.

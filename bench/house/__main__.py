@@ -1,0 +1,125 @@
+"""The benchmark house: python3 bench/house COMMAND.
+
+    show [--quick] [NAME]     rows side by side: all, the quick ones, or those of a name
+    verdict ROW               judges one row (or those of a name)
+    check [--update]          deterministic figures against bench/baseline.json
+    list                      what there is
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+
+import contest
+import counts
+import field
+import peers
+import report
+import rows
+import show
+import store
+import verdict
+
+
+class Teller:
+    """Progress on one line of a terminal; elsewhere a line now and then."""
+
+    def __init__(self):
+        self.terminal = sys.stdout.isatty()
+        self.said = 0.0
+
+    def __call__(self, text, keep=False):
+        if self.terminal:
+            print(f"\r\x1b[K{text}", end="\n" if keep else "", flush=True)
+        elif keep or time.monotonic() - self.said > 10:
+            self.said = time.monotonic()
+            print(text, flush=True)
+
+
+def draw(kept, say):
+    folder = store.OUT / "plots"
+    for python in (sys.executable, "/usr/bin/python3"):
+        done = subprocess.run([python, str(peers.ROOT / "bench" / "house" / "plots.py"), str(store.FILE), kept.cpu, kept.commit, str(folder)],
+                              capture_output=True, text=True)
+        if done.returncode == 0:
+            return say(f"plots: {folder.relative_to(peers.ROOT)}/", keep=True)
+    say("no plots: " + (done.stderr.strip().splitlines() or ["?"])[-1], keep=True)
+
+
+def finish(kept, say):
+    kept.save()
+    path = report.write(kept)
+    say(f"figures: {store.FILE.relative_to(peers.ROOT)}; table: {path.relative_to(peers.ROOT)}", keep=True)
+    draw(kept, say)
+
+
+def chosen(name):
+    found = rows.named(name)
+    if not found:
+        sys.exit(f"no row is called {name}; `python3 bench/house list` says what there is")
+    return found
+
+
+def studies(name):
+    """The programs of bench/micro that look at one design choice each: meson knows them."""
+    done = subprocess.run(["meson", "introspect", "--benchmarks", str(peers.BUILD)], capture_output=True, text=True, check=True)
+    names = [b["name"] for b in json.loads(done.stdout)]
+    return [n for n in names if n == name]
+
+
+def command_show(options, say):
+    if options.name and not rows.named(options.name) and studies(options.name):
+        return subprocess.call(["meson", "test", "-C", str(peers.BUILD), "--benchmark", "--no-rebuild", "--verbose", options.name])
+    wanted = chosen(options.name) if options.name else [r for r in rows.all_rows() if r.quick or not options.quick]
+    peers.prepare()
+    kept = store.Store()
+    show.show_all(wanted, options.quick, kept, say)
+    finish(kept, say)
+    return 1 if any("broken" in kept.here["shows"][r.name] for r in wanted) else 0
+
+
+def command_verdict(options, say):
+    wanted = chosen(options.row)
+    peers.prepare()
+    kept = store.Store()
+    status = 0
+    try:
+        for row in wanted:
+            try:
+                verdict.verdict(row, kept, say)
+            except (field.Absent, contest.Broken) as e:
+                say(f"{row.name}: {e}", keep=True)
+                status = 1
+    except KeyboardInterrupt:
+        say("interrupted: the same command goes on where this ended", keep=True)
+        status = 130
+    finish(kept, say)
+    return status
+
+
+def command_list(_options, _say):
+    for row in rows.all_rows():
+        print(f"{row.name:28} {row.kind:5} {row.workers} worker(s)  {'quick  ' if row.quick else '       '}"
+              + "; ".join(verdict.key(bar) for bar in row.bars))
+    return 0
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="bench/house", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    one = commands.add_parser("show")
+    one.add_argument("--quick", action="store_true")
+    one.add_argument("name", nargs="?")
+    commands.add_parser("verdict").add_argument("row")
+    commands.add_parser("check").add_argument("--update", action="store_true")
+    commands.add_parser("list")
+    options = parser.parse_args()
+    say = Teller()
+    act = {"show": command_show, "verdict": command_verdict, "check": counts.command, "list": command_list}[options.command]
+    return act(options, say)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,221 @@
+"""Programs that run side by side and are loaded in turns. A contender is kept running; a slice is a short stretch of load on one of them while the
+others wait. What a slice gives: operations, wall time, the CPU time of the program under load, for servers the latencies, and how
+much of the machine somebody else used meanwhile, by which alone slices are left out (see LEFT_OUT)."""
+
+import json
+import os
+import random
+import subprocess
+import time
+
+# The only rule for leaving a slice out, fixed before any campaign and the same for every program: somebody else (other processes, or the
+# machine's owner) used more than this share of one processor while it ran. Results always say how many this removed, and what the ratio
+# is with them. A campaign that would lose more than LEFT_OUT_MOST of its pairs is not measured.
+LEFT_OUT = 0.05
+LEFT_OUT_MOST = 1 / 3
+
+TICK = os.sysconf("SC_CLK_TCK")
+PATIENCE_S = 300
+
+
+class Broken(Exception):
+    """A contender that said something wrong or ended."""
+
+
+def cpu_ns(pid):
+    """CPU time of all threads of a process: the clock that clock_getcpuclockid names."""
+    return time.clock_gettime_ns((~pid << 3) | 2)
+
+
+def machine_busy_s():
+    """Seconds all processors were busy, for us or for others, or stolen."""
+    fields = [int(x) for x in open("/proc/stat").readline().split()[1:9]]
+    user, nice, system, _idle, _wait, irq, softirq, steal = fields
+    return (user + nice + system + irq + softirq + steal) / TICK
+
+
+class Contender:
+    """A program that answers lines. Bound to processors from its first instruction."""
+
+    def __init__(self, name, command, cpus, env=None):
+        self.name = name
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env,
+                                        preexec_fn=lambda: os.sched_setaffinity(0, cpus & os.sched_getaffinity(0) or os.sched_getaffinity(0)))
+
+    def line(self):
+        text = self.process.stdout.readline()
+        if not text:
+            raise Broken(f"{self.name} ended with status {self.process.wait()}")
+        return text.rstrip("\n")
+
+    def ask(self, text):
+        try:
+            self.process.stdin.write(text + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass
+        return self.line()
+
+    def close(self):
+        self.process.stdin.close()
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process.stdout.close()
+
+    def own_cpu_ns(self):
+        return cpu_ns(self.process.pid)
+
+    def measured(self, work):
+        """Does the work; what it returned, with the share of a processor that somebody else used meanwhile."""
+        busy, own, begin = machine_busy_s(), self.own_cpu_ns() + time.process_time_ns(), time.monotonic()
+        result = work()
+        took = time.monotonic() - begin
+        others = machine_busy_s() - busy - (self.own_cpu_ns() + time.process_time_ns() - own) / 1e9
+        # Ticks of 10 ms on each of a few processors are what both readings may be off by.
+        result["others"] = round(max(0.0, others - 2 / TICK) / took, 4)
+        return result
+
+
+class Jobs(Contender):
+    """A program that does jobs on request: "JOB N" is answered by "OPS WALL_NS"."""
+
+    def __init__(self, name, command, cpus, job, size=None, env=None):
+        super().__init__(name, command, cpus, env)
+        self.job = job
+        self.fixed = size is not None
+        self.size = size or 1000
+        self.version = self.line().removeprefix("ready ")
+
+    def once(self):
+        answer = self.ask(f"{self.job} {self.size}")
+        if answer == "none":
+            raise Broken(f"{self.name} has no job {self.job}")
+        ops, wall = map(int, answer.split())
+        return ops, wall
+
+    def warm_up(self, slice_s):
+        """Finds the size that takes about a slice; a job of fixed size is done once."""
+        ops, wall = self.once()
+        while not self.fixed and wall < 0.05e9 and self.size < 1 << 40:
+            self.size *= 4
+            ops, wall = self.once()
+        if not self.fixed:
+            self.size = max(1, int(ops * slice_s * 1e9 / max(wall, 1)))
+
+    def slice(self, slice_s):
+        def work():
+            ops_all, wall_all, cpu = 0, 0, self.own_cpu_ns()
+            while wall_all < slice_s * (1e9 if self.fixed else 0.5e9):
+                ops, wall = self.once()
+                ops_all += ops
+                wall_all += wall
+            return {"ops": ops_all, "wall_ns": wall_all, "cpu_ns": self.own_cpu_ns() - cpu}
+        return self.measured(work)
+
+
+class ColdJobs:
+    """The same in a process that has done nothing before: a slice is one run of a new one."""
+
+    def __init__(self, name, command, cpus, job, size, env=None):
+        self.name, self.make = name, lambda: Jobs(name, command, cpus, job, size, env)
+        self.version = ""
+
+    def warm_up(self, slice_s):
+        pass
+
+    def slice(self, _slice_s):
+        jobs = self.make()
+        self.version = jobs.version
+        try:
+            return self.first(jobs)
+        finally:
+            jobs.close()
+
+    @staticmethod
+    def first(jobs):
+        def work():
+            cpu = jobs.own_cpu_ns()
+            ops, wall = jobs.once()
+            return {"ops": ops, "wall_ns": wall, "cpu_ns": jobs.own_cpu_ns() - cpu}
+        return jobs.measured(work)
+
+    def close(self):
+        pass
+
+
+class Server(Contender):
+    """A server and the load generator that started it. CPU time is the server's, read by the generator at the edges of its window."""
+
+    def __init__(self, name, load, options, command, cpus, load_cpus, env=None):
+        words = [word for key, value in options.items() for word in (f"--{key}", str(value))]
+        listed = ",".join(map(str, sorted(cpus)))
+        super().__init__(name, [load, *words, "--cpus", ",".join(map(str, sorted(load_cpus))), "--server-cpus", listed, "--", *command],
+                         cpus | load_cpus, env)
+        self.version = ""
+        self.line()
+
+    def warm_up(self, slice_s):
+        self.slice(slice_s / 2)
+
+    def own_cpu_ns(self):
+        return cpu_ns(self.process.pid)
+
+    def slice(self, slice_s):
+        def work():
+            answer = json.loads(self.ask(f"slice {max(1, int(slice_s * 1000))}"))
+            self.server_ns = answer["cpu_ns"]
+            return answer
+        result = self.measured(work)
+        # The server is the generator's child: what it used is not somebody else's either.
+        took = result["wall_ns"]
+        result["others"] = round(max(0.0, result["others"] - self.server_ns / took), 4)
+        return result
+
+    def memory(self):
+        return json.loads(self.ask("memory"))
+
+
+# ---- figures of slices ----
+
+def figure(slice_, metric):
+    if metric == "wall":
+        return slice_["wall_ns"] / slice_["ops"]
+    if metric == "cpu":
+        return slice_["cpu_ns"] / slice_["ops"]
+    if metric == "throughput":
+        return slice_["ops"] * 1e9 / slice_["wall_ns"]
+    raise KeyError(metric)
+
+
+QUANTILES = {"p50": 0.5, "p99": 0.99, "p999": 0.999}
+
+
+def disturbed(slice_):
+    return slice_["others"] > LEFT_OUT
+
+
+# ---- orders ----
+
+def rounds(contenders, count, slice_s, each, rng=None):
+    """Every contender gets a slice in each round, in an order drawn anew. Calls each(contender, round, slice)."""
+    rng = rng or random.Random()
+    for number in range(count):
+        order = list(contenders)
+        rng.shuffle(order)
+        for contender in order:
+            each(contender, number, contender.slice(slice_s))
+
+
+def pairs(ours, theirs, count, slice_s, first=0):
+    """Slices in the order A B B A, two by two: yields (ours, theirs)."""
+    for number in range(first, first + count):
+        if number % 2 == 0:
+            a = ours.slice(slice_s)
+            b = theirs.slice(slice_s)
+        else:
+            b = theirs.slice(slice_s)
+            a = ours.slice(slice_s)
+        yield a, b

@@ -1,0 +1,79 @@
+"""The Markdown table of what was shown and judged: build/bench-results/results.md."""
+
+import rows
+import store
+
+
+def number(value):
+    if value >= 1e6:
+        return f"{value / 1e6:.2f} M"
+    if value >= 1e4:
+        return f"{value / 1e3:.1f} k"
+    return f"{value:.3g}" if value < 100 else f"{value:.0f}"
+
+
+def ns(value):
+    for limit, unit in ((1e9, "s"), (1e6, "ms"), (1e3, "µs")):
+        if value >= limit:
+            return f"{value / limit:.3g} {unit}"
+    return f"{value:.3g} ns"
+
+
+def spread(figure, form):
+    return f"{form(figure['median'])} [{form(figure['interval'][0])}, {form(figure['interval'][1])}]"
+
+
+def in_process(name, row):
+    yield f"### {name}: {row['job']}" + (f" × {row['size']:,}" if row["size"] else "") + f", {row['workers']} worker(s)\n"
+    yield "| program | wall per operation | CPU per operation | left out |"
+    yield "|---|---|---|---|"
+    for who, f in sorted(row["found"].items(), key=lambda item: item[1]["wall"]["median"]):
+        yield f"| {f.get('version') or who} | {spread(f['wall'], ns)} | {spread(f['cpu'], ns)} | {f['left_out']} of {f['slices']} |"
+
+
+def over_sockets(name, row):
+    load = ", ".join(f"{k} {v}" for k, v in row["load"].items())
+    yield f"### {name}: {load}, {row['workers']} worker(s)\n"
+    yield "| program | messages/s | server CPU per message | p50 | p99 | p99.9 | memory | left out |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for who, f in sorted(row["found"].items(), key=lambda item: item[1]["cpu"]["median"]):
+        memory = f["memory"]["rss"] + f["memory"]["page_tables"]
+        yield (f"| {who} | {spread(f['throughput'], number)} | {spread(f['cpu'], ns)} | {ns(f['p50'])} | {ns(f['p99'])} | {ns(f['p999'])} "
+               f"| {memory / 2**20:.1f} MiB | {f['left_out']} of {f['slices']} |")
+
+
+def verdicts(of):
+    yield "| row | bar | verdict | ratio [98 %] | pairs, left out | with all | ours against itself |"
+    yield "|---|---|---|---|---|---|---|"
+    for name, kept in sorted(of.items()):
+        for bar, r in kept["bars"].items():
+            if "ratio" in r:
+                yield (f"| {name} | {bar} ({r['against']}) | {r['verdict']} | {r['ratio']:.3f} [{r['low']:.3f}, {r['high']:.3f}] "
+                       f"| {r['pairs']}, {r['left_out']} | {r['with_all']['ratio']:.3f} | 1 ± {r['stray']:.3f} |")
+            else:
+                yield f"| {name} | {bar} | {r['verdict']}: {r.get('why', '')} | | | | |"
+
+
+def lines(here):
+    machine = here["machine"]
+    yield f"# {machine['cpu']}, {machine['processors']} processors, {machine['date']}\n"
+    yield ", ".join(f"{k} {v}" for k, v in machine["versions"].items()) + f". Load average at the start: {machine['load_average']:.2f}.\n"
+    for name, why in machine.get("missing", {}).items():
+        yield f"- without {name}: {why}"
+    if here["verdicts"]:
+        yield "\n## Verdicts\n"
+        yield from verdicts(here["verdicts"])
+    yield "\n## Side by side\n\nMedians over rounds in which all took part, with 95 % intervals. They show; only verdicts judge.\n"
+    order = {row.name: i for i, row in enumerate(rows.all_rows())}
+    for name, row in sorted(here["shows"].items(), key=lambda item: order.get(item[0], len(order))):
+        if "broken" in row:
+            yield f"### {name}\n\nBroken: {row['broken']}"
+        else:
+            yield from (over_sockets if row["kind"] in ("echo", "http") else in_process)(name, row)
+        yield ""
+
+
+def write(kept):
+    path = store.OUT / "results.md"
+    path.write_text("\n".join(lines(kept.here)) + "\n")
+    return path
