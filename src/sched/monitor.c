@@ -57,12 +57,17 @@ static void monitor_thread(void *arg)
     weft_runtime *rt = arg;
     watch seen = {0};
     int64_t period = rt->opt.blocked_ns / 2;
+    int quiet = 0; /* nobody was running at the look before */
     while (!weft__load_acquire(&rt->monitor.stop, "monitor.stop")) {
         int64_t now = weft__clock(rt), deadline = now + period;
-        if (!look(rt, &seen, now)) {
+        int was_quiet = quiet;
+        quiet = !look(rt, &seen, now);
+        if (quiet && was_quiet) {
             weft__store_seq(&rt->monitor.dormant, 1, "monitor.dormant"); /* then look again: pairs with the worker's load after its turn */
-            if (!look(rt, &seen, now))
+            if (!look(rt, &seen, now)) {
                 deadline = WEFT_NEVER;
+                quiet = 0; /* whoever rouses it runs */
+            }
         }
         rt->env->park(rt->env->self, &rt->monitor.parker, deadline);
         weft__store_relaxed(&rt->monitor.dormant, 0, "monitor.awake");

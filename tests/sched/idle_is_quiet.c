@@ -48,7 +48,7 @@ int main(void)
         while (weft_now() < pause)
             sched_yield();
         CHECK_OK(weft_runtime_stats(rt, &after));
-    } while (memcmp(&before, &after, sizeof after) != 0 ||
+    } while (!weft__load_acquire(&rt->monitor.dormant, "test.settled") || memcmp(&before, &after, sizeof after) != 0 ||
              enters != __atomic_load_n(&driver_enters, __ATOMIC_SEQ_CST) || parks != spy_get(&s.parks));
     const int64_t end = weft_after(250 * WEFT_MILLISECOND);
     while (weft_now() < end)
