@@ -238,6 +238,7 @@ static int start(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    weft_options opt = {.workers = 1, .blocked_ns = -1};
+    /* How often a worker looks at its port is a matter of time, which an instrument stretches: here it looks when it has nothing else to do. */
+    weft_options opt = {.workers = 1, .blocked_ns = -1, .tick_ns = WEFT_SECOND};
     return weft_main(start, argc, argv, &opt);
 }
