@@ -11,6 +11,8 @@
 
 #define BYTES_MAX ((size_t)0x7ffff000)
 
+enum { PIECE = 4096 };
+
 /* An open file or directory. */
 typedef struct open_file {
     weft__handle h;
@@ -186,12 +188,27 @@ ssize_t weft_readdir(weft_id dir, void *buf, size_t n, int64_t deadline)
 
 /* Both descriptors have to be at one port. A file that others share may be at home elsewhere; a socket that nobody shares follows it only where its
  * lane may move, which leaves descriptors at several ports behind. */
-static int64_t await_both(weft__handle *to, weft__handle *from, weft_op *op, int64_t deadline)
+static int are_together(weft__handle *to, weft__handle *from)
 {
     weft_port *here = weft__handle_port();
-    if ((to->port ? to->port : here) != (from->port ? from->port : here) && weft__handle_join(to, from) < 0)
-        return -EXDEV;
-    return weft__handle_await_pair(to, from, op, deadline);
+    return (to->port ? to->port : here) == (from->port ? from->port : here) || weft__handle_join(to, from) == 0;
+}
+
+/* Of a lane that may move, where both were left behind at different places: a piece by way of the stack. */
+static int64_t send_piece(weft_id sock, weft__handle *from, uint64_t offset, size_t n, int64_t deadline)
+{
+    weft__handle *to;
+    weft_op op;
+    char piece[PIECE];
+    weft_op_pread(&op, from->desc, piece, n < PIECE ? n : PIECE, (int64_t)offset);
+    int64_t got = weft__handle_await(from, &op, deadline);
+    if (got <= 0)
+        return got;
+    int r = weft__handle_find(sock, WEFT__KINDS_SOCKET, &to);
+    if (r < 0)
+        return -ECANCELED; /* closed meanwhile */
+    weft_op_send(&op, to->desc, piece, (size_t)got);
+    return weft__handle_await(to, &op, deadline);
 }
 
 /* One step of a transfer; both ids are looked up anew, since a sibling may have closed one after the step before. */
@@ -206,8 +223,10 @@ static int64_t send_some(weft_id sock, weft_id file, uint64_t offset, size_t n, 
         return r;
     if (n == 0)
         return weft__await_nothing();
+    if (!are_together(to, from))
+        return to->res.lane->crew.mobile ? send_piece(sock, from, offset, n, deadline) : -EXDEV;
     weft_op_sendfile(&op, to->desc, from->desc, offset, n < BYTES_MAX ? n : BYTES_MAX);
-    return await_both(to, from, &op, deadline);
+    return weft__handle_await_pair(to, from, &op, deadline);
 }
 
 int weft_sendfile(weft_id sock, weft_id file, uint64_t offset, size_t n, size_t *done, int64_t deadline)

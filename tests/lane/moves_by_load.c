@@ -1,4 +1,5 @@
-/* Mobile lanes that all begin on one worker spread over those that have nothing to do; what moved where is told. Lanes that are not mobile stay. */
+/* Mobile lanes that all begin on one worker spread over those that have nothing to do; what moved where is told. Lanes that are not mobile stay,
+ * but where WEFT_SCATTER has every lane move. */
 #include "lane/world.h"
 #include "sched/sched.h"
 
@@ -100,8 +101,35 @@ static int program(int argc, char **argv)
     return 0;
 }
 
+/* WEFT_SCATTER: lanes move although nobody asked for it, whether there is much to do or not. */
+static int scattered(int argc, char **argv)
+{
+    weft_id l[LANES];
+
+    (void)argc, (void)argv;
+    if (weft_current()->mode == WEFT_PER_CORE)
+        return 0;
+    start_here(l, 0);
+    while (seen_elsewhere() < WORKERS - 1) /* a hang, if not */
+        CHECK_OK(weft_sleep(weft_after(WEFT_MILLISECOND)));
+    end_all(l);
+    CHECK(moves() > 0);
+    return 0;
+}
+
+static int never(int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    return 0;
+}
+
 int main(void)
 {
     run_clean(program, WORKERS);
+    memset(seen, 0, sizeof seen);
+    CHECK_EQ(setenv("WEFT_SCATTER", "1", 1), 0);
+    run_clean(scattered, WORKERS);
+    CHECK_EQ(setenv("WEFT_SCATTER", "often", 1), 0);
+    CHECK_EQ(run_main(never, WORKERS), 1); /* no number: it says so, and does not start */
     return 0;
 }

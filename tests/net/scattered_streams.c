@@ -1,0 +1,4 @@
+/* Streaming reads, with every lane on the move all the time, whatever it does. */
+#include "streaming.c"
+
+__attribute__((constructor)) static void set_in_motion(void) { setenv("WEFT_SCATTER", "3", 1); }
