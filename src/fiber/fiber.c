@@ -99,7 +99,7 @@ int weft__fiber_make(weft__crew *crew, int (*fn)(void *), void *arg, size_t copy
     f->result = 0;
     f->locks = 0;
     f->watch = NULL;
-    f->edge = NULL;
+    weft__store_relaxed(&f->edge, (struct weft__edge *)NULL, "fiber.make"); /* a look for circles may have taken it for a holder */
     f->state = WEFT__NEWBORN;
     f->waiting = WEFT__WAIT_NONE;
     f->killed = crew->killed;

@@ -22,7 +22,7 @@ static weft__edge *after(const weft__edge *e)
     if (!f || f == e->fiber)
         return NULL;
     weft__worker *home = weft__home_of(&f->home);
-    return home->rt == e->fiber->home->rt ? f->edge : NULL;
+    return home->rt == e->fiber->home->rt ? weft__load_relaxed(&f->edge, "graph.edge") : NULL; /* a record that begins anew has none, and clears it */
 }
 
 /* How long the circle through e is; 0: there is none. */

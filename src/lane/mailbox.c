@@ -40,8 +40,8 @@ static void put_box(weft__mailbox *box)
         weft__slab_put_shared(&weft__mail_of(rt)->boxes, box);
 }
 
-/* Nobody has the box but us, and senders that mean an earlier owner: they read `owner`, and nothing else, under the
- * lock. */
+/* Nobody has the box but us, and senders that mean an earlier owner: they read `owner` (or rt), and nothing else, under
+ * the lock. */
 static void fill(weft__mailbox *box, weft__lane *lane, weft_id id)
 {
     uint32_t messages = 0;
@@ -62,7 +62,8 @@ static void fill(weft__mailbox *box, weft__lane *lane, weft_id id)
     box->arrived = box->dropped = 0;
     box->waiting = 0;
     box->shut = box->signalled = box->orphan = 0;
-    box->rt = lane->rt;
+    if (!box->rt) /* the same in all its lives; who comes too late for one reads it as well */
+        box->rt = lane->rt;
     box->lane = lane;
     box->wake.run = woken;
     weft__spin_lock(&box->lock);
@@ -151,14 +152,12 @@ int weft__mailbox_fits(const weft__mailbox *box, const weft__msg *m)
 
 int weft__mailbox_accepts(weft__mailbox *box, weft_id to)
 {
-    if (box->shut)
-        return -ESRCH;
     if (WEFT__NS_KIND(to.ns) == WEFT__LANE)
-        return weft_id_equal(box->owner, to) ? 0 : -ESRCH;
+        return weft_id_equal(box->owner, to) && !box->shut ? 0 : -ESRCH; /* the owner first: see fill */
     weft__alias *a = weft__slab_at(&weft__mail_of(box->rt)->aliases, to.key);
     int lives = a && WEFT__GEN(weft__load_acquire(&a->head.word, "alias.look")) == to.gen &&
                 weft__load_relaxed(&a->box, "alias.look") == box && !a->spent;
-    return lives ? 0 : -ESRCH;
+    return lives && !box->shut ? 0 : -ESRCH;
 }
 
 static void settle_sender(weft__sender *s, int result, weft__mail_news *n)
