@@ -7,6 +7,7 @@
 #include <weft/env.h>
 #include <weft/fiber.h>
 #include <weft/file.h>
+#include <weft/flow.h>
 #include <weft/id.h>
 #include <weft/group.h>
 #include <weft/lane.h>
