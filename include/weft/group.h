@@ -1,4 +1,4 @@
-/* Groups: several functions at once, as fibers of the caller's lane, and one wait for what comes of them.
+/* Groups: several functions at once, as fibers of the caller's lane or as child lanes, and one wait for what comes of them.
  *
  *     weft_group g = WEFT_GROUP;
  *     for (int i = 0; i < 3; i++)
@@ -11,6 +11,7 @@
 #ifndef WEFT_GROUP_H
 #define WEFT_GROUP_H
 
+#include <weft/lane.h>
 #include <weft/sync.h>
 #include <weft/types.h>
 
@@ -19,7 +20,7 @@ extern "C" {
 #endif
 
 typedef struct weft_group {
-    int64_t opaque[12];
+    int64_t opaque[16];
 } weft_group;
 #define WEFT_GROUP ((weft_group){{0}})
 
@@ -27,6 +28,18 @@ typedef struct weft_group {
  * One that no stack is to be had for when its turn comes has failed: -EAGAIN, -ENOMEM. As weft_spawn; -EPERM another lane's group. */
 #define weft_group_run(g, fn, arg) weft_group_run_at((g), (fn), (arg), #fn, WEFT_HERE)
 WEFT_API int weft_group_run_at(weft_group *g, int (*fn)(void *arg), void *arg, const char *name, const char *site);
+
+/* The same as a child lane, on this or another worker; options as in weft_lane_spawn. It can be neither joined nor detached, only the group hears of
+ * its failure, and once it has ended, and everything that it had is given back, nothing is left of it. One that was killed, or never ran, counts
+ * with what weft_lane_join would have said. -EINVAL `detached`, or another `parent`; as weft_lane_spawn. */
+#define weft_group_lane(g, fn, arg) weft_group_lane_at((g), (fn), (arg), NULL, #fn, WEFT_HERE)
+#define weft_group_lane_with(g, fn, arg, ...) weft_group_lane_at((g), (fn), (arg), &(weft_lane_options){__VA_ARGS__}, #fn, WEFT_HERE)
+WEFT_API int weft_group_lane_at(weft_group *g, int (*fn)(void *arg), void *arg, const weft_lane_options *opt, const char *name,
+                                const char *site);
+
+/* From now on ended(ctx, member, result) is called as each member ends, before the group's waiters are told: who collects all results, and not only the
+ * first, does it there. On the lane's worker and in no fiber: it must not wait. NULL: not any more. -EPERM. */
+WEFT_API int weft_group_tell(weft_group *g, void (*ended)(void *ctx, weft_id member, int result), void *ctx);
 
 /* Each of these waits until it is known: 0 or a negative result of a member, or -ETIMEDOUT, -ECANCELED of the wait; -EPERM. Several fibers may wait.
  * all: every member has ended; the first failure there was, or 0.

@@ -21,7 +21,7 @@ static weft__worker *place_of(weft_runtime *rt, const weft_lane_options *opt)
 
 /* tag: the caller supervises it; else NULL. */
 static int spawn(weft_runtime *rt, weft_id *out, int (*fn)(void *), void *arg, const weft_lane_options *opt, const char *name,
-                 const char *site, void *tag)
+                 const char *site, void *tag, enum weft__supervised how)
 {
     weft__lane *self = weft__lane_self(), *lane;
     weft__lane *parent = rt && (!self || self->rt != rt) ? NULL : self;
@@ -63,6 +63,7 @@ static int spawn(weft_runtime *rt, weft_id *out, int (*fn)(void *), void *arg, c
         *out = weft__lane_id(lane);
     if (tag)
         weft__lane_supervise(lane, tag);
+    lane->supervised = (uint8_t)how;
     weft__lane_start(lane, parent ? place_of(rt, &with) : NULL);
     return 0;
 }
@@ -71,13 +72,19 @@ int weft_lane_spawn_at(weft_runtime *rt, weft_id *out, int (*fn)(void *), void *
                        const char *site)
 {
     weft__probe_self();
-    return spawn(rt, out, fn, arg, opt, name, site, NULL);
+    return spawn(rt, out, fn, arg, opt, name, site, NULL, WEFT__NOT_SUPERVISED);
 }
 
 int weft__lane_spawn_supervised(weft_id *out, int (*fn)(void *), void *arg, const weft_lane_options *opt, const char *name,
                                 const char *site, void *tag)
 {
-    return spawn(NULL, out, fn, arg, opt, name, site, tag);
+    return spawn(NULL, out, fn, arg, opt, name, site, tag, WEFT__SUPERVISED);
+}
+
+int weft__lane_spawn_watched(weft_id *out, int (*fn)(void *), void *arg, const weft_lane_options *opt, const char *name, const char *site,
+                             weft__lane_watch *watch)
+{
+    return spawn(NULL, out, fn, arg, opt, name, site, watch, WEFT__WATCHED);
 }
 
 weft_id weft_lane_self(void)

@@ -94,6 +94,15 @@ static void await_children(weft__lane *lane, enum weft__lane_phase phase)
         weft__lane_childless(lane);
 }
 
+/* A killed lane's clean-ups find its children over; of one that was not killed nobody is left who could ask. */
+static void forgo(weft__lane *lane, weft__lane *child)
+{
+    weft__lane_watch *watch = child->tag;
+    child->supervised = WEFT__SUPERVISED;
+    if (lane->crew.killed)
+        watch->over(watch, child, -ECANCELED);
+}
+
 /* An ended child that nobody will ask, taken out of the books; NULL: none. The others are marked as nobody's. */
 static weft__lane *next_disowned(weft__lane *lane)
 {
@@ -105,6 +114,8 @@ static weft__lane *next_disowned(weft__lane *lane)
             told = c;
         else if (c->detached != WEFT__ORPHAN)
             c->detached = 1;
+        if (!c->told && c->supervised == WEFT__WATCHED)
+            forgo(lane, c);
     }
     weft__spin_unlock(&lane->lock);
     return told;
@@ -248,6 +259,10 @@ static void told(weft_task *t)
     lane->told = 1;
     if (lane->joiner) {
         weft__wake_joiner(lane->joiner); /* who frees the record */
+    } else if (lane->supervised == WEFT__WATCHED && !lane->parent->disowned) {
+        weft__lane_watch *watch = lane->tag;
+        watch->over(watch, lane, lane->result);
+        weft__lane_leave(lane);
     } else if (lane->supervised && !lane->parent->disowned) {
         weft__lane_push_end(lane->parent, lane);
     } else if (lane->detached == 1 || lane->forgotten || lane->parent->disowned) {

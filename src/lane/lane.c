@@ -402,6 +402,17 @@ void weft__lane_tell_children(weft__lane *lane, uint32_t flags)
     weft__spin_unlock(&lane->lock);
 }
 
+void weft__lane_tell_watched(weft__lane *lane, const weft__lane_watch *watch, uint32_t flags)
+{
+    weft__spin_lock(&lane->lock);
+    for (weft__link *l = lane->children.next; l != &lane->children; l = l->next) {
+        weft__lane *child = weft__container(l, weft__lane, siblings);
+        if (child->supervised == WEFT__WATCHED && child->tag == watch)
+            signal_record(child, flags | WEFT__SIG_FAMILY, weft__load_acquire(&child->head.word, "lane.tell"));
+    }
+    weft__spin_unlock(&lane->lock);
+}
+
 void weft__lane_heed(weft__lane *lane, uint32_t flags)
 {
     weft_exit e;

@@ -33,7 +33,7 @@ struct weft__lane {
     weft__fiber *ender;        /* who waits for the next of them; an end interrupts its wait, whatever else that is for */
     uint8_t why;               /* enum weft_exit_kind once that is known, else WEFT__EXIT_NONE (home; after its end the parent's home) */
     uint8_t family;            /* an ancestor wants it to end: no failure to pass on */
-    uint8_t supervised;        /* the parent hears of its end by weft__lane_next_end and by nothing else; set before its start */
+    uint8_t supervised;        /* enum weft__supervised: how the parent hears of its end, and by nothing else; set before its start */
     uint8_t quiet;             /* its failures are nobody's business; set before its start */
     uint8_t watched;           /* its parent monitored it as it ended */
     uint8_t tends;             /* a supervisor: being cancelled, it stops its children itself, one by one (atomic) */
@@ -173,6 +173,15 @@ void weft__resources_shut(weft__lane *lane);
  * ids there. 0, or what weft_give says, and nothing was moved; -EBUSY also where the streaming form is armed, which this does not wait for. */
 int weft__give_to_newborn(weft__lane *lane, unsigned n);
 
+/* By weft__lane_next_end; by its watch, which `tag` is. */
+enum weft__supervised { WEFT__NOT_SUPERVISED, WEFT__SUPERVISED, WEFT__WATCHED };
+
+/* Who is told, on the parent's home, that a child is over and everything that it had is given back. The record is freed by whoever calls this; with
+ * result given apart, since a killed parent gives its children up before they have ended: -ECANCELED then. */
+typedef struct weft__lane_watch {
+    void (*over)(struct weft__lane_watch *watch, weft__lane *child, int result);
+} weft__lane_watch;
+
 /* ---- lanes.c ---- */
 static inline void weft__lane_enter(weft__lane *lane, enum weft__lane_phase phase)
 {
@@ -186,6 +195,11 @@ int weft__lane_make(weft_runtime *rt, weft__lane *parent, int (*fn)(void *), voi
 /* weft_lane_spawn_at for a child that the calling fiber's lane supervises. */
 int weft__lane_spawn_supervised(weft_id *out, int (*fn)(void *), void *arg, const weft_lane_options *opt, const char *name,
                                 const char *site, void *tag);
+/* The same for one that is watched. */
+int weft__lane_spawn_watched(weft_id *out, int (*fn)(void *), void *arg, const weft_lane_options *opt, const char *name, const char *site,
+                             weft__lane_watch *watch);
+/* Sends those of its children that are watched by this their WEFT__SIG_*. Home. */
+void weft__lane_tell_watched(weft__lane *lane, const weft__lane_watch *watch, uint32_t flags);
 /* Starts a newborn: wherever placement says, or on worker `at`. */
 void weft__lane_start(weft__lane *lane, weft__worker *at);
 /* Strikes an ended lane off its parent's books and frees its record. Any worker. */
@@ -194,7 +208,7 @@ void weft__lane_leave(weft__lane *lane);
  * failure is passed to nobody. */
 static inline void weft__lane_supervise(weft__lane *child, void *tag)
 {
-    child->supervised = 1;
+    child->supervised = WEFT__SUPERVISED;
     child->tag = tag;
 }
 /* Waits for the next of the calling fiber's supervised child lanes to end, in the order in which they did, and strikes it off: everything it

@@ -1,13 +1,16 @@
 /* Groups. All of a group happens in one lane, so on one worker: nothing here is shared, and the lock that waiting wants is never contended. A member is a
- * detached fiber that the group watches: it is counted out where fibers end, for it may be killed with its lane, or never run for want of a stack. */
+ * detached fiber that the group watches: it is counted out where fibers end, for it may be killed with its lane, or never run for want of a stack. Or it
+ * is a child lane: counted out where its end reaches the parent, and struck off then and there. */
 #include <errno.h>
 #include <string.h>
 #include <weft/group.h>
 
+#include "lane/lane.h"
 #include "sync/wait.h"
 
 typedef struct group {
     weft__watch watch;
+    weft__lane_watch lanes;    /* the same for children */
     weft__spin lock;
     unsigned running;          /* newborn members included */
     weft__crew *crew;          /* NULL: no member yet */
@@ -15,6 +18,8 @@ typedef struct group {
     weft__queue waiting;
     int failure, success;      /* the first of each */
     uint8_t failed, succeeded, cancelled;
+    void (*told)(void *ctx, weft_id member, int result);
+    void *ctx;
 } group;
 
 /* What a newborn member is given. */
@@ -125,19 +130,48 @@ static int run_member(void *arg)
     return m->fn(m->arg);
 }
 
+static void note(group *g, int result)
+{
+    if (result < 0 && !g->failed) {
+        g->failed = 1;
+        g->failure = result;
+    } else if (result >= 0 && !g->succeeded) {
+        g->succeeded = 1;
+        g->success = result;
+    }
+    g->running--;
+    tell(g);
+}
+
 static void member_over(weft__watch *watch, weft__fiber *f)
 {
     group *g = weft__container(watch, group, watch);
     weft__link_remove(&f->births);
-    if (f->result < 0 && !g->failed) {
-        g->failed = 1;
-        g->failure = f->result;
-    } else if (f->result >= 0 && !g->succeeded) {
-        g->succeeded = 1;
-        g->success = f->result;
+    if (g->told)
+        g->told(g->ctx, weft__fiber_id(f), f->result);
+    note(g, f->result);
+}
+
+static void lane_over(weft__lane_watch *watch, weft__lane *lane, int result)
+{
+    group *g = weft__container(watch, group, lanes);
+    if (g->told)
+        g->told(g->ctx, weft__lane_id(lane), result);
+    note(g, result);
+}
+
+/* The group is this fiber's lane's from here on. */
+static int belongs(group *g, const weft__fiber *f)
+{
+    if (!f)
+        return -EPERM;
+    if (!g->crew) {
+        g->watch.over = member_over;
+        g->lanes.over = lane_over;
+        weft__link_init(&g->members);
+        g->crew = f->crew;
     }
-    g->running--;
-    tell(g);
+    return g->crew == f->crew ? 0 : -EPERM;
 }
 
 int weft_group_run_at(weft_group *opaque, int (*fn)(void *arg), void *arg, const char *name, const char *site)
@@ -146,23 +180,47 @@ int weft_group_run_at(weft_group *opaque, int (*fn)(void *arg), void *arg, const
     weft__fiber *f = weft__fiber_self(), *born;
     member m = {.g = g, .fn = fn, .arg = arg};
     weft__probe(f);
-    if (!f)
-        return -EPERM;
-    if (!fn)
+    if (f && !fn)
         return -EINVAL;
-    if (!g->crew) {
-        g->watch.over = member_over;
-        weft__link_init(&g->members);
-        g->crew = f->crew;
-    }
-    if (g->crew != f->crew)
-        return -EPERM;
+    int r = belongs(g, f);
+    if (r < 0)
+        return r;
     weft_spawn_options opt = {.copy = sizeof m, .name = name, .detached = 1};
-    int r = weft__fiber_spawn(f, run_member, &m, &opt, name, site, &born);
+    r = weft__fiber_spawn(f, run_member, &m, &opt, name, site, &born);
     if (r < 0)
         return r;
     born->watch = &g->watch;
     g->running++;
+    return 0;
+}
+
+int weft_group_lane_at(weft_group *opaque, int (*fn)(void *arg), void *arg, const weft_lane_options *opt, const char *name, const char *site)
+{
+    weft__probe_self();
+    group *g = of(opaque);
+    weft_id id;
+    if (opt && (opt->detached || opt->parent.gen))
+        return -EINVAL;
+    int r = belongs(g, weft__fiber_self());
+    if (r == 0)
+        r = weft__lane_spawn_watched(&id, fn, arg, opt, name, site, &g->lanes);
+    if (r < 0)
+        return r;
+    g->running++; /* its end is told to this worker, and so after this */
+    if (g->cancelled)
+        (void)weft_cancel(id);
+    return 0;
+}
+
+int weft_group_tell(weft_group *opaque, void (*ended)(void *ctx, weft_id member, int result), void *ctx)
+{
+    weft__probe_self();
+    group *g = of(opaque);
+    int r = belongs(g, weft__fiber_self());
+    if (r < 0)
+        return r;
+    g->told = ended;
+    g->ctx = ctx;
     return 0;
 }
 
@@ -179,6 +237,8 @@ int weft_group_cancel(weft_group *opaque)
         if (one != f)
             cancel_one(one);
     }
+    if (g->crew)
+        weft__lane_tell_watched(weft__lane_of(g->crew), &g->lanes, WEFT__SIG_CANCEL);
     return 0;
 }
 

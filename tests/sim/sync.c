@@ -775,7 +775,7 @@ static int has_group(void *arg)
     (void)arg;
     for (int i = 0; i < EACH; i++) {
         const intptr_t result = any(2) ? 1 : -EIO;
-        CHECK_OK(weft_group_run(&g, is_member, (void *)result));
+        CHECK_OK(any(2) ? weft_group_run(&g, is_member, (void *)result) : weft_group_lane(&g, is_member, (void *)result));
     }
     const uint64_t how = any(3);
     const int r = how == 0 ? weft_group_all(&g, WEFT_NEVER) : how == 1 ? weft_group_first(&g, WEFT_NEVER) : weft_group_any_failure(&g, WEFT_NEVER);

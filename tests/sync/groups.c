@@ -1,4 +1,4 @@
-/* Groups: all, the first that fails, the first that succeeds; cancelled, waited for with deadlines, fed for ever, and dying with their lane. */
+/* Groups of fibers and of lanes: all, the first that fails, the first that succeeds; cancelled, waited for with deadlines, fed for ever, and dying with their lane. */
 #include "world.h"
 
 static weft_event gate;
@@ -198,6 +198,153 @@ static void killed_and_ended(void)
     CHECK_EQ(get(&phase), 3);
 }
 
+/* ---- lanes as members ---- */
+
+static int lane_began;
+static weft_event lane_gate;
+
+static int lane_waits(void *arg)
+{
+    bump(&lane_began);
+    const int r = weft_event_wait(&lane_gate, WEFT_NEVER);
+    return r < 0 ? r : (int)(intptr_t)arg;
+}
+
+typedef struct sums {
+    int members, sum;
+    weft_id last;
+} sums;
+
+static void adds(void *ctx, weft_id member, int result)
+{
+    sums *s = ctx;
+
+    s->members++;
+    s->sum += result;
+    s->last = member;
+}
+
+static void lanes_end(void)
+{
+    weft_group g = WEFT_GROUP;
+    sums s = {0};
+    weft_id l;
+
+    CHECK_EQ(weft_group_lane_with(&g, returns, NULL, .detached = 1), -EINVAL);
+    CHECK_EQ(weft_group_lane_with(&g, returns, NULL, .parent = weft_lane_self()), -EINVAL);
+    CHECK_EQ(weft_group_lane(&g, NULL, NULL), -EINVAL);
+    CHECK_EQ(weft_group_count(&g), 0);
+    CHECK_OK(weft_group_tell(&g, adds, &s));
+    for (intptr_t i = 1; i < 6; i++)
+        CHECK_OK(i % 2 ? weft_group_lane(&g, returns, (void *)i) : weft_group_run(&g, returns, (void *)i));
+    CHECK_EQ(weft_group_count(&g), 5);
+    CHECK_EQ(weft_group_all(&g, soon()), 0);
+    CHECK_EQ(s.members, 5);
+    CHECK_EQ(s.sum, 15);
+    CHECK_OK(weft_group_tell(&g, NULL, NULL));
+    CHECK_OK(weft_group_lane(&g, returns, (void *)(intptr_t)-EIO)); /* its failure is the group's and nobody else's */
+    CHECK_EQ(weft_group_any_failure(&g, soon()), -EIO);
+    CHECK_EQ(s.members, 5);
+    CHECK_OK(weft_group_end(&g));
+    CHECK_OK(weft_canceled());
+    CHECK_OK(weft_event_init(&lane_gate, WEFT_EVENT_MANUAL, 0));
+    put(&lane_began, 0);
+    CHECK_OK(weft_group_tell(&g, adds, &s));
+    for (int i = 0; i < 3; i++)
+        CHECK_OK(weft_group_lane(&g, lane_waits, NULL));
+    reached(&lane_began, 3);
+    CHECK_OK(weft_group_lane(&g, returns, (void *)(intptr_t)9));
+    CHECK_EQ(weft_group_first(&g, soon()), 9); /* at once: the others wait */
+    CHECK_EQ(weft_group_count(&g), 3);
+    l = s.last;
+    CHECK_EQ(weft_lane_join(l, NULL, WEFT_NOW), -ESRCH); /* nothing is left of it */
+    CHECK_OK(weft_group_lane(&g, lane_waits, NULL)); /* perhaps never begun, and cancelled all the same */
+    CHECK_OK(weft_group_end(&g));
+    CHECK_EQ(s.members, 10);
+    CHECK_EQ(s.sum, 15 + 9 - 4 * ECANCELED);
+    CHECK_OK(weft_group_cancel(&g)); /* those that come later are cancelled from the start */
+    CHECK_OK(weft_group_run(&g, waits, NULL));
+    CHECK_OK(weft_group_cancel(&g));
+    CHECK_OK(weft_group_lane(&g, lane_waits, NULL));
+    CHECK_EQ(weft_group_all(&g, soon()), -ECANCELED);
+    CHECK_OK(weft_group_end(&g));
+}
+
+static weft_id own_id;
+
+static int tells_its_id(void *arg)
+{
+    own_id = weft_lane_self();
+    return lane_waits(arg);
+}
+
+static void lane_is_killed(void)
+{
+    weft_group g = WEFT_GROUP;
+
+    CHECK_OK(weft_event_init(&lane_gate, WEFT_EVENT_MANUAL, 0));
+    put(&lane_began, 0);
+    CHECK_OK(weft_group_lane(&g, tells_its_id, NULL));
+    reached(&lane_began, 1);
+    CHECK_EQ(weft_lane_join(own_id, NULL, WEFT_NOW), -EBUSY);
+    CHECK_EQ(weft_lane_detach(own_id), -EBUSY);
+    CHECK_OK(weft_kill(own_id));
+    CHECK_EQ(weft_group_any_failure(&g, soon()), -ECANCELED);
+    CHECK_EQ(weft_group_count(&g), 0);
+    CHECK_OK(weft_group_end(&g));
+}
+
+/* As an accept loop does for ever: members come and go, and what is left is what runs. */
+static void lanes_for_ever(void)
+{
+    weft_group g = WEFT_GROUP;
+    weft_limits now;
+    sums s = {0};
+
+    CHECK_OK(weft_group_tell(&g, adds, &s));
+    for (int i = 0; i < 3000; i++) {
+        CHECK_OK(weft_group_lane(&g, returns, (void *)(intptr_t)1));
+        while (weft_group_count(&g) > 8)
+            CHECK_OK(weft_yield());
+        if (i % 500 == 0) {
+            CHECK_OK(weft_lane_usage(&now));
+            CHECK(now.lanes <= 9);
+        }
+    }
+    CHECK_EQ(weft_group_all(&g, soon()), 0);
+    CHECK_EQ(s.sum, 3000);
+    CHECK_OK(weft_lane_usage(&now));
+    CHECK_EQ(now.lanes, 0);
+    CHECK_OK(weft_group_end(&g));
+}
+
+static int dies_with_lanes(void *arg)
+{
+    CHECK_OK(weft_defer(ends_it, arg));
+    CHECK_OK(weft_event_init(&lane_gate, WEFT_EVENT_MANUAL, 0));
+    for (int i = 0; i < 3; i++)
+        CHECK_OK(weft_group_lane(arg, lane_waits, NULL));
+    CHECK_OK(weft_group_run(arg, member_with_a_clean_up, arg));
+    reached(&lane_began, 3);
+    settle();
+    put(&phase, 1);
+    return weft_group_first(arg, WEFT_NEVER);
+}
+
+static void killed_with_lanes(void)
+{
+    weft_id l;
+
+    put(&phase, 0);
+    put(&lane_began, 0);
+    memset(&orphaned, 0, sizeof orphaned);
+    CHECK_OK(weft_lane_spawn(&l, dies_with_lanes, &orphaned));
+    reached(&phase, 1);
+    killed(l);
+    CHECK_EQ(get(&phase), 3); /* both clean-ups found all of them over */
+    CHECK_EQ(weft_event_set(&lane_gate), 0);
+}
+
 static int run(int argc, char **argv)
 {
     (void)argc, (void)argv;
@@ -208,6 +355,10 @@ static int run(int argc, char **argv)
     for_ever();
     with_its_lane();
     killed_and_ended();
+    lanes_end();
+    lane_is_killed();
+    lanes_for_ever();
+    killed_with_lanes();
     return 0;
 }
 
