@@ -73,9 +73,11 @@ def command_show(options, say):
     if options.name and not rows.named(options.name) and studies(options.name):
         return subprocess.call(["meson", "test", "-C", str(peers.BUILD), "--benchmark", "--no-rebuild", "--verbose", options.name])
     wanted = chosen(options.name) if options.name else [r for r in rows.all_rows() if r.quick or not options.quick]
+    wanted = list(rows.tables(wanted))
+    rounds, slice_s = (show.QUICK_ROUNDS, show.QUICK_SLICE_S) if options.quick else (show.ROUNDS, show.SLICE_S)
     peers.prepare()
     kept = store.Store()
-    show.show_all(wanted, options.quick, kept, say)
+    show.show_all(wanted, options.rounds or rounds, options.slice or slice_s, kept, say)
     finish(kept, say)
     return 1 if any("broken" in kept.here["shows"][r.name] for r in wanted) else 0
 
@@ -111,6 +113,8 @@ def main():
     commands = parser.add_subparsers(dest="command", required=True)
     one = commands.add_parser("show")
     one.add_argument("--quick", action="store_true")
+    one.add_argument("--rounds", type=int, help="instead of what the mode has")
+    one.add_argument("--slice", type=float, metavar="SECONDS", help="likewise")
     one.add_argument("name", nargs="?")
     commands.add_parser("verdict").add_argument("row")
     commands.add_parser("check").add_argument("--update", action="store_true")

@@ -119,8 +119,12 @@ JOBS = {
 }
 
 
+# Its idle time-out is on, and longer than others may take with their slices.
+IDLE = ["--idle-timeout", "3600"]
+
+
 def weft_echo(port, mode="shared"):
-    return lambda workers: [WEFT, "echo", "--listen", "127.0.0.1:0", "--workers", str(workers), "--port", port, "--mode", mode]
+    return lambda workers: [WEFT, "echo", "--listen", "127.0.0.1:0", "--workers", str(workers), "--port", port, "--mode", mode, *IDLE]
 
 
 def fixed(name, *arguments):
@@ -182,7 +186,7 @@ def response(path):
 
 
 def weft_serve(port):
-    return lambda workers: [WEFT, "serve", "--listen", "127.0.0.1:0", "--workers", str(workers), "--port", port, str(WWW)]
+    return lambda workers: [WEFT, "serve", "--listen", "127.0.0.1:0", "--workers", str(workers), "--port", port, *IDLE, str(WWW)]
 
 
 def nginx(workers):

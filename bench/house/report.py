@@ -64,7 +64,7 @@ def lines(here):
         yield "\n## Verdicts\n"
         yield from verdicts(here["verdicts"])
     yield "\n## Side by side\n\nMedians over rounds in which all took part, with 95 % intervals. They show; only verdicts judge.\n"
-    order = {row.name: i for i, row in enumerate(rows.all_rows())}
+    order = {row.name: i for i, row in enumerate(rows.tables(rows.all_rows()))}
     for name, row in sorted(here["shows"].items(), key=lambda item: order.get(item[0], len(order))):
         if "broken" in row:
             yield f"### {name}\n\nBroken: {row['broken']}"

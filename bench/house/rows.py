@@ -33,7 +33,6 @@ class Row:
     peers: tuple = ()
     bars: tuple = ()
     quick: bool = False
-    minutes: float = 0.5 # about how long its rounds take in `make bench`
 
 
 def ahead(*names, metric="wall", limit=1.0):
@@ -69,8 +68,8 @@ def jobs():
                   bars=ahead(*go_tokio) + ahead(*go_tokio, metric="cpu"))
     yield Row("sleep-10k", "jobs", "sleep", size=10000, peers=go_tokio, bars=ahead(*go_tokio))
     yield Row("sleep-10k-cold", "cold", "sleep", size=10000, peers=go_tokio, bars=ahead("go"))
-    yield Row("sleep-1M", "jobs", "sleep", size=1000000, peers=go_tokio, bars=ahead(*go_tokio), minutes=2)
-    yield Row("sleep-1M-cold", "cold", "sleep", size=1000000, peers=go_tokio, bars=ahead("go"), minutes=2)
+    yield Row("sleep-1M", "jobs", "sleep", size=1000000, peers=go_tokio, bars=ahead(*go_tokio))
+    yield Row("sleep-1M-cold", "cold", "sleep", size=1000000, peers=go_tokio, bars=ahead("go"))
     yield Row("timer", "jobs", "timer", peers=("libuv",) + go_tokio, bars=ahead("libuv", *go_tokio))
     for job in ("lane-spawn", "lane-message", "lane-kill"):
         yield Row(job, "jobs", job, peers=("erlang",), bars=ahead("erlang"))
@@ -120,6 +119,7 @@ def http():
         for name, path, n in (("http-plain-64", "hello.txt", 64), ("http-plain-512", "hello.txt", 512), ("http-4k", "4k.bin", 64),
                               ("http-1m", "1m.bin", 16)):
             yield Row(f"{name}-{port}", "http", job=path, load=(("connections", n), ("http", f"/{path}")), ours=ours, peers=("epoll-http", "nginx"),
+                      quick=name == "http-plain-64",
                       bars=(Bar("throughput", "epoll-http", limit, True),
                             Bar("cpu", "nginx", 1 / 1.2 if path == "hello.txt" else 1.0)))
         yield Row(f"http-churn-{port}", "http", job="hello.txt", load=(("connections", 64), ("http", "/hello.txt"), ("churn", 1)), ours=ours,
@@ -128,6 +128,18 @@ def http():
 
 def all_rows():
     return list(jobs()) + list(echo()) + list(http())
+
+
+def tables(rows):
+    """For showing: rows that differ only in which port is ours become one, in which everybody stands side by side."""
+    found = {}
+    for row in rows:
+        found.setdefault((row.kind, row.job, row.workers, row.size, row.load), []).append(row)
+    for same in found.values():
+        ours = list(dict.fromkeys(row.ours for row in same))
+        others = [name for row in same for name in row.peers]
+        name = same[0].name if len(same) == 1 else same[0].name.removesuffix("-uring").removesuffix("-per-core")
+        yield dataclasses.replace(same[0], name=name, peers=tuple(dict.fromkeys(ours[1:] + others)))
 
 
 def named(pattern):

@@ -25,9 +25,8 @@ def summary(slices):
     return found
 
 
-def show(row, quick, progress):
+def show(row, rounds, slice_s, progress):
     """One row: {name: figures}."""
-    rounds, slice_s = (QUICK_ROUNDS, QUICK_SLICE_S) if quick else (ROUNDS, SLICE_S)
     slices = {}
     with field.assembled(row, (row.ours,) + row.peers, slice_s) as contenders:
         def each(contender, number, slice_):
@@ -43,7 +42,7 @@ def show(row, quick, progress):
             "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()), "found": found}
 
 
-def show_all(rows, quick, store, say):
+def show_all(rows, rounds, slice_s, store, say):
     begun = time.monotonic()
     for number, row in enumerate(rows):
         def progress(row, round_, rounds, number=number):
@@ -51,7 +50,7 @@ def show_all(rows, quick, store, say):
             left = (time.monotonic() - begun) / done * (len(rows) - done)
             say(f"{number + 1}/{len(rows)} {row.name}: round {round_ + 1} of {rounds}, about {left / 60:.1f} min left")
         try:
-            store.here["shows"][row.name] = show(row, quick, progress)
+            store.here["shows"][row.name] = show(row, rounds, slice_s, progress)
         except (field.Absent, contest.Broken) as e:
             store.here["shows"][row.name] = {"broken": str(e)}
             say(f"{row.name}: {e}", keep=True)

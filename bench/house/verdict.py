@@ -13,6 +13,7 @@ SELF_PAIRS = 16
 CHOICE_ROUNDS = 5
 WIDEST = 0.03            # half of an interval relative to the ratio; beyond it after the last look: not measured
 WIDEST_QUANTILE = 0.10
+NOT_OURS = "the machine was not ours: another run begins anew"
 SAMPLES_BEYOND = 10000   # a quantile counts only with so many samples beyond it, on each side
 
 
@@ -44,12 +45,21 @@ def judge(found, bar, stray):
     return "met" if below else "not met" if above else "unresolved"
 
 
+def undisturbed(pairs):
+    return [p for p in pairs if not any(map(contest.disturbed, p))]
+
+
+def not_ours(pairs):
+    """Others used the machine so much that what is left would be a choice."""
+    return len(undisturbed(pairs)) < len(pairs) * (1 - contest.LEFT_OUT_MOST)
+
+
 def settle(pairs, bar, stray, last):
     """What the pairs say so far."""
-    kept = [p for p in pairs if not any(map(contest.disturbed, p))]
+    kept = undisturbed(pairs)
     result = {"pairs": len(pairs), "left_out": len(pairs) - len(kept), "with_all": ratio(pairs, bar.metric)[0]}
-    if len(kept) < max(3, len(pairs) * (1 - contest.LEFT_OUT_MOST)):
-        return result | {"verdict": "not measured", "why": "the machine was not ours"}
+    if not_ours(pairs):
+        return result | {"verdict": "not measured", "why": NOT_OURS}
     found, enough = ratio(kept, bar.metric)
     result |= found | {"verdict": judge(found, bar, stray)}
     width = (found["high"] - found["low"]) / 2 / found["ratio"]
@@ -97,7 +107,7 @@ def play(row, other, wanted, pairs, say, save, what):
 
 def strays(pairs, metric):
     """How far ours against itself is from 1."""
-    kept = [p for p in pairs if not any(map(contest.disturbed, p))] or pairs
+    kept = undisturbed(pairs) or pairs
     return abs(ratio(kept, metric)[0]["ratio"] - 1)
 
 
@@ -107,6 +117,10 @@ def verdict(row, store, say):
     pairs = kept["pairs"]
     if not play(row, row.ours, SELF_PAIRS, pairs.setdefault("self", []), say, store.save, "against itself"):
         raise field.Absent(f"{row.ours} cannot take part")
+    if not_ours(pairs["self"]):
+        pairs["self"] = []
+        kept["given_up"] = kept.get("given_up", 0) + 1
+        raise contest.Broken(NOT_OURS)
     for bar in row.bars:
         if kept["bars"].get(key(bar), {}).get("final"):
             continue
@@ -119,7 +133,11 @@ def verdict(row, store, say):
             result = settle(pairs[against], bar, stray, look == LOOKS[-1]) | {"against": against, "stray": stray}
             if result["verdict"] in ("met", "not met"):
                 break
-        kept["bars"][key(bar)] = result | {"final": result["verdict"] in ("met", "not met") or result.get("pairs", 0) >= LOOKS[-1]}
+            if result.get("why") == NOT_OURS:
+                pairs[against] = []
+                kept["given_up"] = kept.get("given_up", 0) + 1
+                break
+        kept["bars"][key(bar)] = result | {"final": result["verdict"] in ("met", "not met") or (result.get("pairs", 0) >= LOOKS[-1] and result.get("why") != NOT_OURS)}
         store.save()
         say(f"{row.name}: {sentence(bar, result)}", keep=True)
     return kept
