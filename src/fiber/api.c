@@ -119,16 +119,21 @@ int weft_detach(weft_id id)
     return 0;
 }
 
-int weft_yield(void)
+void weft__yield(weft__fiber *f)
 {
-    weft__worker *w = weft__worker_self();
-    weft__fiber *f = w ? w->running : NULL;
-    if (!f)
-        return -EPERM;
-    weft__probe(f);
+    weft__worker *w = f->home;
     f->state = WEFT__READY;
     weft__worker_ready(w, &f->resume);
     weft__suspend(w, f);
+}
+
+int weft_yield(void)
+{
+    weft__fiber *f = weft__fiber_self();
+    if (!f)
+        return -EPERM;
+    weft__probe(f);
+    weft__yield(f);
     return 0;
 }
 
@@ -140,8 +145,10 @@ int weft_sleep(int64_t deadline)
     weft__probe(f);
     if (weft__canceled(f))
         return weft__refuse(f, -ECANCELED);
-    if (deadline <= f->home->now_ns)
-        return weft_yield();
+    if (deadline <= f->home->now_ns) {
+        weft__yield(f);
+        return 0;
+    }
     return weft__wait(f, WEFT__WAIT_SLEEP, deadline);
 }
 
@@ -182,6 +189,7 @@ int weft_unpark(weft_id id)
 
 int weft_unpark_in(weft_runtime *rt, weft_id id)
 {
+    weft__probe_more(1);
     if (!rt)
         return -EINVAL;
     weft__worker *w = weft__worker_self();

@@ -104,7 +104,7 @@ static int64_t await(weft__fiber *f, weft_port *port, weft_op *op, int64_t deadl
             else {
                 a.finished = 1;
                 f->await = &a; /* for weft__await_drop: it may be killed here */
-                weft_yield();
+                weft__yield(f);
                 f->await = NULL;
             }
             weft__account_discharge(a.account, WEFT__CHARGE_OPS, 1);

@@ -44,10 +44,10 @@ static int known(void *ctx, uintptr_t address)
     return 0;
 }
 
-__attribute__((noinline)) void weft__probe_stack(const weft__fiber *f)
+__attribute__((noinline)) void weft__probe_stack(const weft__fiber *f, size_t bytes)
 {
     uintptr_t here = (uintptr_t)__builtin_frame_address(0);
-    if (!f->stack || f->foreign_stack || here - (uintptr_t)f->stack->lo >= WEFT__PROBE_BYTES)
+    if (!f->stack || f->foreign_stack || here - (uintptr_t)f->stack->lo >= bytes)
         return;
     (void)*(const volatile char *)((uintptr_t)f->stack->lo - 1); /* in the guard: the overflow is now */
 }

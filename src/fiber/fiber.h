@@ -319,6 +319,8 @@ weft__context *weft__fiber_next(weft__worker *w);
 /* ---- wait.c: the one place where fibers wait ---- */
 /* Gives up the processor. Who calls has arranged to be made ready. */
 void weft__suspend(weft__worker *w, weft__fiber *f);
+/* weft_yield without its look at the stack, for calls that have looked. */
+void weft__yield(weft__fiber *f);
 /* Waits for a wake: what it was called with, -ETIMEDOUT, or -ECANCELED. Checks neither at entry. */
 int weft__wait(weft__fiber *f, enum weft__wait kind, int64_t deadline);
 /* Sets the deadline of the wait that begins, arming the lazy timer if need be. */

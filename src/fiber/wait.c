@@ -109,7 +109,7 @@ int weft__refuse(weft__fiber *f, int answer)
     if (w->budget > 0)
         w->budget--;
     else
-        weft_yield();
+        weft__yield(f);
     return answer;
 }
 

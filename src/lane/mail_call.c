@@ -141,6 +141,7 @@ int weft_reply(const weft_message *request, const void *data, size_t size)
 
 int weft_reply_msg(const weft_message *request, weft_message *answer)
 {
+    weft__probe_more(1);
     if (!weft__fiber_self())
         return -EPERM;
     if (!request || !request->reply.gen)

@@ -8,6 +8,7 @@
 #include <weft/vat.h>
 
 #include "base/check.h"
+#include "fiber/contain.h"
 #include "lane/exit.h"
 #include "lane/realm.h"
 #include "lane/supervisor.h"
@@ -235,6 +236,7 @@ int weft__supervisor_ready(const weft_message *msg, int *result)
 
 int weft_child_ready(int result)
 {
+    weft__probe_more(1);
     weft__lane *self = weft__lane_self();
     weft__lane *parent = self ? weft__load_relaxed(&self->parent, "supervisor.ready") : NULL;
     if (!parent || parent == self || !weft__load_relaxed(&parent->tends, "supervisor.ready"))
@@ -291,6 +293,7 @@ static int ask_named(weft_id supervisor, enum op op, const char *id, weft_id *la
 
 int weft_supervisor_start_child(weft_id supervisor, const weft_child_spec *spec, weft_id *out, int64_t deadline)
 {
+    weft__probe_more(1);
     /* What the supervisor allows, it says itself. */
     static const weft__charter any = {.auto_shutdown = WEFT_SHUTDOWN_ANY};
     request q = {.op = OP_START};
@@ -300,6 +303,7 @@ int weft_supervisor_start_child(weft_id supervisor, const weft_child_spec *spec,
 
 int weft_supervisor_start_dynamic(weft_id supervisor, void *arg, size_t copy, weft_id *out, int64_t deadline)
 {
+    weft__probe_more(1);
     request q = {.op = OP_DYNAMIC, .arg = arg, .copied = (uint32_t)copy};
     if (copy > WEFT_LANE_COPY_MAX || (copy && !arg))
         return -EINVAL;
@@ -310,21 +314,25 @@ int weft_supervisor_start_dynamic(weft_id supervisor, void *arg, size_t copy, we
 
 int weft_supervisor_terminate_child(weft_id supervisor, const char *id, int64_t deadline)
 {
+    weft__probe_more(1);
     return ask_named(supervisor, OP_TERMINATE, id, NULL, deadline);
 }
 
 int weft_supervisor_restart_child(weft_id supervisor, const char *id, weft_id *out, int64_t deadline)
 {
+    weft__probe_more(1);
     return ask_named(supervisor, OP_RESTART, id, out, deadline);
 }
 
 int weft_supervisor_delete_child(weft_id supervisor, const char *id, int64_t deadline)
 {
+    weft__probe_more(1);
     return ask_named(supervisor, OP_DELETE, id, NULL, deadline);
 }
 
 int weft_supervisor_terminate_lane(weft_id supervisor, weft_id lane, int64_t deadline)
 {
+    weft__probe_more(1);
     request q = {.op = OP_TERMINATE_LANE, .lane = lane};
     return ask(supervisor, &q, NULL, deadline);
 }
@@ -356,6 +364,7 @@ int weft__supervisor_look(weft_id supervisor, uint64_t after, unsigned max, weft
 
 int weft_supervisor_children(weft_id supervisor, uint64_t after, weft_child_info *out, unsigned max, int64_t deadline)
 {
+    weft__probe_more(1);
     const weft__supervisor_view *v;
     weft_message *msg;
     unsigned n = 0, got;
@@ -375,6 +384,7 @@ int weft_supervisor_children(weft_id supervisor, uint64_t after, weft_child_info
 
 int weft_supervisor_child(weft_id supervisor, const char *id, weft_child_info *out, int64_t deadline)
 {
+    weft__probe_more(1);
     const weft__supervisor_view *v = NULL;
     weft_message *msg;
     request q = {.op = OP_CHILD, .max = 1};
@@ -390,6 +400,7 @@ int weft_supervisor_child(weft_id supervisor, const char *id, weft_child_info *o
 
 int weft_supervisor_count(weft_id supervisor, weft_child_counts *out, int64_t deadline)
 {
+    weft__probe_more(1);
     const weft__supervisor_view *v;
     weft_message *msg;
     int r = weft__supervisor_look(supervisor, 0, 0, &msg, &v, deadline);

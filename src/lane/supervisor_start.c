@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "fiber/contain.h"
 #include "lane/exit.h"
 #include "lane/supervisor.h"
 
@@ -100,6 +101,7 @@ static int boot_lane(weft_id lane, weft_message *msg, int64_t deadline)
 int weft_supervisor_start(weft_id *out, const weft_supervisor_spec *spec, const weft_lane_options *opt,
                           int64_t deadline)
 {
+    weft__probe_more(1);
     weft_lane_options with = opt ? *opt : (weft_lane_options){0};
     weft_message *msg;
     weft_id lane;
@@ -123,6 +125,7 @@ int weft_supervisor_start(weft_id *out, const weft_supervisor_spec *spec, const 
 
 int weft_supervisor_stop(weft_id supervisor, int64_t deadline)
 {
+    weft__probe_more(1);
     int r = weft_cancel(supervisor);
     if (r < 0 && r != -ESRCH) /* it may have ended, and want to be joined */
         return r;

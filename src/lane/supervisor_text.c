@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "fiber/contain.h"
 #include "lane/supervisor.h"
 #include "sched/text.h"
 
@@ -124,6 +125,7 @@ static void append(writer *w, const char *text)
 
 ssize_t weft_supervisor_format(weft_id supervisor, char *buf, size_t size, int64_t deadline)
 {
+    weft__probe_more(2);
     writer w = {.line = append, .buf = buf, .size = size, .deadline = deadline};
     if (size && !buf)
         return -EINVAL;
@@ -137,6 +139,7 @@ static void say(writer *w, const char *text) { weft__say(w->rt, WEFT_LOG_INFO, "
 
 int weft_supervisor_print(weft_id supervisor, int64_t deadline)
 {
+    weft__probe_more(2);
     weft__lane *self = weft__lane_self();
     writer w = {.line = say, .rt = self ? self->rt : NULL, .deadline = deadline};
     return self ? write_tree(&w, supervisor) : -EPERM;

@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #include "base/check.h"
+#include "fiber/contain.h"
 #include "net/hub.h"
 
 /* ---- accepting ---- */
@@ -268,6 +269,7 @@ static int make_hub(int (*handler)(void *), const weft_accept_options *opt, weft
 
 int weft_accept_each(weft_id listener, int (*handler)(void *conn), const weft_accept_options *opt)
 {
+    weft__probe_more(1);
     weft__listener *l;
     weft__hub *hub;
     shards s;

@@ -97,7 +97,7 @@ static int between(ssize_t result, size_t sum) { return result == -EBADF && sum 
 
 int weft_write_all(weft_id sock, const void *buf, size_t n, size_t *done, int64_t deadline)
 {
-    weft__probe_self();
+    weft__probe_more(1);
     size_t sum = 0;
     ssize_t r;
     do {
@@ -111,7 +111,7 @@ int weft_write_all(weft_id sock, const void *buf, size_t n, size_t *done, int64_
 
 int weft_read_all(weft_id sock, void *buf, size_t n, size_t *done, int64_t deadline)
 {
-    weft__probe_self();
+    weft__probe_more(1);
     size_t sum = 0;
     ssize_t r;
     do {
@@ -143,7 +143,7 @@ static unsigned rest_of(const struct iovec *iov, unsigned count, size_t skip, st
 
 int weft_writev_all(weft_id sock, const struct iovec *iov, unsigned count, size_t *done, int64_t deadline)
 {
-    weft__probe_self();
+    weft__probe_more(1);
     size_t sum = 0;
     ssize_t r = 0;
     struct iovec part[VECTORS_OWN];

@@ -37,7 +37,7 @@ int weft_connect_addr(weft_id *out, const weft_addr *address, int64_t deadline)
 
 int weft_connect(weft_id *out, const char *address, int64_t deadline)
 {
-    weft__probe_self();
+    weft__probe_more(1);
     weft_addr addr;
     int r = weft_addr_parse(address, &addr);
     return r < 0 ? r : weft_connect_addr(out, &addr, deadline);

@@ -10,6 +10,7 @@
 #include <weft/sync.h>
 
 #include "base/check.h"
+#include "fiber/contain.h"
 
 enum frame { DATA, GRANT, END };
 enum { HEAD = 4, KIND_SHIFT = 30 };
@@ -116,6 +117,7 @@ static ssize_t write_some(flow *f, const void *buf, size_t n, int64_t deadline)
 
 ssize_t weft_flow_write(weft_flow *opaque, const void *buf, size_t n, int64_t deadline)
 {
+    weft__probe_more(2);
     flow *f = of(opaque);
     ssize_t sent = 0;
     if (n == 0)
@@ -134,6 +136,7 @@ ssize_t weft_flow_write(weft_flow *opaque, const void *buf, size_t n, int64_t de
 
 int weft_flow_write_all(weft_flow *f, const void *buf, size_t n, size_t *done, int64_t deadline)
 {
+    weft__probe_more(2);
     size_t sum = 0;
     ssize_t r = 0;
     do {
@@ -147,6 +150,7 @@ int weft_flow_write_all(weft_flow *f, const void *buf, size_t n, size_t *done, i
 
 int weft_flow_finish(weft_flow *opaque, int64_t deadline)
 {
+    weft__probe_more(2);
     flow *f = of(opaque);
     int r = out_of_order(f);
     if (r == 0)
@@ -247,6 +251,7 @@ static void grant(flow *f, int64_t deadline)
 
 ssize_t weft_flow_read(weft_flow *opaque, void *buf, size_t n, int64_t deadline)
 {
+    weft__probe_more(2);
     flow *f = of(opaque);
     int r = weft_canceled();
     if (r < 0 || n == 0)
@@ -270,6 +275,7 @@ ssize_t weft_flow_read(weft_flow *opaque, void *buf, size_t n, int64_t deadline)
 
 int weft_flow_open(weft_flow *opaque, weft_id sock, void *buffer, size_t window, size_t low_water)
 {
+    weft__probe_more(2);
     flow *f = of(opaque);
     if (!buffer || !window || low_water >= window || window >= WEFT_FLOW_MAX)
         return -EINVAL;

@@ -4,6 +4,7 @@
  *
  * The buffer is a ring of the caller's, or a store that grows (store.h): then a channel may be full for the moment although its limit is not reached,
  * while somebody gets it a chunk. Who does that lets in who waits. */
+#include "fiber/contain.h"
 #include "sync/channel.h"
 
 #include <errno.h>
@@ -422,6 +423,7 @@ static void await_tended(channel *c)
 
 int weft_channel_end(weft_channel *opaque)
 {
+    weft__probe_more(1);
     channel *c = of(opaque);
     weft__store *s = c->store;
     weft_channel_close(opaque, 0);

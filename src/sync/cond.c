@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "fiber/contain.h"
 #include "sync/mutex.h"
 
 typedef struct cond {
@@ -90,6 +91,7 @@ static int run_it(weft_once *once, int (*fn)(void *arg), void *arg)
 
 int weft_once_run(weft_once *once, int (*fn)(void *arg), void *arg, int64_t deadline)
 {
+    weft__probe_more(1);
     weft__fiber *f;
     int r = weft__sync_enter(&f, 0);
     if (r < 0)

@@ -244,7 +244,7 @@ int weft_group_cancel(weft_group *opaque)
 
 int weft_group_end(weft_group *opaque)
 {
-    weft__probe_self();
+    weft__probe_more(1);;
     group *g = of(opaque);
     int r = weft_group_cancel(opaque);
     if (r < 0)

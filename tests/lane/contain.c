@@ -56,6 +56,35 @@ WEFT_CONTAINABLE static void sleeps(void) { weft_sleep(WEFT_NOW); }
 WEFT_CONTAINABLE static void joins(void) { weft_join(WEFT_NOID, NULL, WEFT_NOW); }
 WEFT_CONTAINABLE static void reads(void) { weft_read(WEFT_NOID, NULL, 0, WEFT_NOW); }
 
+WEFT_CONTAINABLE static void sends_all(void) { weft_write_all(WEFT_NOID, "x", 1, NULL, WEFT_NOW); }
+WEFT_CONTAINABLE static void reads_all(void) { weft_read_all(WEFT_NOID, NULL, 0, NULL, WEFT_NOW); }
+WEFT_CONTAINABLE static void sends_vectors(void) { weft_writev_all(WEFT_NOID, NULL, 0, NULL, WEFT_NOW); }
+WEFT_CONTAINABLE static void connects(void) { weft_connect(NULL, "127.0.0.1:9", WEFT_NOW); }
+WEFT_CONTAINABLE static void is_refused(void)
+{
+    weft_id self = weft_lane_self(), got;
+    weft_give(self, self, &got, WEFT_NOW);
+    weft_lane_join(WEFT_NOID, NULL, WEFT_NOW);
+}
+
+/* Calls of the runtime that are made of others, which look at the stack as well: the outer one must notice, wherever the end of the stack falls
+ * between the two. So each is made at all depths, a few bytes apart. */
+typedef struct descent {
+    int call;
+    size_t by;
+} descent;
+
+static void (*const made_of_others[])(void) = {sleeps, sends_all, reads_all, sends_vectors, connects, is_refused};
+enum { CALLS = 6, STEPS = 20, STEP = 16 };
+
+WEFT_CONTAINABLE static int descends(void *arg)
+{
+    const descent d = *(const descent *)arg;
+    volatile char *room = __builtin_alloca(d.by + 1);
+    room[d.by] = 1;
+    return (int)recurse_and(1, made_of_others[d.call]) + room[d.by];
+}
+
 static void clean_up(void *arg)
 {
     (void)arg;
@@ -170,6 +199,21 @@ static int contained(int argc, char **argv)
     return 0;
 }
 
+static int contained_at_any_depth(int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    CHECK_OK(weft_containable_marked(NULL));
+    for (descent d = {0, 0}; d.call < CALLS; d.call++)
+        for (d.by = 0; d.by < STEPS * STEP; d.by += STEP) {
+            weft_id l;
+            weft_exit e;
+            CHECK_OK(weft_lane_spawn_with(&l, descends, &d, .copy = sizeof d, .containable = 1));
+            CHECK_OK(weft_lane_join_exit(l, &e, soon()));
+            CHECK_EQ(e.kind, WEFT_EXIT_OVERFLOW);
+        }
+    return 0;
+}
+
 static int open_descriptors(void)
 {
     int n = 0;
@@ -178,13 +222,13 @@ static int open_descriptors(void)
     return n;
 }
 
-static void contains(void)
+static void contains(int (*start)(int, char **))
 {
     static spy s;
     const int before = open_descriptors();
     weft_options opt = {.workers = 2, .env = spy_open(&s), .blocked_ns = -1};
     put(&stop, 0);
-    CHECK_EQ(run_main_with(contained, &opt), 0);
+    CHECK_EQ(run_main_with(start, &opt), 0);
     SPY_SAYS(&s, "overflowed its stack of");
     SPY_SAYS(&s, "its lane ends, others go on");
     spy_close(&s);
@@ -371,6 +415,7 @@ int main(void)
         SKIP("not on this system, or not with this context switch");
     refusals(); /* while there is no other thread */
     run_clean(registers, 1);
-    contains();
+    contains(contained);
+    contains(contained_at_any_depth);
     return 0;
 }
