@@ -24,9 +24,9 @@ void weft__fiber_stop(weft__fiber *f)
         weft__await_cancel(f); /* its terminal completion makes it ready, and being ready ends it */
     } else if (f->state == WEFT__WAITING) {
         weft__wake(f, -ECANCELED);
-    } else if (f->state == WEFT__NEWBORN && !weft__link_alone(&f->births)) {
+    } else if (f->state == WEFT__NEWBORN && !weft__link_alone(&f->newborn->births)) {
         f->killed = 2;
-        weft__link_remove(&f->births);
+        weft__link_remove(&f->newborn->births);
         f->result = -ECANCELED;
         weft__fiber_finish(f);
     }
@@ -83,7 +83,7 @@ void weft__fiber_lay_out(weft__fiber *f)
 void weft__fiber_die(weft__fiber *f)
 {
     f->state = WEFT__WAITING;
-    if (f->unwait) /* it was nudged, and did not live to see it */
+    if (f->unwait) /* its wait was over, and it did not live to see it */
         f->unwait(f);
     f->unwait = NULL;
     if (weft__race_detain(f))

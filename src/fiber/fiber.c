@@ -67,49 +67,42 @@ static void count_out(weft__crew *crew)
         weft__account_discharge(crew->account, WEFT__CHARGE_FIBERS, 1);
 }
 
-int weft__fiber_make(weft__crew *crew, int (*fn)(void *), void *arg, size_t copy, const weft_spawn_options *opt, const char *name,
-                     const char *site, weft__fiber **out)
+/* What follows a newborn's charge. 0 or -ENOMEM. */
+static int enter_crew(weft__crew *crew, weft__newborn *b, const weft_spawn_options *opt, const char *name, const char *site, weft__fiber **out)
 {
-    int r = count_in(crew, opt); /* may wait */
-    if (r < 0)
-        return r;
     weft__worker *w = crew->home;
     weft__fiber *f = weft__slab_get(&weft__fibers_of(w)->cache);
-    if (!f) {
-        count_out(crew);
+    if (!f)
         return -ENOMEM;
-    }
+    b->fiber = f;
+    b->stack_size = opt && opt->stack_size ? opt->stack_size : w->rt->opt.stack_size;
+    b->stack_lo = opt ? opt->stack : NULL;
+    weft__link_init(&b->births);
     f->resume.run = weft__fiber_resume;
-    f->message.run = weft__fiber_message;
+    f->head.message.run = weft__fiber_message;
     f->timer.link.next = NULL;
     f->timer.fire = weft__fiber_timer;
+    f->foreign_stack = b->stack_lo != NULL;
     f->crew = crew;
     weft__store_relaxed(&f->home, w, "fiber.make");
     f->unwait = NULL;
     f->stack = NULL;
     f->joiner = NULL;
-    f->fn = fn;
-    f->arg = arg;
+    f->newborn = b;
     f->name = opt && opt->name ? opt->name : name;
     f->site = site;
-    f->stack_size = opt && opt->stack_size ? opt->stack_size : w->rt->opt.stack_size;
-    f->stack_lo = opt ? opt->stack : NULL;
-    f->foreign_stack = f->stack_lo != NULL;
     f->mobile = crew->mobile;
     f->result = 0;
     f->locks = 0;
-    f->watch = NULL;
     weft__store_relaxed(&f->edge, (struct weft__edge *)NULL, "fiber.make"); /* a look for circles may have taken it for a holder */
     f->state = WEFT__NEWBORN;
     f->waiting = WEFT__WAIT_NONE;
     f->killed = crew->killed;
-    f->cancelled = f->token = f->seen = f->timed_out = f->cleaning = f->risen = f->ran = 0;
+    f->seen = f->timed_out = 0;
+    f->cancelled = f->token = f->risen = f->ran = 0;
+    f->cleaning = WEFT__CLEANING_NOT;
     f->defers = NULL;
     f->detached = (uint8_t)(opt && opt->detached);
-    f->copied = (uint8_t)copy;
-    if (copy)
-        memcpy(f->copy, arg, copy);
-    weft__link_init(&f->births);
     weft__link_before(&crew->fibers, &f->siblings);
     weft__slab_begin(&f->head);
     crew->alive++;
@@ -118,10 +111,73 @@ int weft__fiber_make(weft__crew *crew, int (*fn)(void *), void *arg, size_t copy
     return 0;
 }
 
+/* The cache of the calling thread's worker, if it is one of this runtime's. */
+static weft__slab_cache *newborns_here(weft_runtime *rt)
+{
+    weft__worker *w = weft__worker_self();
+    return w && w->rt == rt && w->fibers ? &weft__fibers_of(w)->newborn : NULL;
+}
+
+static weft__newborn *fill(weft__newborn *b, int (*fn)(void *), void *arg, size_t copy)
+{
+    if (!b)
+        return NULL;
+    b->fn = fn;
+    b->arg = arg;
+    b->copied = copy;
+    b->stack_size = 0;
+    b->stack_lo = NULL;
+    if (copy)
+        memcpy(b->copy, arg, copy);
+    return b;
+}
+
+weft__newborn *weft__newborn_make(weft_runtime *rt, int (*fn)(void *), void *arg, size_t copy)
+{
+    weft__slab_cache *here = newborns_here(rt);
+    return fill(here ? weft__slab_get(here) : weft__slab_get_shared(&((weft__fiber_realm *)rt->fibers)->newborns), fn, arg, copy);
+}
+
+void weft__newborn_free(weft_runtime *rt, weft__newborn *b)
+{
+    weft__slab_cache *here = newborns_here(rt);
+    if (here)
+        weft__slab_put(here, b);
+    else
+        weft__slab_put_shared(&((weft__fiber_realm *)rt->fibers)->newborns, b);
+}
+
+int weft__fiber_make(weft__crew *crew, int (*fn)(void *), void *arg, size_t copy, const weft_spawn_options *opt, const char *name,
+                     const char *site, weft__fiber **out)
+{
+    int r = count_in(crew, opt); /* may wait */
+    if (r < 0)
+        return r;
+    weft__slab_cache *pool = &weft__fibers_of(crew->home)->newborn;
+    weft__newborn *b = fill(weft__slab_get(pool), fn, arg, copy);
+    r = b ? enter_crew(crew, b, opt, name, site, out) : -ENOMEM;
+    if (r < 0)
+        count_out(crew);
+    if (r < 0 && b)
+        weft__slab_put(pool, b);
+    return r;
+}
+
+int weft__fiber_make_of(weft__crew *crew, weft__newborn *b, const weft_spawn_options *opt, const char *name, const char *site,
+                        weft__fiber **out)
+{
+    int r = count_in(crew, opt);
+    if (r < 0)
+        return r;
+    r = enter_crew(crew, b, opt, name, site, out);
+    if (r < 0)
+        count_out(crew);
+    return r;
+}
 void weft__fiber_queue(weft__fiber *f)
 {
     weft__fibers *fs = weft__fibers_of(f->crew->home);
-    weft__link_before(fs->newborns.next, &f->births);
+    weft__link_before(fs->newborns.next, &f->newborn->births);
     if (!fs->births_queued) {
         fs->births_queued = 1;
         weft__worker_ready(fs->worker, &fs->births);
@@ -135,7 +191,7 @@ static weft__fiber *next_newborn(weft__fibers *fs)
     int oldest = ++fs->turns % OLDEST_TURN == 0;
     weft__link *l = oldest ? fs->newborns.prev : fs->newborns.next;
     weft__link_remove(l);
-    return weft__container(l, weft__fiber, births);
+    return weft__container(l, weft__newborn, births)->fiber;
 }
 
 /* ---- running ---- */
@@ -149,27 +205,34 @@ _Noreturn void weft__left_inside_scope(const weft__fiber *f)
     weft__panic_text(text, n < sizeof text ? n : sizeof text - 1);
 }
 
-__attribute__((noinline)) void weft__fiber_body(weft__fiber *f)
+/* The newborn runs: what it brought along has been taken. */
+static void begin(weft__fiber *f, weft__newborn *b)
 {
-    _Alignas(16) unsigned char copy[WEFT__COPY_MAX];
-    if (f->copied) {
-        memcpy(copy, f->copy, f->copied);
-        f->arg = copy;
-    }
-    memset(f->locals, 0, sizeof f->locals);
+    weft__slab_put(&weft__fibers_of(f->home)->newborn, b);
+    f->locals = NULL;
     f->await = NULL;
     f->scopes = NULL;
     f->deadline = WEFT_NEVER;
     f->state = WEFT__RUNNING;
     f->ran = 1;
-    f->result = f->fn(f->arg);
+}
+
+__attribute__((noinline)) void weft__fiber_body(weft__fiber *f)
+{
+    _Alignas(16) unsigned char copy[WEFT__COPY_MAX];
+    weft__newborn *b = f->newborn;
+    int (*fn)(void *) = b->fn;
+    void *arg = b->copied ? memcpy(copy, b->copy, b->copied) : b->arg;
+    begin(f, b);
+    int result = fn(arg);
     if (f->scopes)
         weft__left_inside_scope(f);
-    if (f->killed)
-        return; /* its clean-ups wait for their turn in the order of the lane's death */
-    if (f->defers)
-        weft__defers_on_return(f);
-    weft__locals_destroy(f);
+    if (!f->killed) { /* else its clean-ups wait for their turn in the order of the lane's death */
+        if (f->defers)
+            weft__defers_on_return(f);
+        weft__locals_destroy(f);
+    }
+    f->result = result; /* not before: while it may wait there is what waits answer */
 }
 
 /* Everything that ends with a fiber except its stack. The record may be gone afterwards. 1: it was the crew's last. */
@@ -179,6 +242,10 @@ static int finish_books(weft__fiber *f)
     weft__crew *crew = f->crew;
     weft__fiber_realm *realm = realm_of(w);
     weft__timer_cancel(w, &f->timer);
+    if (!f->ran)
+        weft__slab_put(&weft__fibers_of(w)->newborn, f->newborn);
+    else if (f->locals)
+        weft__locals_drop(f);
     f->state = WEFT__ENDED;
     f->stack = NULL;
     crew->alive--;
@@ -223,9 +290,9 @@ static void put_stack(void *arg)
     weft__stack_put(&weft__fibers_of(weft__worker_self())->stacks, arg);
 }
 
-static int same_stack(const weft__fiber *a, const weft__fiber *b)
+static int same_stack(const weft__fiber *a, const weft__newborn *b)
 {
-    return a->stack && !a->foreign_stack && !b->foreign_stack && a->stack_size == b->stack_size;
+    return a->stack && !a->foreign_stack && !b->stack_lo && a->stack->asked == b->stack_size;
 }
 
 /* The newborn that may run on the stack of the fiber which just ended, or NULL. */
@@ -234,11 +301,12 @@ static weft__fiber *successor(weft__worker *w, weft__fiber *ended)
     weft__fibers *fs = weft__fibers_of(w);
     if (!w->budget || weft__link_alone(&fs->newborns))
         return NULL;
-    weft__fiber *f = weft__container(fs->newborns.next, weft__fiber, births);
-    if (f->killed || !same_stack(ended, f) || (fs->turns + 1) % OLDEST_TURN == 0)
+    weft__newborn *b = weft__container(fs->newborns.next, weft__newborn, births);
+    weft__fiber *f = b->fiber;
+    if (f->killed || !same_stack(ended, b) || (fs->turns + 1) % OLDEST_TURN == 0)
         return NULL;
     fs->turns++;
-    weft__link_remove(&f->births);
+    weft__link_remove(&b->births);
     w->budget--;
     return f;
 }
@@ -304,11 +372,13 @@ static void entry(void *arg)
 /* Gives a newborn its stack. -ENOMEM. */
 static int dress(weft__worker *w, weft__fiber *f)
 {
-    int r = f->foreign_stack ? weft__stack_supplied(&f->stack, f->stack_lo, f->stack_size)
-                             : weft__stack_get(&weft__fibers_of(w)->stacks, f->stack_size, &f->stack);
+    const weft__newborn *b = f->newborn;
+    int r = b->stack_lo ? weft__stack_supplied(&f->stack, b->stack_lo, b->stack_size)
+                        : weft__stack_get(&weft__fibers_of(w)->stacks, b->stack_size, &f->stack);
     if (r < 0)
         return r;
     f->stack->owner = f;
+    f->stack->asked = b->stack_size;
     weft__context_make(&f->context, f->stack->lo, f->stack->size, entry, f);
     return 0;
 }
@@ -356,7 +426,7 @@ static weft__fiber *deliver(weft__worker *w)
     weft__fibers *fs = weft__fibers_of(w);
     weft__fiber *f = next_newborn(fs);
     if (f && (f->killed || dress(w, f) < 0)) {
-        weft__link_before(fs->newborns.next, &f->births);
+        weft__link_before(fs->newborns.next, &f->newborn->births);
         return NULL;
     }
     weft__tasks_pop(&w->ready);
@@ -404,12 +474,7 @@ void weft__fiber_resume(weft_task *t)
 
 void weft__fiber_adopt(weft__worker *w, weft__fiber *f)
 {
-    weft__link_remove(&f->births);
     f->foreign_stack = 1;
-    memset(f->locals, 0, sizeof f->locals);
-    f->await = NULL;
-    f->scopes = NULL;
-    f->deadline = WEFT_NEVER;
-    f->state = WEFT__RUNNING;
+    begin(f, f->newborn);
     w->running = f;
 }

@@ -4,7 +4,6 @@
 #define WEFT_FIBER_FIBER_H
 
 #include <errno.h>
-#include <errno.h>
 #include <weft/fiber.h>
 #include <weft/id.h>
 
@@ -44,18 +43,19 @@ typedef struct weft__await weft__await;
 
 typedef struct weft__held weft__held;
 
-/* What a fiber needs of its lane; the first member of the lane's record. Home: the lane's worker. */
+/* What a fiber needs of its lane; part of the lane's record. Home: the lane's worker. */
 typedef struct weft__crew {
     weft__worker *home;      /* other threads read it by weft__home_of (atomic) */
     weft__stack *graves;     /* stacks of fibers that were killed */
     weft__link fibers;       /* all of them, newborn ones and ended unjoined ones included */
     uint32_t alive;          /* fibers that have not ended */
-    weft__held *locks;       /* that its fibers hold */
-    uint8_t cancelled, killed;
+    uint8_t killed;
     uint8_t seen;            /* its id was given out */
-    uint8_t prepaid;         /* its first fiber is charged already */
-    uint8_t containable;     /* a fiber that overflows its stack ends the lane, where that is safe; set before its start */
-    uint8_t mobile;          /* it may move to another worker; set before its start */
+    uint8_t mobile;          /* it may move to another worker; set before its start, and read by any */
+    uint8_t cancelled : 1;
+    uint8_t prepaid : 1;     /* its first fiber is charged already */
+    uint8_t containable : 1; /* a fiber that overflows its stack ends the lane, where that is safe; set before its start */
+    weft__held *locks;       /* that its fibers hold */
     weft__account *account;  /* NULL: no limits anywhere */
     const char *name, *site;
     weft_id id;
@@ -106,54 +106,79 @@ typedef struct weft__watch {
     void (*over)(struct weft__watch *watch, weft__fiber *f);
 } weft__watch;
 
-struct weft__fiber {
+/* What a newborn brings along, and nobody needs once it has run: from a pool of its own, to which it goes back at the first run. A lane's is
+ * its first fiber's; so what is copied in is copied once. */
+typedef struct weft__newborn {
     weft__slab_head head;
+    weft__link births;         /* in the worker's list */
+    weft__fiber *fiber;        /* whose it is; a lane's that is not born yet: unset */
+    int (*fn)(void *arg);
+    void *arg;
+    size_t stack_size;
+    void *stack_lo;            /* of a foreign stack */
+    size_t copied;             /* bytes of copy in use */
+    _Alignas(16) unsigned char copy[WEFT__COPY_MAX];
+} weft__newborn;
+
+/* Fiber-local values, for fibers that have any; from a pool. */
+typedef struct weft__locals {
+    weft__slab_head head;
+    void *value[WEFT_LOCALS];
+} weft__locals;
+
+struct weft__fiber {
+    weft__slab_head head;      /* its message carries the flags of its word to the home worker */
+
+    /* Running and waiting: what every switch touches. */
     weft_task resume;
     weft__context context;
-    weft__crew *crew;
     weft__worker *home;        /* the crew's; any thread may read it (atomic) */
+    weft__crew *crew;
     weft__stack *stack;
-    weft__timer timer;         /* lazy: left armed when a wait ends early, looked at again when it fires */
-    weft__fiber *joiner;
+    uint8_t state, waiting;    /* enum weft__fiber_state, enum weft__wait */
+    uint8_t killed;            /* asked of this fiber alone, or of its lane */
+    uint8_t detached;          /* nobody joins it */
+    uint8_t seen;              /* its id was given out */
+    uint8_t timed_out;         /* the op it waits for was cancelled by its deadline */
+    uint8_t mobile;            /* the crew's; read where a message finds that it has gone */
+    uint8_t cancelled : 1;     /* asked of this fiber alone */
+    uint8_t token : 1;         /* an unpark that came before its park */
+    uint8_t foreign_stack : 1; /* caller's memory or a thread's own stack */
+    uint8_t ran : 1;           /* its function was called */
+    uint8_t risen : 1;         /* it was dead, and runs its clean-ups on another stack */
+    uint8_t cleaning : 2;      /* enum weft__cleaning */
+    union {
+        int wake;              /* what the wait that just ended answers, */
+        int result;            /* and once it is over, how it ended */
+    };
+    uint32_t locks;            /* how many of its crew's held locks are its own */
+    int64_t deadline;          /* of the current wait */
     /* Takes the fiber out of the queue it waits in; called when its wait ends in any way but by that queue. NULL: in none. After a nudge it stays
      * set until the fiber runs and clears it; it is called then, too, if the fiber is killed before. */
     void (*unwait)(weft__fiber *f);
     void *waits_on;
-    weft__link siblings;       /* in crew->fibers */
-    weft__link births;         /* while newborn, in the worker's list; from then on, its watch's */
-    weft_task message;         /* carries head.word's flags to the home worker */
-    int (*fn)(void *arg);
-    void *arg;
-    const char *name, *site;
-    size_t stack_size;
-    int result;
-    int wake;                  /* what the wait that just ended answers */
-    uint8_t state, waiting;    /* enum weft__fiber_state, enum weft__wait */
-    uint8_t cancelled, killed; /* asked of this fiber alone */
-    uint8_t token;             /* an unpark that came before its park */
-    uint8_t detached, seen;    /* nobody joins it; its id was given out */
-    uint8_t timed_out;         /* the op it waits for was cancelled by its deadline */
-    uint8_t foreign_stack;     /* caller's memory or a thread's own stack */
-    uint8_t copied;            /* bytes of copy in use */
-    void *stack_lo;            /* of a foreign stack */
-    weft__watch *watch;        /* NULL: none, or it was told */
-    struct weft__edge *edge;   /* what it waits for that somebody must give back; guarded by the realm's graph lock */
+    weft__await *await;        /* the ops it waits for */
+    weft__timer timer;         /* lazy: left armed when a wait ends early, looked at again when it fires */
+    weft__scope *scopes;
+
+    /* Its end, and what it holds. */
     struct weft__defer *defers; /* clean-ups, newest first */
-    uint32_t locks;            /* how many of its crew's held locks are its own */
-    uint8_t cleaning;          /* enum weft__cleaning */
-    uint8_t ran;               /* its function was called */
-    uint8_t risen;             /* it was dead, and runs its clean-ups on another stack */
-    uint8_t mobile;            /* the crew's */
+    struct weft__edge *edge;   /* what it waits for that somebody must give back; guarded by the realm's graph lock */
+    union {                    /* NULL: nobody */
+        weft__fiber *joiner;   /* who waits for its end, unless it is detached; */
+        weft__watch *watch;    /* who is told of it, if it is, and has not been told */
+    };
+    weft__link siblings;       /* in crew->fibers */
+
+    const char *name, *site;
     union {
-        _Alignas(16) unsigned char copy[WEFT__COPY_MAX]; /* while newborn: moves onto its stack at its first run */
-        struct {
-            void *locals[WEFT_LOCALS];
-            weft__await *await;   /* the op it waits for */
-            weft__scope *scopes;
-            int64_t deadline;     /* of the current wait */
-        };
+        weft__newborn *newborn; /* until its first run */
+        weft__locals *locals;   /* then; NULL: none yet */
     };
 };
+
+/* The bar is 512 bytes for a parked lane with one fiber: see lane.h for the rest. */
+_Static_assert(WEFT__SWITCH_ANNOTATED || sizeof(void *) != 8 || sizeof(weft__fiber) <= 224, "a fiber's record has grown");
 
 /* One op being waited for, on the waiter's stack. The frame unwinds only after the terminal completion and, where the cancel travels to
  * another thread, after that request has come back. */
@@ -189,7 +214,7 @@ typedef struct weft__race {
 /* Per worker (weft__worker.fibers). */
 typedef struct weft__fibers {
     weft__worker *worker;
-    weft__slab_cache cache, defers;
+    weft__slab_cache cache, newborn, locals, defers;
     weft__stack_pool stacks;
     weft__stack *last_stack;   /* for clean-ups when no other is to be had; NULL while it is not in use */
     void *last_memory;
@@ -206,7 +231,7 @@ typedef struct weft__fibers {
 
 /* Per runtime (weft_runtime.fibers). */
 typedef struct weft__fiber_realm {
-    weft__slab slab, defers;
+    weft__slab slab, newborns, locals, defers;
     weft__stack_depot depot;
     weft__crew_hooks hooks;
     weft__account account;     /* the runtime's own limits */
@@ -268,19 +293,26 @@ void weft__trace_interrupted(weft__fiber *f, const void *machine, weft_trace *ou
 
 /* ---- fiber.c: birth, running, end ---- */
 void weft__crew_init(weft__crew *crew, weft__worker *home);
+/* What a newborn of this runtime will run, without a stack so far, or NULL: no memory. Any thread. */
+weft__newborn *weft__newborn_make(weft_runtime *rt, int (*fn)(void *), void *arg, size_t copy);
+void weft__newborn_free(weft_runtime *rt, weft__newborn *b);
 /* A newborn of the crew, on its home worker. 0 or -EAGAIN, -ENOMEM. Start it with weft__fiber_queue. */
 int weft__fiber_make(weft__crew *crew, int (*fn)(void *), void *arg, size_t copy, const weft_spawn_options *opt, const char *name,
                      const char *site, weft__fiber **out);
+/* The same of what is there already, which is the fiber's from then on; on failure it stays the caller's. */
+int weft__fiber_make_of(weft__crew *crew, weft__newborn *b, const weft_spawn_options *opt, const char *name, const char *site,
+                        weft__fiber **out);
 /* The newborn of a running fiber, queued. As weft_spawn. */
 int weft__fiber_spawn(weft__fiber *self, int (*fn)(void *), void *arg, const weft_spawn_options *opt, const char *name, const char *site,
                       weft__fiber **out);
 /* Tells its watch, if it has one, that it is over. */
 static inline void weft__fiber_over(weft__fiber *f)
 {
-    weft__watch *watch = f->watch;
+    weft__watch *watch = f->detached ? f->watch : NULL;
+    if (!watch)
+        return;
     f->watch = NULL;
-    if (watch)
-        watch->over(watch, f);
+    watch->over(watch, f);
 }
 /* Puts a newborn where its worker finds it. */
 void weft__fiber_queue(weft__fiber *f);
@@ -399,7 +431,10 @@ void weft__held_orphan(weft__fiber *f);
 /* The crew is dead: whatever its fibers held passes on. Home. */
 void weft__held_bury(weft__crew *crew);
 /* ---- local.c ---- */
+/* Its values, by their destructors; their record goes back. */
 void weft__locals_destroy(weft__fiber *f);
+/* The same without calling anything. */
+void weft__locals_drop(weft__fiber *f);
 /* Whether there is a value that has a destructor. */
 int weft__locals_any(const weft__fiber *f);
 

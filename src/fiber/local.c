@@ -1,5 +1,6 @@
-/* Fiber-local values: a handful of process-wide keys, a pointer each in every fiber. Keys are made by any thread and never given back. */
+/* Fiber-local values: a handful of process-wide keys, a pointer each in every fiber that has set one. Keys are made by any thread and never given back. */
 #include <errno.h>
+#include <string.h>
 
 #include "base/check.h"
 #include "fiber/fiber.h"
@@ -21,6 +22,20 @@ int weft_local_key(unsigned *key, void (*destroy)(void *value))
     return 0;
 }
 
+static weft__locals *make(weft__fiber *f)
+{
+    f->locals = weft__slab_get(&weft__fibers_of(f->home)->locals);
+    if (f->locals)
+        memset(f->locals->value, 0, sizeof f->locals->value);
+    return f->locals;
+}
+
+void weft__locals_drop(weft__fiber *f)
+{
+    weft__slab_put(&weft__fibers_of(f->home)->locals, f->locals);
+    f->locals = NULL;
+}
+
 int weft_local_set(unsigned key, void *value)
 {
     weft__fiber *f = weft__fiber_self();
@@ -28,33 +43,39 @@ int weft_local_set(unsigned key, void *value)
         return -EPERM;
     if (key >= weft__load_relaxed(&keys, "local.set"))
         return -EINVAL;
-    f->locals[key] = value;
+    if (!f->locals && value && !make(f))
+        return -ENOMEM;
+    if (f->locals)
+        f->locals->value[key] = value;
     return 0;
 }
 
 void *weft_local_get(unsigned key)
 {
     weft__fiber *f = weft__fiber_self();
-    return f && key < WEFT_LOCALS ? f->locals[key] : NULL;
+    return f && f->locals && key < WEFT_LOCALS ? f->locals->value[key] : NULL;
 }
 
 int weft__locals_any(const weft__fiber *f)
 {
-    uint32_t n = weft__load_relaxed(&keys, "local.any");
+    uint32_t n = f->locals ? weft__load_relaxed(&keys, "local.any") : 0;
     for (uint32_t i = 0; i < n; i++)
-        if (f->locals[i] && weft__load_acquire(&destroyers[i], "local.any"))
+        if (f->locals->value[i] && weft__load_acquire(&destroyers[i], "local.any"))
             return 1;
     return 0;
 }
 
 void weft__locals_destroy(weft__fiber *f)
 {
+    if (!f->locals)
+        return;
     uint32_t n = weft__load_relaxed(&keys, "local.destroy");
     for (uint32_t i = 0; i < n; i++) {
-        void *value = f->locals[i];
+        void *value = f->locals->value[i];
         void (*destroy)(void *) = weft__load_acquire(&destroyers[i], "local.destroy");
-        f->locals[i] = NULL;
+        f->locals->value[i] = NULL;
         if (value && destroy)
             destroy(value);
     }
+    weft__locals_drop(f);
 }

@@ -64,6 +64,12 @@ int weft__fibers_open(weft_runtime *rt, const weft__crew_hooks *hooks)
     r = weft__slab_init(&realm->defers, env, sizeof(weft__defer), strict ? 4 : 8, strict ? 512 : 65536, WEFT__GEN_LIVES);
     if (r < 0)
         goto slab;
+    r = weft__slab_init(&realm->newborns, env, sizeof(weft__newborn), strict ? 4 : 8, strict ? 512 : 65536, WEFT__GEN_LIVES);
+    if (r < 0)
+        goto defers;
+    r = weft__slab_init(&realm->locals, env, sizeof(weft__locals), strict ? 4 : 8, strict ? 512 : 65536, WEFT__GEN_LIVES);
+    if (r < 0)
+        goto newborns;
     weft__stack_options stacks = {.limit = rt->opt.max_stacks, .inflight_check = check_stack};
     if (rt->opt.stacks_committed) {
         stacks.fixed_size = rt->opt.stack_size;
@@ -71,11 +77,15 @@ int weft__fibers_open(weft_runtime *rt, const weft__crew_hooks *hooks)
     }
     r = weft__stack_depot_init(&realm->depot, env, &stacks);
     if (r < 0)
-        goto defers;
+        goto locals;
     if (env->fault_watch)
         realm->watched = env->fault_watch(env->self, describe_fault, realm) == 0; /* refused: overflows end the program without a report */
     rt->fibers = realm;
     return 0;
+locals:
+    weft__slab_fini(&realm->locals);
+newborns:
+    weft__slab_fini(&realm->newborns);
 defers:
     weft__slab_fini(&realm->defers);
 slab:
@@ -92,6 +102,8 @@ void weft__fibers_close(weft_runtime *rt)
     if (env->fault_unwatch)
         env->fault_unwatch(env->self, realm);
     weft__stack_depot_fini(&realm->depot);
+    weft__slab_fini(&realm->locals);
+    weft__slab_fini(&realm->newborns);
     weft__slab_fini(&realm->defers);
     weft__slab_fini(&realm->slab);
     env->unmap(env->self, realm, (sizeof *realm + env->page_size - 1) / env->page_size * env->page_size);
@@ -112,6 +124,8 @@ int weft__fibers_enter(weft__worker *w)
     }
     fs->worker = w;
     fs->cache.slab = &realm->slab;
+    fs->newborn.slab = &realm->newborns;
+    fs->locals.slab = &realm->locals;
     fs->defers.slab = &realm->defers;
     weft__stack_pool_init(&fs->stacks, &realm->depot);
     fs->stacks.taken = &w->stats.stacks_taken; /* the worker's record outlives its pool: figures are read at any time */
@@ -127,6 +141,8 @@ void weft__fibers_leave(weft__worker *w)
     const weft_env *env = w->rt->env;
     weft__fibers *fs = w->fibers;
     weft__slab_cache_flush(&fs->cache);
+    weft__slab_cache_flush(&fs->newborn);
+    weft__slab_cache_flush(&fs->locals);
     weft__slab_cache_flush(&fs->defers);
     env->unmap(env->self, fs->last_memory, WEFT__LAST_STACK);
     weft__stack_pool_fini(&fs->stacks);

@@ -37,6 +37,7 @@ struct weft__stack {
     void *lo;                /* usable: [lo, lo + size) */
     size_t size;
     void *owner;             /* the user's: who stands on it, for reports; NULL while pooled */
+    size_t asked;            /* the user's, too: what was asked for, so that who wants the same can have it next */
     weft__stack_slab *slab;  /* NULL: the caller supplied the memory */
     unsigned announced;
     uint16_t chained; /* of a chain's first stack: how many it has */

@@ -139,7 +139,7 @@ int weft__fiber_signal(weft_runtime *rt, weft_id id, uint32_t flags)
             return -ESRCH; /* the generation is in the same word: it cannot change between the look and the flag */
     } while (!weft__cas_acq_rel(&f->head.word, &word, word | flags | WEFT__SIG_PENDING, "fiber.signal"));
     if (!(word & WEFT__SIG_PENDING)) /* from here on pending keeps the record from being used again */
-        weft__worker_send(weft__home_of(&f->home), &f->message);
+        weft__worker_send(weft__home_of(&f->home), &f->head.message);
     return 0;
 }
 
@@ -152,12 +152,12 @@ static int strayed(weft__fiber *f)
         weft__slab_put(&weft__fibers_of(w)->cache, f);
         return 1;
     }
-    return weft__sent_on(&f->home, &f->message);
+    return weft__sent_on(&f->home, &f->head.message);
 }
 
 void weft__fiber_message(weft_task *t)
 {
-    weft__fiber *f = weft__container(t, weft__fiber, message);
+    weft__fiber *f = weft__container(t, weft__fiber, head.message);
     if (f->mobile && strayed(f))
         return;
     uint32_t keep = ~(uint32_t)0 << WEFT__GEN_SHIFT | WEFT__LIVE;

@@ -87,13 +87,15 @@ void weft__account_bury(weft__lane *lane)
     put_account(lane->rt, a);
 }
 
-/* Senders ask, on any thread and perhaps after the lane's end: so it is not the account that is read. */
+/* Senders ask, on any thread and perhaps after the lane's end: so it is not the account that is read, and may be another
+ * lane's annex: then the mailbox that they make is not used. */
 void weft__mailbox_limits(weft__lane *lane, uint32_t *messages, size_t *bytes)
 {
     const weft_options *o = &lane->rt->opt;
-    uint32_t own = weft__load_relaxed(&lane->mail_messages, "mail.limits");
+    const weft__annex *annex = weft__load_acquire(&lane->annex, "mail.limits");
+    uint32_t own = annex ? weft__load_relaxed(&annex->mail_messages, "mail.limits") : 0;
     *messages = own ? own : o->max_messages;
-    own = weft__load_relaxed(&lane->mail_bytes, "mail.limits");
+    own = annex ? weft__load_relaxed(&annex->mail_bytes, "mail.limits") : 0;
     *bytes = own ? own : o->max_message_bytes;
 }
 

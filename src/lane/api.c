@@ -51,9 +51,12 @@ static int spawn(weft_runtime *rt, weft_id *out, int (*fn)(void *), void *arg, c
     if (r < 0)
         return other && r == -ESHUTDOWN ? -ESRCH : r;
     r = parent && (with.linked || with.monitor) ? weft__ties_at_birth(parent, lane, &with) : 0;
+    if (r == 0 && tag)
+        r = weft__lane_supervise(lane, tag, how);
     if (r == 0 && with.gives)
         r = weft__give_to_newborn(lane, with.gives);
     if (r < 0) {
+        lane->supervised = 0;
         lane->detached = lane->quiet = 1; /* nobody will hear of it */
         weft__ties_undo(lane);
         weft__lane_abandon(lane);
@@ -61,9 +64,6 @@ static int spawn(weft_runtime *rt, weft_id *out, int (*fn)(void *), void *arg, c
     }
     if (out)
         *out = weft__lane_id(lane);
-    if (tag)
-        weft__lane_supervise(lane, tag);
-    lane->supervised = (uint8_t)how;
     weft__lane_start(lane, parent ? place_of(rt, &with) : NULL);
     return 0;
 }

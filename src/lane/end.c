@@ -97,7 +97,7 @@ static void await_children(weft__lane *lane, enum weft__lane_phase phase)
 /* A killed lane's clean-ups find its children over; of one that was not killed nobody is left who could ask. */
 static void forgo(weft__lane *lane, weft__lane *child)
 {
-    weft__lane_watch *watch = child->tag;
+    weft__lane_watch *watch = child->annex->tag;
     child->supervised = WEFT__SUPERVISED;
     if (lane->crew.killed)
         watch->over(watch, child, -ECANCELED);
@@ -124,7 +124,8 @@ static weft__lane *next_disowned(weft__lane *lane)
 void weft__lane_disown(weft__lane *lane)
 {
     lane->disowned = 1;
-    lane->ends = (weft__tasks){0}; /* given up with the children that lie there */
+    if (lane->annex)
+        lane->annex->ends = (weft__tasks){0}; /* given up with the children that lie there */
     for (weft__lane *child; (child = next_disowned(lane));) {
         weft__lane_pass_failure(child);
         weft__lane_leave(child);
@@ -165,24 +166,41 @@ void weft__lane_settle(weft__lane *lane)
 
 static void grace_over(weft__timer *t)
 {
-    weft__lane *lane = weft__container(t, weft__lane, timer);
+    weft__lane *lane = weft__container(t, weft__annex, timer)->lane;
     lane->late = 1;
     weft__say(lane->rt, WEFT_LOG_WARNING, "lane \"%s\" (spawned at %s) was killed, and its deferred clean-ups outlive the grace: they are stopped",
               lane->crew.name, lane->crew.site);
     weft__fibers_hasten(&lane->crew);
 }
 
+/* A fiber rises: the time that all clean-ups together have begins with the first. Without memory for a timer it is over at once, rather than
+ * never: what does not wait is done all the same. */
+static void begin_grace(weft__lane *lane)
+{
+    weft__annex *annex = weft__lane_annex(lane);
+    if (!annex) {
+        lane->late = 1;
+        weft__fibers_hasten(&lane->crew);
+    } else if (annex->timer.fire != grace_over) {
+        annex->timer.fire = grace_over;
+        weft__timer_arm(lane->crew.home, &annex->timer, weft__after(lane->rt, lane->rt->opt.grace_ns));
+    }
+}
+
+static void stop_timer(weft__lane *lane)
+{
+    if (lane->annex)
+        weft__timer_cancel(lane->crew.home, &lane->annex->timer);
+}
+
 void weft__lane_childless(weft__lane *lane)
 {
-    weft__worker *w = lane->crew.home;
     if (lane->phase == WEFT__LANE_CHILDREN) {
         bury(lane);
         return;
     }
     weft__lane_enter(lane, WEFT__LANE_CLEANING);
-    weft__timer_cancel(w, &lane->timer);
-    lane->timer.fire = grace_over;
-    weft__timer_arm(w, &lane->timer, weft__after(lane->rt, lane->rt->opt.grace_ns));
+    stop_timer(lane);
     clean(lane);
 }
 
@@ -201,6 +219,8 @@ static void clean_again(weft_task *t) { clean(weft__container(t, weft__lane, end
 static void clean(weft__lane *lane)
 {
     int r = weft__fibers_clean(&lane->crew, lane->late);
+    if (r != 0 && !lane->late)
+        begin_grace(lane);
     if (r < 0)
         again(lane, clean_again);
     else if (r == 0)
@@ -233,7 +253,7 @@ void weft__lane_bury_task(weft_task *t) { bury_slice(weft__container(t, weft__la
 static void bury(weft__lane *lane)
 {
     weft__lane_enter(lane, WEFT__LANE_BURYING);
-    weft__timer_cancel(lane->crew.home, &lane->timer);
+    stop_timer(lane);
     return_buffers(lane);
     bury_slice(lane);
 }
@@ -260,7 +280,7 @@ static void told(weft_task *t)
     if (lane->joiner) {
         weft__wake_joiner(lane->joiner); /* who frees the record */
     } else if (lane->supervised == WEFT__WATCHED && !lane->parent->disowned) {
-        weft__lane_watch *watch = lane->tag;
+        weft__lane_watch *watch = lane->annex->tag;
         watch->over(watch, lane, lane->result);
         weft__lane_leave(lane);
     } else if (lane->supervised && !lane->parent->disowned) {
@@ -305,7 +325,7 @@ void weft__lane_finish(weft__lane *lane)
 /* Says what a killed lane still waits for. */
 static void report(weft__timer *t)
 {
-    weft__lane *lane = weft__container(t, weft__lane, timer);
+    weft__lane *lane = weft__container(t, weft__annex, timer)->lane;
     unsigned named = 0;
     for (weft__link *l = lane->crew.fibers.next; l != &lane->crew.fibers && named < 8; l = l->next) {
         const weft__fiber *f = weft__container(l, weft__fiber, siblings);
@@ -322,9 +342,9 @@ static void report(weft__timer *t)
 
 void weft__lane_watch_death(weft__lane *lane)
 {
-    weft__worker *w = lane->crew.home;
-    weft__timer_cancel(w, &lane->timer);
-    lane->timer.fire = report;
-    if (lane->phase == WEFT__LANE_ALIVE)
-        weft__timer_arm(w, &lane->timer, weft__after(lane->rt, lane->rt->opt.grace_ns));
+    weft__annex *annex = lane->phase == WEFT__LANE_ALIVE ? weft__lane_annex(lane) : NULL; /* without memory nothing is said */
+    if (!annex || annex->timer.fire == report)
+        return;
+    annex->timer.fire = report;
+    weft__timer_arm(lane->crew.home, &annex->timer, weft__after(lane->rt, lane->rt->opt.grace_ns));
 }

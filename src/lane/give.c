@@ -126,10 +126,10 @@ int weft_give(weft_id id, weft_id lane, weft_id *out, int64_t deadline)
 
 int weft__give_to_newborn(weft__lane *lane, unsigned n)
 {
-    weft_id *ids = (weft_id *)(void *)lane->copy;
+    weft_id *ids = (weft_id *)(void *)lane->newborn->copy;
     parcel p[WEFT_LANE_COPY_MAX / sizeof *ids];
     unsigned ready = 0;
-    int r = n * sizeof *ids <= lane->copied ? 0 : -EINVAL;
+    int r = n * sizeof *ids <= lane->newborn->copied ? 0 : -EINVAL;
     for (; r == 0 && ready < n; ready++) {
         weft__resource *res;
         for (unsigned i = 0; i < ready && r == 0; i++)

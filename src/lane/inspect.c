@@ -77,7 +77,7 @@ int weft_id_list(weft_id *ids, unsigned max)
         add(&l, weft__fiber_id(weft__container(i, weft__fiber, siblings)));
     add_children(&l, lane);
     add_resources(&l, lane);
-    for (const weft__holding *h = lane->holdings; h; h = h->next)
+    for (const weft__holding *h = weft__holdings_of(lane); h; h = h->next)
         add(&l, weft__holding_id(h));
     add_aliases(&l, lane);
     add_monitors(&l, lane);
@@ -114,6 +114,11 @@ static int look_at_fiber(weft__fiber *self, weft_id id, weft_id_info *out)
     return 0;
 }
 
+static uint32_t moves_of(const weft__lane *lane)
+{
+    return lane->crew.mobile ? weft__load_relaxed(&lane->annex->moves, "inspect.moves") : 0;
+}
+
 static void look_at_own_lane(weft__lane *lane, weft_id_info *out)
 {
     weft__lane *parent = lane == weft__lanes_of(lane->rt)->root ? NULL : lane->parent;
@@ -125,7 +130,7 @@ static void look_at_own_lane(weft__lane *lane, weft_id_info *out)
     out->site = lane->crew.site;
     out->state = lane->crew.killed ? "being killed" : lane->crew.cancelled ? "cancelled" : "alive";
     out->worker = lane->crew.home->index;
-    out->moves = weft__load_relaxed(&lane->moves, "inspect.moves");
+    out->moves = moves_of(lane);
 }
 
 /* A child stays in the list, and its name with it, while we have our lock. */
@@ -148,7 +153,7 @@ static int look_at_child(weft__lane *self, weft_id id, weft_id_info *out)
         out->state = lane->detached == WEFT__ORPHAN ? "ended" : lane->detached ? "detached child" : "child";
         const weft__worker *home = weft__home_of(&lane->crew.home);
         out->worker = home ? home->index : 0; /* unborn */
-        out->moves = weft__load_relaxed(&lane->moves, "inspect.moves");
+        out->moves = moves_of(lane);
     }
     weft__spin_unlock(&self->lock);
     out->owner = self->crew.id;

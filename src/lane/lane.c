@@ -81,18 +81,15 @@ void weft__lane_fill(weft__lane *lane, weft_runtime *rt, weft__lane *parent, con
                      const char *site)
 {
     weft__crew_init(&lane->crew, NULL);
-    lane->crew.containable = (uint8_t)(opt && opt->containable);
-    lane->crew.mobile = (uint8_t)(((opt && opt->mobile) || (rt->scatter && weft__lanes_of(rt)->root)) && weft__lanes_move(rt));
-    weft__link_init(&lane->roaming);
-    weft__store_relaxed(&lane->moves, 0, "lane.make");
-    lane->moved_ns = 0;
+    lane->crew.containable = opt && opt->containable;
+    lane->crew.mobile = ((opt && opt->mobile) || (rt->scatter && weft__lanes_of(rt)->root)) && weft__lanes_move(rt);
     lane->stays = lane->maker = 0;
     lane->crew.name = opt && opt->name ? opt->name : name;
     lane->crew.site = site;
     lane->crew.id =
         (weft_id){lane->head.key, WEFT__NS(rt, WEFT__LANE), WEFT__GEN(weft__load_relaxed(&lane->head.word, "lane.make"))};
     lane->rt = rt;
-    lane->birth.run = born;
+    lane->head.message.run = born;
     weft__store_relaxed(&lane->parent, parent ? parent : weft__lanes_of(rt)->root, "lane.make");
     lane->joiner = NULL;
     weft__link_init(&lane->resources);
@@ -100,33 +97,59 @@ void weft__lane_fill(weft__lane *lane, weft_runtime *rt, weft__lane *parent, con
     weft__link_init(&lane->siblings);
     lane->arrivals = NULL;
     lane->closing = 0;
-    const weft_limits *limits = opt ? opt->limits : NULL;
-    size_t bytes = limits ? limits->message_bytes : 0;
-    weft__store_relaxed(&lane->mail_messages, limits ? limits->messages : 0, "lane.make");
-    weft__store_relaxed(&lane->mail_bytes, bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX, "lane.make");
     lane->vat = weft__vat_promise(opt ? opt->vat : NULL);
-    lane->holdings = NULL;
+    weft__store_relaxed(&lane->annex, NULL, "lane.make");
     weft__store_release(&lane->mail, weft__open_mark(lane->crew.id.gen), "lane.make"); /* from here on others find it, by its id */
     weft__store_release(&lane->ties, weft__open_mark(lane->crew.id.gen), "lane.make");
-    memset(&lane->timer, 0, sizeof lane->timer);
     lane->result = -ECANCELED;
     lane->why = WEFT__EXIT_NONE;
     lane->cause = WEFT_NOID;
     lane->borrows = 0;
-    lane->late = lane->family = lane->supervised = lane->quiet = lane->watched = 0;
+    lane->late = lane->family = lane->expired = lane->held = lane->disowned = 0;
+    lane->told = lane->forgotten = lane->quiet = 0;
+    lane->supervised = WEFT__NOT_SUPERVISED;
+    lane->watched = lane->barren = lane->asked = 0;
     weft__store_relaxed(&lane->tends, 0, "lane.make");
-    lane->ends = (weft__tasks){0};
-    lane->ender = NULL;
-    lane->tag = NULL;
     weft__lane_enter(lane, WEFT__LANE_NEWBORN);
     lane->main = NULL;
-    lane->expired = lane->told = lane->forgotten = lane->barren = lane->held = lane->disowned = lane->asked = 0;
     lane->detached = (uint8_t)(opt && opt->detached);
-    lane->stack_size = opt ? opt->stack_size : 0;
-    lane->deadline_ns = opt && opt->deadline ? opt->deadline : WEFT_NEVER;
     weft__store_relaxed(&lane->refs, 1, "lane.make");
     weft__store_release(&lane->accepting, 1, "lane.make"); /* pairs with the acquire of whoever gives it something */
     weft__slab_begin(&lane->head);
+}
+
+/* What it brings along, and the records that its options ask for. */
+static int furnish(weft__lane *lane, int (*fn)(void *), void *arg, const weft_lane_options *opt)
+{
+    const weft_limits *limits = opt ? opt->limits : NULL;
+    weft__annex *annex = NULL;
+    int bounded = opt && opt->deadline && opt->deadline != WEFT_NEVER;
+    lane->newborn = weft__newborn_make(lane->rt, fn, arg, opt ? opt->copy : 0);
+    int r = weft__account_open(lane, opt);
+    if (r < 0 || !lane->newborn)
+        return r < 0 ? r : -ENOMEM;
+    lane->newborn->stack_size = opt ? opt->stack_size : 0;
+    if (bounded || lane->crew.mobile || (limits && (limits->messages || limits->message_bytes))) {
+        annex = weft__lane_annex(lane);
+        if (!annex)
+            return -ENOMEM;
+        annex->timer.deadline_ns = bounded ? opt->deadline : 0;
+    }
+    if (annex && limits) {
+        size_t bytes = limits->message_bytes;
+        weft__store_relaxed(&annex->mail_messages, limits->messages, "lane.make");
+        weft__store_relaxed(&annex->mail_bytes, bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX, "lane.make");
+    }
+    return 0;
+}
+
+/* What of it a lane that is not to be born has. */
+static void unfurnish(weft__lane *lane)
+{
+    if (lane->newborn)
+        weft__newborn_free(lane->rt, lane->newborn);
+    lane->newborn = NULL;
+    weft__lane_annex_drop(lane);
 }
 
 int weft__lane_make(weft_runtime *rt, weft__lane *parent, int (*fn)(void *), void *arg, const weft_lane_options *opt, const char *name,
@@ -151,17 +174,13 @@ int weft__lane_make(weft_runtime *rt, weft__lane *parent, int (*fn)(void *), voi
         return -ENOMEM;
     }
     weft__lane_fill(lane, rt, parent, opt, name, site);
-    r = weft__account_open(lane, opt);
-    lane->fn = fn;
-    lane->arg = arg;
-    lane->copied = copy;
-    if (copy)
-        memcpy(lane->copy, arg, copy);
+    r = furnish(lane, fn, arg, opt);
     if (r == 0)
         r = join_family(above, lane);
     if (r < 0) {
         weft__account_bury(lane);
         weft__account_leave(above);
+        unfurnish(lane);
         free_record(lane);
         return r;
     }
@@ -187,18 +206,18 @@ void weft__lane_start(weft__lane *lane, weft__worker *at)
     if (!at)
         at = weft__place_lane(rt, w);
     if (at && at != w) {
-        lane->birth.run = arrived;
-        if (weft__worker_place(at, &lane->birth))
+        lane->head.message.run = arrived;
+        if (weft__worker_place(at, &lane->head.message))
             return;
-        lane->birth.run = born;
+        lane->head.message.run = born;
     }
     lane->maker = w ? (uint8_t)(w->index + 1) : 0;
     if (at == w && w)
-        weft__worker_ready(w, &lane->birth);
+        weft__worker_ready(w, &lane->head.message);
     else if (w)
-        weft__worker_offer(w, &lane->birth);
+        weft__worker_offer(w, &lane->head.message);
     else
-        weft__inject(rt, &lane->birth);
+        weft__inject(rt, &lane->head.message);
 }
 
 /* Lets messages in, and takes what was asked of the lane before. Pairs with the CAS in signal_record, which sends none until it sees BORN. */
@@ -213,7 +232,7 @@ static uint32_t open_ears(weft__lane *lane)
 
 static void deadline_passed(weft__timer *t)
 {
-    weft__lane *lane = weft__container(t, weft__lane, timer);
+    weft__lane *lane = weft__container(t, weft__annex, timer)->lane;
     weft__exit_expired(lane);
     weft__lane_apply(lane, WEFT__SIG_CANCEL);
 }
@@ -221,19 +240,21 @@ static void deadline_passed(weft__timer *t)
 /* The lane's first task, on the worker that will be its home. */
 static void born(weft_task *t)
 {
-    weft__lane *lane = weft__container(t, weft__lane, birth);
+    weft__lane *lane = weft__container(t, weft__lane, head.message);
     weft__worker *w = weft__worker_self();
-    weft_spawn_options opt = {.stack_size = lane->stack_size, .detached = 1};
+    weft__newborn *b = lane->newborn;
+    weft_spawn_options opt = {.stack_size = b->stack_size, .detached = 1};
     weft__lane_settle_at(lane, w);
     weft__count(&w->stats.lanes_spawned, 1); /* here and not where it was made: that may have been a thread without figures */
     if (lane->maker && lane->maker != w->index + 1)
         weft__count(&w->stats.lanes_stolen, 1);
     uint32_t flags = open_ears(lane);
     int r = flags & WEFT__SIG_KILL ? -ECANCELED : 0;
+    lane->main = NULL;
     if (r == 0)
-        r = weft__fiber_make(&lane->crew, lane->fn, lane->copied ? lane->copy : lane->arg, lane->copied, &opt, lane->crew.name,
-                             lane->crew.site, &lane->main);
+        r = weft__fiber_make_of(&lane->crew, b, &opt, lane->crew.name, lane->crew.site, &lane->main);
     if (r < 0) {
+        weft__newborn_free(lane->rt, b);
         if (flags & WEFT__SIG_KILL)
             weft__lane_heed(lane, flags);
         else
@@ -243,9 +264,10 @@ static void born(weft_task *t)
         return;
     }
     weft__lane_apply(lane, flags);
-    if (lane->deadline_ns != WEFT_NEVER) {
-        lane->timer.fire = deadline_passed;
-        weft__timer_arm(w, &lane->timer, lane->deadline_ns);
+    weft__annex *annex = lane->annex;
+    if (annex && annex->timer.deadline_ns) {
+        annex->timer.fire = deadline_passed;
+        weft__timer_arm(w, &annex->timer, annex->timer.deadline_ns);
     }
     if (lane->crew.mobile)
         weft__lane_roams(lane, 1);
@@ -255,7 +277,7 @@ static void born(weft_task *t)
 void weft__lane_settle_at(weft__lane *lane, weft__worker *home)
 {
     weft__store_release(&lane->crew.home, home, "lane.home"); /* pairs with weft__lane_finish of a child, for the root's sake */
-    lane->birth.run = weft__lane_message;
+    lane->head.message.run = weft__lane_message;
     weft__lane_enter(lane, WEFT__LANE_ALIVE);
     weft__add_relaxed(&home->load, 1, "lane.load");
 }
@@ -266,6 +288,8 @@ void weft__lane_abandon(weft__lane *lane)
     weft__count(&w->stats.lanes_spawned, 1);
     weft__lane_settle_at(lane, w);
     open_ears(lane);
+    weft__newborn_free(lane->rt, lane->newborn);
+    lane->main = NULL;
     weft__lane_emptied(&lane->crew);
 }
 
@@ -282,6 +306,7 @@ void weft__lane_leave(weft__lane *lane)
     weft__spin_unlock(&parent->lock);
     weft__account_bury(lane);
     weft__account_leave(parent);
+    weft__lane_annex_drop(lane);
     /* A message under way still carries the record: then its arrival frees it, unless it has arrived between these two steps. */
     if (!(weft__slab_end(slab, lane, weft__load_relaxed(&lane->crew.seen, "lane.leave")) & WEFT__SIG_PENDING) ||
         !(weft__or_seq(&lane->head.word, WEFT__SIG_GONE, "lane.gone") & WEFT__SIG_PENDING))
@@ -304,7 +329,7 @@ static void signal_record(weft__lane *lane, uint32_t flags, uint32_t word)
         next = word | flags | (word & WEFT__SIG_BORN ? (uint32_t)WEFT__SIG_PENDING : 0);
     while (!weft__cas_acq_rel(&lane->head.word, &word, next, "lane.signal"));
     if ((word & WEFT__SIG_BORN) && !(word & WEFT__SIG_PENDING))
-        weft__worker_send(weft__home_of(&lane->crew.home), &lane->birth);
+        weft__worker_send(weft__home_of(&lane->crew.home), &lane->head.message);
 }
 
 int weft__lane_signal(weft_runtime *rt, weft_id id, uint32_t flags)
@@ -321,13 +346,13 @@ int weft__lane_signal(weft_runtime *rt, weft_id id, uint32_t flags)
         next = word | flags | (word & WEFT__SIG_BORN ? (uint32_t)WEFT__SIG_PENDING : 0);
     } while (!weft__cas_acq_rel(&lane->head.word, &word, next, "lane.signal"));
     if ((word & WEFT__SIG_BORN) && !(word & WEFT__SIG_PENDING)) /* from here on pending keeps the record */
-        weft__worker_send(weft__home_of(&lane->crew.home), &lane->birth);
+        weft__worker_send(weft__home_of(&lane->crew.home), &lane->head.message);
     return 0;
 }
 
 void weft__lane_message(weft_task *t)
 {
-    weft__lane *lane = weft__container(t, weft__lane, birth);
+    weft__lane *lane = weft__container(t, weft__lane, head.message);
     weft_runtime *rt = lane->rt;
     int ended = weft__load_acquire(&lane->phase, "lane.message") == WEFT__LANE_ENDED; /* before PENDING is cleared: from then on the record of an ended lane may be used again */
     if (!ended && lane->crew.mobile && weft__sent_on(&lane->crew.home, t)) /* what is left to do for an ended one, any worker does */
@@ -407,7 +432,7 @@ void weft__lane_tell_watched(weft__lane *lane, const weft__lane_watch *watch, ui
     weft__spin_lock(&lane->lock);
     for (weft__link *l = lane->children.next; l != &lane->children; l = l->next) {
         weft__lane *child = weft__container(l, weft__lane, siblings);
-        if (child->supervised == WEFT__WATCHED && child->tag == watch)
+        if (child->supervised == WEFT__WATCHED && child->annex->tag == watch)
             signal_record(child, flags | WEFT__SIG_FAMILY, weft__load_acquire(&child->head.word, "lane.tell"));
     }
     weft__spin_unlock(&lane->lock);
@@ -427,7 +452,8 @@ void weft__lane_heed(weft__lane *lane, uint32_t flags)
         weft__spin_lock(&lane->lock);
         lane->barren = 1; /* nothing is born in a killed lane, whoever asks */
         weft__spin_unlock(&lane->lock);
-        weft__lane_watch_death(lane);
+        if (lane->annex)
+            weft__timer_cancel(lane->crew.home, &lane->annex->timer); /* its deadline is of no interest any more */
     }
 }
 
@@ -451,6 +477,8 @@ void weft__lane_apply(weft__lane *lane, uint32_t flags)
         weft__lane_tell_children(lane, flags);
     if (--crew->alive == 0 && lane->phase == WEFT__LANE_ALIVE && !lane->held)
         weft__lane_emptied(crew);
+    if (crew->alive > 0 && (flags & WEFT__SIG_KILL))
+        weft__lane_watch_death(lane);
     if (weft__sub_acq_rel(&lane->refs, 1, "lane.applied") == 1)
         weft__lane_childless(lane);
 }

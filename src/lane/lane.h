@@ -1,5 +1,6 @@
 /* The lane's inside. A lane's record is touched by its home worker only, except the fields marked otherwise; what other threads want of it travels
- * as flags in its record's word and one message, as with fibers.
+ * as flags in its record's word and one message, as with fibers. What few lanes need, or none for long, is not in it but in records of its own:
+ * the newborn's (fiber.h), the annex, the account, mailbox, knot and vat.
  *
  * Life: newborn (its record waits in a queue, holding no stack, and may be stolen) -> born on a worker, its home; for good, unless it is mobile
  * (move.c) -> the end (end.c)
@@ -15,67 +16,92 @@
 
 typedef struct weft__lane weft__lane;
 
-struct weft__lane {
-    weft__slab_head head;      /* word: generation | WEFT__SIG_* */
-    weft__crew crew;
-    weft_runtime *rt;
-    weft_task birth;           /* while newborn; afterwards carries messages to the home worker */
-    weft__lane *parent;
-    weft__fiber *joiner;       /* of the parent lane; parent's home worker */
-    weft__fiber *main;         /* until it ends */
-    weft__link resources;      /* weft__resource.link */
-    uint32_t closing;          /* resources whose close is under way */
-    weft__timer timer;         /* the lane's deadline; once it is killed, the grace */
-    int result;                /* of the main fiber, or what goes with `why` */
-    weft_id cause;             /* the lane whose failure was passed on to it; WEFT_NOID: its own */
-    void *tag;                 /* who supervises it knows it by this */
-    weft__tasks ends;          /* supervised children that have ended, by end_message */
-    weft__fiber *ender;        /* who waits for the next of them; an end interrupts its wait, whatever else that is for */
-    uint8_t why;               /* enum weft_exit_kind once that is known, else WEFT__EXIT_NONE (home; after its end the parent's home) */
-    uint8_t family;            /* an ancestor wants it to end: no failure to pass on */
-    uint8_t supervised;        /* enum weft__supervised: how the parent hears of its end, and by nothing else; set before its start */
-    uint8_t quiet;             /* its failures are nobody's business; set before its start */
-    uint8_t watched;           /* its parent monitored it as it ended */
-    uint8_t tends;             /* a supervisor: being cancelled, it stops its children itself, one by one (atomic) */
-    uint8_t phase;             /* enum weft__lane_phase (atomic) */
-    uint8_t late;              /* its clean-ups outlive the grace */
-    uint8_t expired;           /* cancelled by its deadline */
-    uint8_t held;              /* does not end although it has no fiber: the root of a background runtime */
-    uint8_t disowned;          /* it joins no child any more */
-    uint8_t told, forgotten;   /* its end has reached the parent; the parent gave up joining it (parent's home worker) */
-    uint8_t stays;             /* how many reasons there are for it not to move now */
-    uint8_t maker;             /* 1 + the worker that queued it for whoever comes first; 0: somebody else, or it was sent */
+/* What few lanes need, in a record of its own that a lane takes when it first does and keeps until it ends; from a pool. */
+typedef struct weft__annex {
+    weft__slab_head head;
+    weft__lane *lane;          /* whose it is */
+
+    /* Time: the lane's deadline; once it is killed, the grace. Home. */
+    weft__timer timer;
+
+    /* Moving, for lanes that may (move.c). Home. */
+    weft__link roaming;        /* in its home's list of such */
     uint32_t moves;            /* how often it has moved (atomic: home writes) */
     int64_t moved_ns;          /* when it last did */
-    weft__link roaming;        /* in its home's list of lanes that may move; home */
-    uint64_t borrows;          /* whose ports lent it buffers, a bit for each worker; those that it kept go back as it ends */
 
-    uint32_t refs;             /* 1 for its own fibers and resources + 1 per child that has not ended (atomic) */
-    weft__spin lock;           /* guards the next four, and each child's `siblings` */
-    weft__link children;
-    uint8_t barren;            /* takes no more children */
-    uint8_t asked;             /* WEFT__SIG_*: what its children were told; guarded by the lock */
-    uint8_t accepting;         /* may be given resources: from its making until it closes its own (atomic) */
-    struct weft__resource *arrivals; /* that it was given and has not looked at, by head.next */
-    weft__link siblings;       /* in the parent's children; guarded by the parent's lock */
+    /* Supervision. */
+    void *tag;                 /* of a supervised lane: its supervisor knows it by this, or it is its watch; set before its start */
+    weft__tasks ends;          /* of a supervisor: children that have ended, by end_message; home */
+    weft__fiber *ender;        /* who waits for the next of them; an end interrupts its wait, whatever else that is for; home */
 
-    /* What it owns beside fibers and resources; each pointer is NULL until the lane first needs the thing. */
-    struct weft__vat *vat;             /* vat.c; home */
-    struct weft__holding *holdings;    /* slices of shared blocks that it holds; slice.c; home */
-    uint32_t mail_messages, mail_bytes; /* what its mailbox may hold; 0: the runtime's; any thread reads them (atomic) */
-    struct weft__mailbox *mail;        /* mailbox.c (atomic: set once by whoever sends or receives first) */
-    struct weft__knot *ties;           /* links, monitors, grants, names; tie.c (atomic; what it points to: tie lock) */
+    /* What its mailbox may hold, set before its start; 0: the runtime's. Any thread reads them, late ones another lane's (atomic). */
+    uint32_t mail_messages, mail_bytes;
 
+    struct weft__holding *holdings; /* slices of shared blocks that it holds; slice.c; home */
+} weft__annex;
+
+/* In rooms; at each door stands who may enter. */
+struct weft__lane {
+    weft__slab_head head;      /* word: generation | WEFT__SIG_*; message: while newborn its birth, then what its word says, to its home */
+    weft__crew crew;           /* what its fibers need of it */
+    weft_runtime *rt;
+
+    /* Home: its life. */
+    union {
+        weft__newborn *newborn; /* until it is born, or is not to be: its first fiber's, and its maker's to look into */
+        weft__fiber *main;      /* then; NULL once that has ended */
+    };
+    uint8_t phase;             /* enum weft__lane_phase (atomic) */
+    uint8_t why;               /* enum weft_exit_kind once that is known, else WEFT__EXIT_NONE; after its end the parent's home */
+    uint8_t tends;             /* a supervisor: being cancelled, it stops its children itself, one by one (atomic) */
+    uint8_t family : 1;        /* an ancestor wants it to end: no failure to pass on */
+    uint8_t expired : 1;       /* cancelled by its deadline */
+    uint8_t late : 1;          /* its clean-ups outlive the grace */
+    uint8_t disowned : 1;      /* it joins no child any more */
+    uint8_t held : 1;          /* does not end although it has no fiber: the root of a background runtime */
+    int result;                /* of the main fiber, or what goes with `why` */
+    weft_id cause;             /* the lane whose failure was passed on to it; WEFT_NOID: its own */
+    uint32_t closing;          /* resources whose close is under way */
+    uint8_t stays;             /* how many reasons there are for it not to move now */
+    uint8_t maker;             /* 1 + the worker that queued it for whoever comes first; 0: somebody else, or it was sent */
     weft_task end_message;     /* from its last child to its home, then from it to its parent's home */
-    uint8_t detached;          /* 1, or WEFT__ORPHAN once it has ended undetached; guarded by the parent's lock */
 
-    /* Newborn only. */
-    int (*fn)(void *);
-    void *arg;
-    size_t stack_size, copied;
-    int64_t deadline_ns;
-    _Alignas(16) unsigned char copy[WEFT_LANE_COPY_MAX];
+    /* Home: what it owns beside fibers; each pointer is NULL until the lane first needs the thing. */
+    weft__link resources;      /* weft__resource.link */
+    uint64_t borrows;          /* whose ports lent it buffers, a bit for each worker; those that it kept go back as it ends */
+    struct weft__vat *vat;     /* vat.c */
+    weft__annex *annex;        /* annex.c (atomic: senders look for its limits there) */
+
+    /* Whoever has its id; see weft__open_mark. */
+    struct weft__mailbox *mail; /* mailbox.c (atomic: set once by whoever sends or receives first) */
+    struct weft__knot *ties;   /* links, monitors, grants, names; tie.c (atomic; what it points to: tie lock) */
+
+    /* Under its lock: its children, and what it is given. */
+    weft__spin lock;
+    uint32_t refs;             /* 1 for its own fibers and resources + 1 per child that has not ended (atomic, without the lock) */
+    weft__link children;       /* by their siblings */
+    struct weft__resource *arrivals; /* that it was given and has not looked at, by head.next */
+    uint8_t barren;            /* takes no more children */
+    uint8_t asked;             /* WEFT__SIG_*: what its children were told */
+    uint8_t accepting;         /* may be given resources: from its making until it closes its own (atomic) */
+
+    /* The parent's. Under the parent's lock, */
+    uint8_t detached;          /* 1, or WEFT__ORPHAN once it has ended undetached */
+    /* on the parent's home, */
+    uint8_t told : 1;          /* its end has reached the parent */
+    uint8_t forgotten : 1;     /* the parent gave up joining it */
+    uint8_t : 0;
+    uint8_t watched;           /* its parent monitored it; set as it ends, and only then the parent's */
+    /* and what is set before its start. */
+    uint8_t supervised : 2;    /* enum weft__supervised: how the parent hears of its end, and by nothing else */
+    uint8_t quiet : 1;         /* its failures are nobody's business */
+    weft__link siblings;       /* in the parent's children, under the parent's lock */
+    weft__fiber *joiner;       /* of the parent, on its home */
+    weft__lane *parent;        /* atomic for those who only hold a stale id */
 };
+
+/* The bar is 512 bytes for a parked lane with one fiber: see fiber.h for the rest. */
+_Static_assert(sizeof(void *) != 8 || sizeof(weft__lane) <= 288, "a lane's record has grown");
 
 /* What `mail` and `ties` hold while a living lane has no mailbox or knot: an odd number that no other life of the record shares, so that others can
  * put one there by a compare-and-swap. NULL: there is no such lane, or it is at its end. */
@@ -182,6 +208,12 @@ typedef struct weft__lane_watch {
     void (*over)(struct weft__lane_watch *watch, weft__lane *child, int result);
 } weft__lane_watch;
 
+/* ---- annex.c ---- */
+/* The lane's annex, made if need be; NULL: no memory. Home, or who makes the lane. */
+weft__annex *weft__lane_annex(weft__lane *lane);
+/* It goes back to its pool. Any worker; the lane has ended. */
+void weft__lane_annex_drop(weft__lane *lane);
+
 /* ---- lanes.c ---- */
 static inline void weft__lane_enter(weft__lane *lane, enum weft__lane_phase phase)
 {
@@ -204,13 +236,9 @@ void weft__lane_tell_watched(weft__lane *lane, const weft__lane_watch *watch, ui
 void weft__lane_start(weft__lane *lane, weft__worker *at);
 /* Strikes an ended lane off its parent's books and frees its record. Any worker. */
 void weft__lane_leave(weft__lane *lane);
-/* The parent of a newborn that is not started yet will ask for its end by weft__lane_next_end: it can neither be joined nor detached, and its
- * failure is passed to nobody. */
-static inline void weft__lane_supervise(weft__lane *child, void *tag)
-{
-    child->supervised = WEFT__SUPERVISED;
-    child->tag = tag;
-}
+/* The parent of a newborn that is not started yet will ask for its end by weft__lane_next_end, or hears of it by its watch: it can neither be joined nor detached, and its
+ * failure is passed to nobody. 0 or -ENOMEM. On the parent's home. */
+int weft__lane_supervise(weft__lane *child, void *tag, enum weft__supervised how);
 /* Waits for the next of the calling fiber's supervised child lanes to end, in the order in which they did, and strikes it off: everything it
  * had is given back. 0; -ECANCELED (checked at entry), -ETIMEDOUT; -EBUSY: another fiber waits; -EPERM: not a fiber of `self`. */
 int weft__lane_next_end(weft__lane *self, weft_exit *out, void **tag, int64_t deadline);

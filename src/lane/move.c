@@ -21,12 +21,12 @@ int weft__lanes_move(const weft_runtime *rt)
 void weft__lane_roams(weft__lane *lane, int on)
 {
     weft__worker *w = lane->crew.home;
-    if (on == !weft__link_alone(&lane->roaming))
+    if (on == !weft__link_alone(&lane->annex->roaming))
         return; /* one that ends before it began */
     if (on)
-        weft__link_before(&weft__lane_pools_of(w)->roaming, &lane->roaming);
+        weft__link_before(&weft__lane_pools_of(w)->roaming, &lane->annex->roaming);
     else
-        weft__link_remove(&lane->roaming);
+        weft__link_remove(&lane->annex->roaming);
     w->mobile += on ? 1u : (uint32_t)-1;
     if (!w->mobile) {
         w->crowded_ns = 0;
@@ -64,7 +64,7 @@ static void arrived(weft_task *t)
             w->rt->env->relax(w->rt->env->self);
     weft__crew_settle(&lane->crew, w);
     weft__mailbox_redirect(lane, w);
-    weft__timer_land(w, &lane->timer);
+    weft__timer_land(w, &lane->annex->timer);
     weft__lane_roams(lane, 1);
     weft__count(&w->stats.lanes_in, 1);
 }
@@ -75,11 +75,11 @@ static void depart(weft__lane *lane, weft__worker *to)
     weft__worker *w = lane->crew.home;
     departure d = {lane, to};
     weft__crew_leave(&lane->crew);
-    weft__timer_lift(w, &lane->timer);
+    weft__timer_lift(w, &lane->annex->timer);
     weft__handles_leave(lane);
     weft__lane_roams(lane, 0);
-    weft__store_relaxed(&lane->moves, lane->moves + 1, "lane.moves");
-    lane->moved_ns = w->now_ns;
+    weft__store_relaxed(&lane->annex->moves, lane->annex->moves + 1, "lane.moves");
+    lane->annex->moved_ns = w->now_ns;
     weft__add_relaxed(&to->load, 1, "lane.load");
     weft__count(&w->stats.lanes_out, 1);
     lane->end_message.run = arrived;
@@ -133,7 +133,7 @@ static void scatter(weft__worker *w)
     weft__link *all = &weft__lane_pools_of(w)->roaming;
     unsigned workers = rt->workers - rt->first_cpu_worker;
     for (weft__link *l = all->next, *next; l != all; l = next) {
-        weft__lane *lane = weft__container(l, weft__lane, roaming);
+        weft__lane *lane = weft__container(l, weft__annex, roaming)->lane;
         next = l->next;
         w->random = w->random * 1664525u + 1013904223u;
         if ((w->random >> 8) % rt->scatter)
@@ -181,7 +181,7 @@ static weft__lane *next_to_go(weft__worker *w)
             continue;
         const weft__fiber *f = weft__container((weft_task *)(uintptr_t)t, weft__fiber, resume);
         weft__lane *lane = f->mobile ? weft__lane_of(f->crew) : NULL;
-        if (lane && may_leave(lane) && w->now_ns - lane->moved_ns >= REST * w->rt->opt.tick_ns)
+        if (lane && may_leave(lane) && w->now_ns - lane->annex->moved_ns >= REST * w->rt->opt.tick_ns)
             return lane;
     }
     return NULL;

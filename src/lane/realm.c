@@ -26,6 +26,7 @@ static int enter(weft__worker *w)
     pools->lanes.slab = &weft__lanes_of(w->rt)->lanes;
     pools->resources.slab = &weft__lanes_of(w->rt)->resources;
     pools->accounts.slab = &weft__lanes_of(w->rt)->accounts;
+    pools->annexes.slab = &weft__lanes_of(w->rt)->annexes;
     weft__mail_enter(&pools->mail, &weft__lanes_of(w->rt)->mail);
     weft__ties_enter(&pools->ties, &weft__lanes_of(w->rt)->ties);
     weft__memory_enter(&pools->memory, &weft__lanes_of(w->rt)->memory);
@@ -42,6 +43,7 @@ static void leave(weft__worker *w)
     weft__slab_cache_flush(&pools->lanes);
     weft__slab_cache_flush(&pools->resources);
     weft__slab_cache_flush(&pools->accounts);
+    weft__slab_cache_flush(&pools->annexes);
     weft__mail_leave(&pools->mail, &weft__lanes_of(w->rt)->mail);
     weft__ties_leave(&pools->ties);
     env->unmap(env->self, pools, pages(env, sizeof *pools));
@@ -65,6 +67,7 @@ static weft__lane *make_root(weft__lane_realm *realm, weft_runtime *rt)
     if (!root)
         return NULL;
     weft__lane_fill(root, rt, NULL, NULL, "root", "weft");
+    root->main = NULL;
     root->head.word = (WEFT__GEN_FIRST << WEFT__GEN_SHIFT) | WEFT__LIVE | WEFT__SIG_BORN;
     root->crew.id = (weft_id){root->head.key, WEFT__NS(rt, WEFT__LANE), WEFT__GEN_FIRST};
     root->crew.account = weft__runtime_account(rt);
@@ -104,9 +107,12 @@ int weft__realm_open(weft_runtime **out, const weft_options *opt, unsigned host_
     r = weft__slab_init(&realm->accounts, env, sizeof(weft__account), shift, chunks, WEFT__GEN_LIVES);
     if (r < 0)
         goto resources;
-    r = weft__mail_open(&realm->mail, env, shift, chunks);
+    r = weft__slab_init(&realm->annexes, env, sizeof(weft__annex), shift, chunks, WEFT__GEN_LIVES);
     if (r < 0)
         goto accounts;
+    r = weft__mail_open(&realm->mail, env, shift, chunks);
+    if (r < 0)
+        goto annexes;
     r = weft__ties_open(&realm->ties, env, shift, chunks);
     if (r < 0)
         goto mail;
@@ -126,6 +132,8 @@ ties:
     weft__ties_close(&realm->ties);
 mail:
     weft__mail_close(&realm->mail, env);
+annexes:
+    weft__slab_fini(&realm->annexes);
 accounts:
     weft__slab_fini(&realm->accounts);
 resources:
@@ -148,6 +156,7 @@ void weft__realm_close(weft_runtime *rt)
     weft__fibers_close(rt);
     weft__ties_close(&realm->ties);
     weft__mail_close(&realm->mail, env);
+    weft__slab_fini(&realm->annexes);
     weft__slab_fini(&realm->accounts);
     weft__slab_fini(&realm->resources);
     weft__slab_fini(&realm->lanes);
@@ -274,7 +283,7 @@ void weft__realm_root_home(weft_runtime *rt, weft__worker *w, int held)
 {
     weft__lane_realm *realm = rt->lanes;
     weft__lane_settle_at(realm->root, w);
-    realm->root->held = (uint8_t)held;
+    realm->root->held = held != 0;
     weft__store_seq(&realm->home, w, "realm.home");
     if (weft__load_seq(&realm->stopping, "realm.home") && !weft__exchange_seq(&realm->stop_seen, 1, "realm.home"))
         weft__worker_send(w, &realm->stop_task);

@@ -10,7 +10,7 @@
 /* Per runtime (weft_runtime.lanes). */
 typedef struct weft__lane_realm {
     weft__memory_realm memory;
-    weft__slab lanes, resources, accounts;
+    weft__slab lanes, resources, accounts, annexes;
     weft__lane *root;
     uint32_t alive;            /* lanes that exist, the root included (atomic) */
     uint32_t stopping;         /* weft_stop was called (atomic) */
@@ -45,7 +45,7 @@ typedef struct weft__lane_realm {
 /* Per worker (weft__fibers.lanes). */
 typedef struct weft__lane_pools {
     weft__memory_pools memory;
-    weft__slab_cache lanes, resources, accounts;
+    weft__slab_cache lanes, resources, accounts, annexes;
     weft__mail_pools mail;
     weft__tie_pools ties;
     weft__link roaming;        /* lanes at home here that may move */
@@ -90,7 +90,7 @@ void weft__lane_bury_task(weft_task *t);
 /* Everything that a lane has beside resources, at once: for the root of a runtime that closes. */
 void weft__lane_bury_now(weft__lane *lane);
 void weft__lane_finish(weft__lane *lane);
-/* A killed lane that has not ended within the grace is to say why. Home. */
+/* A killed lane whose fibers have not ended within the grace is to say why. Home. */
 void weft__lane_watch_death(weft__lane *lane);
 int weft__lane_doomed(const weft__crew *crew);
 /* Cancel or kill, passed on to all child lanes. Home. */

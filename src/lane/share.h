@@ -43,11 +43,14 @@ struct weft__holding {
     uint16_t kind;             /* WEFT__BLOCK, WEFT__SLICE, WEFT__ROPE */
     uint8_t drained;           /* while it is buried: its block is being given back in slices */
     weft__lane *lane;
-    weft__holding *next, *prev; /* in lane->holdings */
+    weft__holding *next, *prev; /* in the annex's holdings */
     weft__span span;           /* of a block or a slice */
     weft__part *first, *last;  /* of a rope */
     size_t length, parts;      /* of a rope */
 };
+
+/* The first that the lane has, or NULL. Home. */
+static inline weft__holding *weft__holdings_of(const weft__lane *lane) { return lane->annex ? lane->annex->holdings : NULL; }
 
 /* What a record counts for, beside the bytes. */
 enum { WEFT__HOLDING_COST = 128, WEFT__PART_COST = 64 };

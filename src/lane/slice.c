@@ -28,7 +28,8 @@ int weft__holding_make(weft__lane *lane, enum weft__kind kind, size_t bytes, wef
     size_t cost;
     if (__builtin_add_overflow(bytes, (size_t)WEFT__HOLDING_COST, &cost) || weft__charge(lane, WEFT__CHARGE_VAT, cost) < 0)
         return -ENOMEM;
-    weft__holding *h = weft__slab_get(&pools()->holdings);
+    weft__annex *annex = weft__lane_annex(lane);
+    weft__holding *h = annex ? weft__slab_get(&pools()->holdings) : NULL;
     if (!h) {
         weft__discharge(lane, WEFT__CHARGE_VAT, cost);
         return -ENOMEM;
@@ -36,10 +37,10 @@ int weft__holding_make(weft__lane *lane, enum weft__kind kind, size_t bytes, wef
     memset((char *)h + sizeof h->head, 0, sizeof *h - sizeof h->head);
     h->kind = (uint16_t)kind;
     h->lane = lane;
-    h->next = lane->holdings;
+    h->next = annex->holdings;
     if (h->next)
         h->next->prev = h;
-    lane->holdings = h;
+    annex->holdings = h;
     weft__store_relaxed(&h->owner, lane->head.key, "holding.make");
     *out = h;
     return 0;
@@ -51,7 +52,7 @@ void weft__holding_free(weft__holding *h, size_t bytes)
     if (h->prev)
         h->prev->next = h->next;
     else
-        lane->holdings = h->next;
+        lane->annex->holdings = h->next;
     if (h->next)
         h->next->prev = h->prev;
     weft__store_relaxed(&h->owner, NOBODY, "holding.free");
@@ -236,7 +237,7 @@ WEFT_API int weft_holdings(size_t *count, size_t *bytes)
     size_t n = 0, sum = 0;
     if (!lane)
         return -EPERM;
-    for (const weft__holding *h = lane->holdings; h; h = h->next) {
+    for (const weft__holding *h = weft__holdings_of(lane); h; h = h->next) {
         n++;
         sum += h->kind == WEFT__ROPE ? h->length : h->span.length;
     }
@@ -261,8 +262,8 @@ static int bury_one(weft__holding *h, unsigned *budget)
 int weft__holdings_bury(weft__lane *lane, unsigned budget)
 {
     enum { AT_ONCE = 8 }; /* of them cost a unit */
-    for (unsigned n = 1; lane->holdings; n++) {
-        if (!budget || !bury_one(lane->holdings, &budget))
+    for (unsigned n = 1; weft__holdings_of(lane); n++) {
+        if (!budget || !bury_one(weft__holdings_of(lane), &budget))
             return 0;
         if (n % AT_ONCE == 0 && budget)
             budget--;

@@ -105,16 +105,17 @@ static int wait_for_memory(void)
 int weft__supervisor_pump(weft__supervisor *s, int64_t deadline)
 {
     weft_message *msg;
-    int ended = !weft__tasks_empty(&s->lane->ends);
+    weft__annex *annex = s->lane->annex;
+    int ended = !weft__tasks_empty(&annex->ends);
     int r = weft_receive(&msg, WEFT_NOW);
     if (ended && (r == -ETIMEDOUT || r == -ENOMEM)) {
         note_end(s);
         return 0;
     }
-    if (r == -ETIMEDOUT && weft__tasks_empty(&s->lane->ends)) {
-        s->lane->ender = weft__fiber_self(); /* an end interrupts the wait */
+    if (r == -ETIMEDOUT && weft__tasks_empty(&annex->ends)) {
+        annex->ender = weft__fiber_self(); /* an end interrupts the wait */
         r = weft_receive(&msg, deadline);
-        s->lane->ender = NULL;
+        annex->ender = NULL;
     } else if (r == -ETIMEDOUT) {
         return 0; /* there is one now */
     }
@@ -402,6 +403,8 @@ static int open_supervisor(weft__supervisor *s, const weft__charter *charter, co
     s->restarts = weft_calloc(charter->intensity + 1, sizeof *s->restarts);
     if (charter->strategy == WEFT_DYNAMIC)
         s->pattern = weft_memdup(plans, sizeof *plans);
+    if (!weft__lane_annex(s->lane)) /* where the ends of children lie */
+        return -ENOMEM;
     return s->restarts && (s->pattern || charter->strategy != WEFT_DYNAMIC) ? 0 : -ENOMEM;
 }
 

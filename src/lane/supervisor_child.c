@@ -34,7 +34,7 @@ weft__child *weft__child_of_lane(weft__supervisor *s, weft_id id)
         WEFT__GEN(weft__load_acquire(&lane->head.word, "supervisor.child")) != id.gen ||
         weft__load_relaxed(&lane->parent, "supervisor.child") != s->lane)
         return NULL;
-    weft__child *c = lane->supervised == WEFT__SUPERVISED ? lane->tag : NULL;
+    weft__child *c = lane->supervised == WEFT__SUPERVISED ? lane->annex->tag : NULL;
     return c && !c->disowned ? c : NULL;
 }
 

@@ -176,7 +176,7 @@ static int start_shard(weft__hub *hub, weft__listener *l, weft__worker *w, int o
     }
     shard->listener = l;
     shard->listener_id = weft__resource_id(&l->h.res);
-    *(weft__shard **)(void *)lane->copy = shard;
+    *(weft__shard **)(void *)lane->newborn->copy = shard;
     *lane_id = weft__lane_id(lane);
     weft__lane_start(lane, w);
     return 0;

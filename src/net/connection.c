@@ -50,7 +50,7 @@ static int start(weft__shard *shard, weft_handle raw, int refused)
         weft__lane_abandon(lane);
         return r;
     }
-    ((opening *)(void *)lane->copy)->id = weft__resource_id(&s->h.res);
+    ((opening *)(void *)lane->newborn->copy)->id = weft__resource_id(&s->h.res);
     s->refused = (uint8_t)refused;
     s->hub = hub;
     weft__hub_ref(hub);

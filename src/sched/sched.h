@@ -253,19 +253,19 @@ static inline void weft__timer_arm(weft__worker *w, weft__timer *t, int64_t dead
 
 static inline void weft__timer_cancel(weft__worker *w, weft__timer *t) { weft__wheel_cancel(&w->wheel, t); }
 
-/* Takes a timer along to another worker: out of the wheel of the one, if it was armed, and into that of the other. Home, each. */
-#define WEFT__TIMER_LIFTED 0xffffu
+/* Takes a timer along to another worker: out of the wheel of the one, if it was armed, and into that of the other. Home, each. On its way it has a
+ * link that nothing else has: it leads nowhere, and back to itself. */
 static inline void weft__timer_lift(weft__worker *w, weft__timer *t)
 {
     if (!weft__timer_armed(t))
         return;
     weft__wheel_cancel(&w->wheel, t);
-    t->slot = WEFT__TIMER_LIFTED;
+    t->link.next = NULL;
 }
 
 static inline void weft__timer_land(weft__worker *w, weft__timer *t)
 {
-    if (t->slot == WEFT__TIMER_LIFTED && !weft__timer_armed(t))
+    if (!t->link.next && t->link.prev == &t->link)
         weft__wheel_arm(&w->wheel, t, t->deadline_ns);
 }
 

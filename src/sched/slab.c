@@ -27,7 +27,7 @@ int weft__slab_init(weft__slab *s, const weft_env *env, size_t object_size, unsi
 {
     memset(s, 0, sizeof *s);
     s->env = env;
-    s->object_size = (object_size + WEFT_CACHE_LINE - 1) / WEFT_CACHE_LINE * WEFT_CACHE_LINE;
+    s->object_size = (object_size + WEFT__SLAB_ALIGN - 1) / WEFT__SLAB_ALIGN * WEFT__SLAB_ALIGN;
     s->shift = shift;
     s->max_chunks = max_chunks;
     lives = lives < weft__slab_lives ? lives : weft__slab_lives;

@@ -8,14 +8,26 @@
 
 #include <weft/env.h>
 
+#include <weft/types.h>
+
 #include "base/spin.h"
 
-/* The first member of every record. `word` holds the generation in its upper 16 bits and flags of the record's owner in its lower. */
+/* The first member of every record. `word` holds the generation in its upper 16 bits and flags of the record's owner in its lower. A free record
+ * has no message under way, so what links free ones takes no room beside it. */
 typedef struct weft__slab_head {
     uint32_t key;
     uint32_t word; /* atomic */
-    struct weft__slab_head *next, *chain; /* while free */
+    union {
+        struct {
+            struct weft__slab_head *next, *chain; /* while free */
+        };
+        weft_task message; /* of records that other threads set flags in: carries them to whoever acts upon them */
+    };
 } weft__slab_head;
+
+/* Records lie at multiples of this, half a cache line: a lane and its fiber fit into 512 bytes that way, and no record shares its first half line
+ * with another's. */
+#define WEFT__SLAB_ALIGN 32
 
 #define WEFT__GEN_SHIFT 16
 #define WEFT__GEN(word) ((uint16_t)((uint32_t)(word) >> WEFT__GEN_SHIFT))

@@ -1,7 +1,8 @@
 /* The timer wheel. Owned by one worker; every function here is called on its thread.
  *
  * Invariants: a timer due at grain e (its deadline rounded up) lies in level l, slot (e >> 6l) & 63, where l is the highest level at which
- * e and `now` differ; so on level l all filled slots lie ahead of now's own index, and the nearest one is the first set bit after it. */
+ * e and `now` differ; so on level l all filled slots lie ahead of now's own index, and the nearest one is the first set bit after it. Which
+ * slot that is, a timer does not remember: its neighbours tell, once there is no other in it. */
 #include "sched/wheel.h"
 
 #include <string.h>
@@ -36,7 +37,6 @@ static void insert(weft__wheel *w, weft__timer *t)
     uint64_t begin = due >> (6 * level) << (6 * level);
     if (begin < w->first)
         w->first = begin;
-    t->slot = (uint16_t)(level * WEFT__WHEEL_SLOTS + i);
     weft__link_before(&w->slots[level][i], &t->link);
     w->filled[level] |= (uint64_t)1 << i;
 }
@@ -52,11 +52,12 @@ void weft__wheel_cancel(weft__wheel *w, weft__timer *t)
 {
     if (!weft__timer_armed(t))
         return;
+    weft__link *last = t->link.next == t->link.prev ? t->link.next : NULL; /* it is the only one: both its neighbours are the slot */
     weft__link_remove(&t->link);
     w->armed--;
-    weft__link *slot = &w->slots[t->slot / WEFT__WHEEL_SLOTS][t->slot % WEFT__WHEEL_SLOTS];
-    if (weft__link_alone(slot))
-        w->filled[t->slot / WEFT__WHEEL_SLOTS] &= ~((uint64_t)1 << (t->slot % WEFT__WHEEL_SLOTS));
+    size_t slot = last ? (size_t)((uintptr_t)last - (uintptr_t)w->slots) / sizeof *last : SIZE_MAX;
+    if (slot < (size_t)WEFT__WHEEL_LEVELS * WEFT__WHEEL_SLOTS) /* else it was due */
+        w->filled[slot / WEFT__WHEEL_SLOTS] &= ~((uint64_t)1 << (slot % WEFT__WHEEL_SLOTS));
 }
 
 /* The grain at which the first filled slot begins, and its level; UINT64_MAX: none. */

@@ -18,7 +18,6 @@ typedef struct weft__timer {
     weft__link link;      /* alone while not armed; all-zero counts as not armed too */
     int64_t deadline_ns;
     void (*fire)(struct weft__timer *t); /* already disarmed: it may be armed again or freed */
-    uint16_t slot;        /* level * 64 + index, while armed */
 } weft__timer;
 
 typedef struct weft__wheel {

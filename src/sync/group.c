@@ -14,7 +14,7 @@ typedef struct group {
     weft__spin lock;
     unsigned running;          /* newborn members included */
     weft__crew *crew;          /* NULL: no member yet */
-    weft__link members;        /* those that have begun, by their births; valid with crew */
+    weft__link members;        /* those that run, by their seats; valid with crew */
     weft__queue waiting;
     int failure, success;      /* the first of each */
     uint8_t failed, succeeded, cancelled;
@@ -28,6 +28,14 @@ typedef struct member {
     int (*fn)(void *arg);
     void *arg;
 } member;
+
+/* A member that runs, on its stack, which stays there until it is over. */
+typedef struct seat {
+    weft__watch watch;
+    weft__link link;           /* in the group's members */
+    group *g;
+    weft__fiber *fiber;
+} seat;
 
 enum { ALL, ANY_FAILURE, FIRST };
 
@@ -120,16 +128,6 @@ static void cancel_one(weft__fiber *f)
     weft__interrupt(f);
 }
 
-static int run_member(void *arg)
-{
-    const member *m = arg;
-    weft__fiber *f = weft__fiber_self();
-    weft__link_before(&m->g->members, &f->births);
-    if (m->g->cancelled)
-        cancel_one(f);
-    return m->fn(m->arg);
-}
-
 static void note(group *g, int result)
 {
     if (result < 0 && !g->failed) {
@@ -146,10 +144,31 @@ static void note(group *g, int result)
 static void member_over(weft__watch *watch, weft__fiber *f)
 {
     group *g = weft__container(watch, group, watch);
-    weft__link_remove(&f->births);
     if (g->told)
         g->told(g->ctx, weft__fiber_id(f), f->result);
     note(g, f->result);
+}
+
+/* It is over and has not returned: it was killed. */
+static void seat_over(weft__watch *watch, weft__fiber *f)
+{
+    seat *s = weft__container(watch, seat, watch);
+    weft__link_remove(&s->link);
+    member_over(&s->g->watch, f);
+}
+
+static int run_member(void *arg)
+{
+    const member *m = arg;
+    seat s = {.watch = {seat_over}, .g = m->g, .fiber = weft__fiber_self()};
+    weft__link_before(&s.g->members, &s.link);
+    s.fiber->watch = &s.watch;
+    if (s.g->cancelled)
+        cancel_one(s.fiber);
+    int r = m->fn(m->arg);
+    weft__link_remove(&s.link);
+    s.fiber->watch = &s.g->watch;
+    return r;
 }
 
 static void lane_over(weft__lane_watch *watch, weft__lane *lane, int result)
@@ -233,7 +252,7 @@ int weft_group_cancel(weft_group *opaque)
         return -EPERM;
     g->cancelled = 1;
     for (weft__link *l = g->crew ? g->members.next : &g->members; g->crew && l != &g->members; l = l->next) {
-        weft__fiber *one = weft__container(l, weft__fiber, births);
+        weft__fiber *one = weft__container(l, seat, link)->fiber;
         if (one != f)
             cancel_one(one);
     }

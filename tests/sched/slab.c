@@ -32,7 +32,7 @@ static void life(void)
     for (uint32_t i = 0; i < 32; i++) {
         seen[i] = weft__slab_get(&c);
         CHECK(seen[i] != NULL);
-        CHECK_EQ((uintptr_t)seen[i] % WEFT_CACHE_LINE, 0);
+        CHECK_EQ((uintptr_t)seen[i] % WEFT__SLAB_ALIGN, 0);
         CHECK(weft__slab_at(&slab, seen[i]->head.key) == seen[i]);
         CHECK_EQ(gen_of(seen[i]), 1);
         for (uint32_t k = 0; k < i; k++)
