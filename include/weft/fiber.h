@@ -54,7 +54,7 @@ WEFT_API const char *weft_name(void);
 WEFT_API int weft_set_name(const char *name);
 
 /* Fiber-local values: small process-wide keys, a pointer each per fiber, NULL at first. A destructor is called as the fiber ends, on its
- * stack, for values that are not NULL. -EAGAIN: all WEFT_LOCALS keys are taken. */
+ * stack, for values that are not NULL. -EAGAIN: all WEFT_LOCALS keys are taken; -ENOMEM: there is no room for the fiber's first value. */
 #define WEFT_LOCALS 8
 WEFT_API int weft_local_key(unsigned *key, void (*destroy)(void *value));
 WEFT_API int weft_local_set(unsigned key, void *value);
@@ -63,10 +63,10 @@ WEFT_API void *weft_local_get(unsigned key);
 /* ---- Cancellation (DESIGN rule 4) ---- */
 
 /* Cancels a fiber, or a lane with all its fibers and child lanes: from now on each of its waiting calls answers -ECANCELED, those
- * under way are asked to end. Fibers of the same lane, for a lane its parent or who was granted WEFT_RIGHT_CANCEL (-EPERM otherwise), and any
- * thread by the _in form (-ESHUTDOWN: the runtime has ended). -ESRCH; -EINVAL another
- * kind of id. */
+ * under way are asked to end. For a fiber, by fibers of its lane; for a lane, by itself, its parent, or whoever was granted WEFT_RIGHT_CANCEL.
+ * -EPERM anybody else; -ESRCH it has ended; -EINVAL another kind of id. */
 WEFT_API int weft_cancel(weft_id id);
+/* The same from any thread, which needs no right unless it runs a fiber of rt. -ESHUTDOWN the runtime has ended. */
 WEFT_API int weft_cancel_in(weft_runtime *rt, weft_id id);
 /* 0, or -ECANCELED if the next waiting call would answer that. For loops that compute. */
 WEFT_API int weft_canceled(void);

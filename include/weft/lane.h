@@ -106,7 +106,7 @@ WEFT_API int weft_lane_exit(int result);
  * Returns at once: 0; the caller's own lane ends at the caller's next wait. By the parent, the lane itself, whoever was granted
  * WEFT_RIGHT_KILL; -EPERM anybody else; -ESRCH it has ended; -EINVAL no lane's id. A lane that dies already stays as it is: 0. */
 WEFT_API int weft_kill(weft_id lane);
-/* The same from any thread, which needs no right unless it is a fiber of rt. -ESHUTDOWN the runtime has ended. */
+/* The same from any thread, which needs no right unless it runs a fiber of rt. -ESHUTDOWN the runtime has ended. */
 WEFT_API int weft_kill_in(weft_runtime *rt, weft_id lane);
 /* The caller's lane, WEFT_NOID on a foreign thread. Lanes are cancelled by weft_cancel. */
 WEFT_API weft_id weft_lane_self(void);

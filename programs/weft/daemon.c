@@ -26,6 +26,8 @@
 static const struct daemon *the_daemon;
 /* A signal asked for the end. */
 static atomic_bool ending;
+/* Idle connections have been told. */
+static atomic_bool drained;
 
 void daemon_complain(const char *program, const char *format, ...)
 {
@@ -90,6 +92,13 @@ static void announce(weft_id listener)
 
 /* ---- the listener's lane ---- */
 
+/* A task, for the connections are not the listener's lane's own children, and so not a fiber's of it to cancel. */
+static void drain(weft_task *task)
+{
+    (void)task;
+    tracker_drain(the_daemon->tracker);
+}
+
 /* Any message means that it is time to end. Closed first, so that nobody new is accepted. */
 static int end_when_told(void *arg)
 {
@@ -98,7 +107,9 @@ static int end_when_told(void *arg)
     if (r < 0)
         return 0;
     weft_close(*(weft_id *)arg);
-    tracker_drain(the_daemon->tracker);
+    static weft_task draining = {.run = drain};
+    if (!atomic_exchange(&drained, true))
+        weft_task_submit(weft_current(), &draining);
     return weft_msg_free(msg);
 }
 

@@ -1,5 +1,5 @@
-/* Asking for ends: weft_cancel, which takes fibers and lanes alike, and weft_kill; who may ask whom. Fibers ask for what is theirs to end, the _in
- * forms are for any thread. What is asked travels as flags in the lane's record (lane.c) and takes effect on its home worker. */
+/* Asking for ends: weft_cancel, which takes fibers and lanes alike, and weft_kill; who may ask whom. Fibers ask for what is theirs to end; the _in
+ * forms are for any thread, and for a fiber of the runtime the same as the others. What is asked travels as flags in the lane's record (lane.c) and takes effect on its home worker. */
 #include <errno.h>
 
 #include "base/check.h"
@@ -28,6 +28,13 @@ static int ask_lane_in(weft_runtime *rt, weft_id id, uint32_t flags)
     int r = weft__lane_signal(rt, id, flags);
     weft__sub_seq(&rt->guests, 1, "stop.guest");
     return r;
+}
+
+/* Whether a fiber of rt calls, which needs its rights in either form. */
+static int called_by_fiber(const weft_runtime *rt)
+{
+    const weft__worker *w = weft__worker_self();
+    return w && w->rt == rt && w->running;
 }
 
 static int valid(const weft_runtime *rt)
@@ -68,6 +75,8 @@ int weft_cancel_in(weft_runtime *rt, weft_id id)
     int r = valid(rt);
     if (r < 0)
         return r;
+    if (called_by_fiber(rt))
+        return weft_cancel(id);
     if (WEFT__NS_KIND(id.ns) == WEFT__LANE)
         return ask_lane_in(rt, id, WEFT__SIG_CANCEL);
     weft__add_seq(&rt->guests, 1, "cancel.guest");
@@ -88,8 +97,7 @@ int weft_kill_in(weft_runtime *rt, weft_id id)
     int r = valid(rt);
     if (r < 0)
         return r;
-    weft__worker *w = weft__worker_self();
-    if (w && w->rt == rt && w->running)
+    if (called_by_fiber(rt))
         return ask_lane(id, WEFT__SIG_KILL, WEFT_RIGHT_KILL);
     return ask_lane_in(rt, id, WEFT__SIG_KILL);
 }

@@ -100,7 +100,7 @@ static const struct call {
     {"kill", call_kill, K(LANE), -ESRCH, OWN},
     {"kill_in", call_kill_in, K(LANE), -ESRCH, OWN},
     {"cancel", call_cancel, K(LANE) | K(FIBER), -ESRCH, OWN},
-    {"cancel_in", call_cancel_in, K(LANE) | K(FIBER), -ESRCH, OPEN},
+    {"cancel_in", call_cancel_in, K(LANE) | K(FIBER), -ESRCH, OWN},
     {"send", call_send, K(LANE) | K(ALIAS), -ESRCH, OPEN},
     {"link", call_link, K(LANE), -ESRCH, OPEN},
     {"unlink", call_unlink, K(LANE), -ESRCH, OPEN},

@@ -165,6 +165,9 @@ static inline void kill_lane(weft_id lane)
     CHECK(r == 0 || r == -ESRCH);
 }
 
+/* And as weft_cancel_in from there. */
+static inline int cancel_lane(weft_id lane) { return weft__lane_signal(weft_current(), lane, WEFT__SIG_CANCEL); }
+
 /* The child is to return this. */
 static inline void tell(weft_id lane, int result) { CHECK_OK(weft_send(lane, &result, sizeof result, NULL)); }
 

@@ -3,7 +3,7 @@
 
 #define OFTEN .intensity = 100, .period_ns = 3600 * WEFT_SECOND
 
-static void cancel_lane(weft_id lane) { CHECK_OK(weft_cancel_in(weft_current(), lane)); }
+static void end_by_cancelling(weft_id lane) { CHECK_OK(cancel_lane(lane)); }
 static void end_normally(weft_id lane) { tell(lane, 0); }
 static void end_badly(weft_id lane) { tell(lane, -EIO); }
 
@@ -42,7 +42,7 @@ static void ends(enum weft_restart restart, void (*how)(weft_id lane), int resta
 static void permanent_is_always_restarted(void)
 {
     ends(WEFT_PERMANENT, end_normally, 1, "+a");
-    ends(WEFT_PERMANENT, cancel_lane, 1, "-a +a");
+    ends(WEFT_PERMANENT, end_by_cancelling, 1, "-a +a");
     ends(WEFT_PERMANENT, end_badly, 1, "+a");
     ends(WEFT_PERMANENT, kill_lane, 1, "+a");
 }
@@ -50,7 +50,7 @@ static void permanent_is_always_restarted(void)
 static void transient_is_restarted_after_failures(void)
 {
     ends(WEFT_TRANSIENT, end_normally, 0, "");
-    ends(WEFT_TRANSIENT, cancel_lane, 0, "-a"); /* as OTP's shutdown */
+    ends(WEFT_TRANSIENT, end_by_cancelling, 0, "-a"); /* as OTP's shutdown */
     ends(WEFT_TRANSIENT, end_badly, 1, "+a");
     ends(WEFT_TRANSIENT, kill_lane, 1, "+a");
 }
@@ -58,7 +58,7 @@ static void transient_is_restarted_after_failures(void)
 static void temporary_is_never_restarted(void)
 {
     ends(WEFT_TEMPORARY, end_normally, 0, "");
-    ends(WEFT_TEMPORARY, cancel_lane, 0, "-a");
+    ends(WEFT_TEMPORARY, end_by_cancelling, 0, "-a");
     ends(WEFT_TEMPORARY, end_badly, 0, "");
     ends(WEFT_TEMPORARY, kill_lane, 0, "");
 }

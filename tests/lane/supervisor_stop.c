@@ -345,7 +345,7 @@ static void the_next_one_knows_nothing_of_it(void)
     await_log(".s +c");
     check_counts(s, 1, 1, 0, 1);
     job_done(&job);
-    while (weft_cancel_in(weft_current(), dying) == 0)
+    while (cancel_lane(dying) == 0)
         CHECK_OK(weft_sleep(weft_after(WEFT_MILLISECOND)));
     const weft_id lane = lane_of(s, "c");
     tell(lane, -EIO);

@@ -100,7 +100,7 @@ static int kills(void *arg)
         const weft_id lane = victim(k->s, &k->seed);
 
         if (lane.gen && next_random(&k->seed) % 3 == 0)
-            CHECK(weft_cancel_in(weft_current(), lane) <= 0);
+            CHECK(cancel_lane(lane) <= 0);
         else if (lane.gen)
             kill_lane(lane);
         if (next_random(&k->seed) % 2)

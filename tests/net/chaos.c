@@ -4,6 +4,7 @@
  *
  *     chaos [SEED [ROUNDS]]      one seed, or as many as there are rounds from it on; a failure names its seed */
 #include "cases.h"
+#include "lane/realm.h"
 
 #include <sys/socket.h>
 
@@ -113,7 +114,7 @@ static int hunter(void *arg)
         uint64_t word = __atomic_load_n(&chaos.lanes[draw(&random) % among], __ATOMIC_SEQ_CST);
         weft_id id;
         memcpy(&id, &word, sizeof id);
-        int r = weft_cancel_in(weft_current(), id);
+        int r = weft__lane_signal(weft_current(), id, WEFT__SIG_CANCEL); /* as a foreign thread may */
         CHECK(r == 0 || r == -ESRCH);
     }
     return 0;
