@@ -206,6 +206,7 @@ int weft_lane_detach(weft_id id)
         return 0;
     lane->forgotten = 1; /* its message may still be on the way */
     if (lane->told) {
+        lane->told = 0; /* it is for us to strike off */
         weft__lane_pass_failure(lane);
         weft__lane_leave(lane);
     }

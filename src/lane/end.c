@@ -64,13 +64,26 @@ int weft__lane_forget_results(weft__lane *lane, unsigned budget)
 
 /* ---- resources ---- */
 
+void weft__lane_close_some(weft__lane *lane)
+{
+    enum { CLOSES = 64 }; /* of a turn */
+    for (unsigned n = 0; n < CLOSES && !weft__link_alone(&lane->resources); n++)
+        weft__resource_close(weft__container(lane->resources.next, weft__resource, link));
+    if (!weft__link_alone(&lane->resources)) {
+        weft__lane_later(lane);
+        return;
+    }
+    lane->shutting = 0;
+    lane->closing--;
+    weft__lane_settle(lane);
+}
+
 void weft__lane_close_all(weft__lane *lane)
 {
     weft__resources_shut(lane);
-    lane->closing++; /* ours, while the loop runs */
-    while (!weft__link_alone(&lane->resources))
-        weft__resource_close(weft__container(lane->resources.next, weft__resource, link));
-    lane->closing--;
+    lane->shutting = 1;
+    lane->closing++; /* ours, until all have been begun */
+    weft__lane_close_some(lane);
 }
 
 /* Steps 5 and 6: nobody of the lane is left that could use them. */
@@ -80,7 +93,6 @@ static void close_up(weft__lane *lane, enum weft__lane_phase phase)
     weft__held_bury(&lane->crew);
     weft__names_bury(lane);
     weft__lane_close_all(lane);
-    weft__lane_settle(lane);
 }
 
 /* ---- children ---- */
@@ -92,44 +104,6 @@ static void await_children(weft__lane *lane, enum weft__lane_phase phase)
     weft__lane_disown(lane);
     if (weft__sub_acq_rel(&lane->refs, 1, "lane.settle") == 1)
         weft__lane_childless(lane);
-}
-
-/* A killed lane's clean-ups find its children over; of one that was not killed nobody is left who could ask. */
-static void forgo(weft__lane *lane, weft__lane *child)
-{
-    weft__lane_watch *watch = child->annex->tag;
-    child->supervised = WEFT__SUPERVISED;
-    if (lane->crew.killed)
-        watch->over(watch, child, -ECANCELED);
-}
-
-/* An ended child that nobody will ask, taken out of the books; NULL: none. The others are marked as nobody's. */
-static weft__lane *next_disowned(weft__lane *lane)
-{
-    weft__lane *told = NULL;
-    weft__spin_lock(&lane->lock);
-    for (weft__link *l = lane->children.next; l != &lane->children && !told; l = l->next) {
-        weft__lane *c = weft__container(l, weft__lane, siblings);
-        if (c->told)
-            told = c;
-        else if (c->detached != WEFT__ORPHAN)
-            c->detached = 1;
-        if (!c->told && c->supervised == WEFT__WATCHED)
-            forgo(lane, c);
-    }
-    weft__spin_unlock(&lane->lock);
-    return told;
-}
-
-void weft__lane_disown(weft__lane *lane)
-{
-    lane->disowned = 1;
-    if (lane->annex)
-        lane->annex->ends = (weft__tasks){0}; /* given up with the children that lie there */
-    for (weft__lane *child; (child = next_disowned(lane));) {
-        weft__lane_pass_failure(child);
-        weft__lane_leave(child);
-    }
 }
 
 /* ---- the steps ---- */
@@ -276,19 +250,25 @@ static void told(weft_task *t)
     weft__lane *lane = weft__container(t, weft__lane, end_message);
     if (lane->parent->crew.mobile && weft__sent_on(&lane->parent->crew.home, t))
         return;
-    lane->told = 1;
-    if (lane->joiner) {
-        weft__wake_joiner(lane->joiner); /* who frees the record */
-    } else if (lane->supervised == WEFT__WATCHED && !lane->parent->disowned) {
+    if (lane->supervised == WEFT__WATCHED && lane->parent->disowned)
+        weft__lane_forgo(lane->parent, lane); /* the round that does has not come to it */
+    if (lane->supervised == WEFT__WATCHED) {
         weft__lane_watch *watch = lane->annex->tag;
         watch->over(watch, lane, lane->result);
         weft__lane_leave(lane);
-    } else if (lane->supervised && !lane->parent->disowned) {
-        weft__lane_push_end(lane->parent, lane);
-    } else if (lane->detached == 1 || lane->forgotten || lane->parent->disowned) {
-        weft__lane_pass_failure(lane);
-        weft__lane_leave(lane);
+        return;
     }
+    int asked = lane->joiner || (lane->supervised && !lane->parent->disowned);
+    if (!asked && (lane->detached == 1 || lane->forgotten || lane->parent->disowned)) {
+        weft__lane_pass_failure(lane); /* it is not told yet: a round of the parent's that this begins is not to strike it off, too */
+        weft__lane_leave(lane);
+        return;
+    }
+    lane->told = 1;
+    if (lane->joiner)
+        weft__wake_joiner(lane->joiner); /* who frees the record */
+    else if (asked)
+        weft__lane_push_end(lane->parent, lane);
 }
 
 void weft__lane_finish(weft__lane *lane)

@@ -1,5 +1,5 @@
 /* Lanes: records, birth, what travels between a lane and its family, cancelling and killing. Each function says whose thread it runs on; "home"
- * is the lane's worker. The end is end.c's. */
+ * is the lane's worker. The end is end.c's, what is done to all children children.c's. */
 #include <errno.h>
 #include <string.h>
 
@@ -26,19 +26,6 @@ weft_id weft__lane_id(weft__lane *lane)
 /* ---- birth ---- */
 
 static void born(weft_task *t);
-
-/* Enters a child into its parent's books. Any thread. */
-static int join_family(weft__lane *parent, weft__lane *child)
-{
-    weft__spin_lock(&parent->lock);
-    uint32_t refs = parent->barren ? 0 : weft__load_relaxed(&parent->refs, "lane.child");
-    while (refs && !weft__cas_acq_rel(&parent->refs, &refs, refs + 1, "lane.child"))
-        ; /* a root whose last reference went is ending: who comes from outside then comes too late */
-    if (refs)
-        weft__link_before(&parent->children, &child->siblings);
-    weft__spin_unlock(&parent->lock);
-    return refs ? 0 : -ESHUTDOWN;
-}
 
 static void *take_record(weft_runtime *rt)
 {
@@ -108,7 +95,8 @@ void weft__lane_fill(weft__lane *lane, weft_runtime *rt, weft__lane *parent, con
     lane->late = lane->family = lane->expired = lane->held = lane->disowned = 0;
     lane->told = lane->forgotten = lane->quiet = 0;
     lane->supervised = WEFT__NOT_SUPERVISED;
-    lane->watched = lane->barren = lane->asked = 0;
+    lane->watched = lane->barren = lane->asked = lane->round = lane->telling = 0;
+    lane->touring = lane->again = lane->shutting = lane->chores = 0;
     weft__store_relaxed(&lane->tends, 0, "lane.make");
     weft__lane_enter(lane, WEFT__LANE_NEWBORN);
     lane->main = NULL;
@@ -176,7 +164,7 @@ int weft__lane_make(weft_runtime *rt, weft__lane *parent, int (*fn)(void *), voi
     weft__lane_fill(lane, rt, parent, opt, name, site);
     r = furnish(lane, fn, arg, opt);
     if (r == 0)
-        r = join_family(above, lane);
+        r = weft__lane_join_family(above, lane);
     if (r < 0) {
         weft__account_bury(lane);
         weft__account_leave(above);
@@ -321,10 +309,9 @@ void weft__lane_leave(weft__lane *lane)
 
 /* ---- signals ---- */
 
-/* Any thread that knows the record to exist. */
-static void signal_record(weft__lane *lane, uint32_t flags, uint32_t word)
+void weft__lane_signal_record(weft__lane *lane, uint32_t flags)
 {
-    uint32_t next;
+    uint32_t word = weft__load_acquire(&lane->head.word, "lane.signal"), next;
     do
         next = word | flags | (word & WEFT__SIG_BORN ? (uint32_t)WEFT__SIG_PENDING : 0);
     while (!weft__cas_acq_rel(&lane->head.word, &word, next, "lane.signal"));
@@ -366,8 +353,7 @@ void weft__lane_message(weft_task *t)
     }
 }
 
-/* Takes a reference, unless the last one is gone: then the news of it is on its way to us, and is to come once. */
-static int hold(weft__lane *lane)
+int weft__lane_hold(weft__lane *lane)
 {
     uint32_t n = weft__load_relaxed(&lane->refs, "lane.hold");
     do
@@ -392,7 +378,7 @@ int weft__lane_hold_child(weft_id id, weft__lane **out)
     if (WEFT__GEN(weft__load_acquire(&child->head.word, "lane.hold")) != id.gen)
         r = -ESRCH;
     else if (weft__load_relaxed(&child->parent, "lane.hold") == self)
-        r = weft__link_alone(&child->siblings) || !hold(child) ? -ESRCH : 0;
+        r = weft__link_alone(&child->siblings) || !weft__lane_hold(child) ? -ESRCH : 0;
     weft__spin_unlock(&self->lock);
     *out = child;
     return r;
@@ -404,38 +390,6 @@ void weft__lane_release(weft__lane *lane)
         return;
     lane->end_message.run = weft__lane_childless_task;
     weft__worker_send(lane->crew.home, &lane->end_message);
-}
-
-void weft__lane_catch_up(weft__lane *newborn)
-{
-    weft__lane *parent = newborn->parent;
-    weft__spin_lock(&parent->lock);
-    if (parent->asked)
-        signal_record(newborn, parent->asked | WEFT__SIG_FAMILY, weft__load_acquire(&newborn->head.word, "lane.catch_up"));
-    weft__spin_unlock(&parent->lock);
-}
-
-/* To all child lanes. Home. */
-void weft__lane_tell_children(weft__lane *lane, uint32_t flags)
-{
-    weft__spin_lock(&lane->lock);
-    lane->asked |= (uint8_t)(flags & (WEFT__SIG_CANCEL | WEFT__SIG_KILL));
-    for (weft__link *l = lane->children.next; l != &lane->children; l = l->next) {
-        weft__lane *child = weft__container(l, weft__lane, siblings);
-        signal_record(child, (flags & ~(uint32_t)WEFT__SIG_LINK) | WEFT__SIG_FAMILY, weft__load_acquire(&child->head.word, "lane.apply"));
-    }
-    weft__spin_unlock(&lane->lock);
-}
-
-void weft__lane_tell_watched(weft__lane *lane, const weft__lane_watch *watch, uint32_t flags)
-{
-    weft__spin_lock(&lane->lock);
-    for (weft__link *l = lane->children.next; l != &lane->children; l = l->next) {
-        weft__lane *child = weft__container(l, weft__lane, siblings);
-        if (child->supervised == WEFT__WATCHED && child->annex->tag == watch)
-            signal_record(child, flags | WEFT__SIG_FAMILY, weft__load_acquire(&child->head.word, "lane.tell"));
-    }
-    weft__spin_unlock(&lane->lock);
 }
 
 void weft__lane_heed(weft__lane *lane, uint32_t flags)
@@ -461,7 +415,7 @@ void weft__lane_heed(weft__lane *lane, uint32_t flags)
 void weft__lane_apply(weft__lane *lane, uint32_t flags)
 {
     weft__crew *crew = &lane->crew;
-    if (!flags || !hold(lane)) /* this and crew->alive keep the lane in place while its lists are walked */
+    if (!flags || !weft__lane_hold(lane)) /* this and crew->alive keep the lane in place while its lists are walked */
         return;
     weft__lane_heed(lane, flags);
     crew->alive++;

@@ -64,6 +64,11 @@ struct weft__lane {
     uint32_t closing;          /* resources whose close is under way */
     uint8_t stays;             /* how many reasons there are for it not to move now */
     uint8_t maker;             /* 1 + the worker that queued it for whoever comes first; 0: somebody else, or it was sent */
+    uint8_t touring : 1;       /* it goes round its children (children.c), */
+    uint8_t again : 1;         /* and is to do so once more */
+    uint8_t shutting : 1;      /* its resources are being closed, some a turn */
+    uint8_t chores : 1;        /* its end message is queued at home, to go on with either */
+    uint8_t telling;           /* WEFT__SIG_*: what its children are told in this round */
     weft_task end_message;     /* from its last child to its home, then from it to its parent's home */
 
     /* Home: what it owns beside fibers; each pointer is NULL until the lane first needs the thing. */
@@ -83,6 +88,7 @@ struct weft__lane {
     struct weft__resource *arrivals; /* that it was given and has not looked at, by head.next */
     uint8_t barren;            /* takes no more children */
     uint8_t asked;             /* WEFT__SIG_*: what its children were told */
+    uint8_t round;             /* 0 or 1, changed as a round begins: children that have it are not to be visited */
     uint8_t accepting;         /* may be given resources: from its making until it closes its own (atomic) */
 
     /* The parent's. Under the parent's lock, */
@@ -90,6 +96,7 @@ struct weft__lane {
     /* on the parent's home, */
     uint8_t told : 1;          /* its end has reached the parent */
     uint8_t forgotten : 1;     /* the parent gave up joining it */
+    uint8_t visited : 1;       /* the parent's last round that it was in, or came after */
     uint8_t : 0;
     uint8_t watched;           /* its parent monitored it; set as it ends, and only then the parent's */
     /* and what is set before its start. */

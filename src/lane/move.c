@@ -43,7 +43,8 @@ typedef struct departure {
 
 static int may_leave(const weft__lane *lane)
 {
-    return lane->crew.mobile && lane->phase == WEFT__LANE_ALIVE && !lane->crew.killed && !lane->closing && !lane->stays;
+    return lane->crew.mobile && lane->phase == WEFT__LANE_ALIVE && !lane->crew.killed && !lane->closing && !lane->stays &&
+           !lane->chores; /* its end message would be in two places */
 }
 
 /* The lane's message lies in its inbox. */
@@ -69,7 +70,7 @@ static void arrived(weft_task *t)
     weft__count(&w->stats.lanes_in, 1);
 }
 
-/* end_message is free: it is for lanes that have ended, or have no fibers any more. */
+/* end_message is free: it is for lanes that have ended, have no fibers any more, or have chores. */
 static void depart(weft__lane *lane, weft__worker *to)
 {
     weft__worker *w = lane->crew.home;

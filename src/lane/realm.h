@@ -77,9 +77,11 @@ void weft__lane_overflowed(weft__crew *crew);
 /* Results that nobody asked for: said if they are failures, then forgotten, `budget` of them: 1 when none is left. All its fibers have ended.
  * Home. */
 int weft__lane_forget_results(weft__lane *lane, unsigned budget);
-/* Closes all its resources; `closing` says how many closes are still under way. Home. */
+/* Closes all its resources, some a turn; `closing` says how many closes are still under way. Home; the lane may be gone afterwards. */
 void weft__lane_close_all(weft__lane *lane);
-/* Nobody will join its children any more: those that have ended are struck off, the others will be as they end. Home. */
+/* Goes on with it. */
+void weft__lane_close_some(weft__lane *lane);
+/* Nobody will join its children any more: those that have ended are struck off, some a turn, the others will be as they end. Home. */
 void weft__lane_disown(weft__lane *lane);
 /* One thing less to wait for before an empty lane has ended: a resource closed. Home. */
 void weft__lane_settle(weft__lane *lane);
@@ -93,7 +95,18 @@ void weft__lane_finish(weft__lane *lane);
 /* A killed lane whose fibers have not ended within the grace is to say why. Home. */
 void weft__lane_watch_death(weft__lane *lane);
 int weft__lane_doomed(const weft__crew *crew);
-/* Cancel or kill, passed on to all child lanes. Home. */
+/* children.c: enters a child into its parent's books: 0, or -ESHUTDOWN if it takes no more. Any thread. */
+int weft__lane_join_family(weft__lane *parent, weft__lane *child);
+/* children.c: nobody will hear of a watched child's end. A killed lane's clean-ups find its children over; of one that was not killed nobody is left
+ * who could ask. Home. */
+void weft__lane_forgo(weft__lane *lane, weft__lane *child);
+/* children.c: what is left of its chores is done in other turns. Home. */
+void weft__lane_later(weft__lane *lane);
+/* Sets flags in the lane's word and sees that its home acts upon them. Any thread that knows the record to be the lane's. */
+void weft__lane_signal_record(weft__lane *lane, uint32_t flags);
+/* Takes a reference, unless the last one is gone: then the news of it is on its way to its home, and is to come once. */
+int weft__lane_hold(weft__lane *lane);
+/* Cancel or kill, passed on to all child lanes, some a turn. Home. */
 void weft__lane_tell_children(weft__lane *lane, uint32_t flags);
 /* A supervised child has ended: who waits in weft__lane_next_end gets it. On the parent's home. */
 void weft__lane_push_end(weft__lane *parent, weft__lane *child);
