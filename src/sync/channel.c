@@ -193,9 +193,9 @@ static const weft__node_kind store_kind = {.finish = tend};
 
 /* The channel has reached the end of its chunks and not of its limit: the caller gets another one, rather than wait for who is about to. The
  * lock is released meanwhile. 1: it may try again. */
-static int grow(channel *c)
+static __attribute__((noinline)) int grow_store(channel *c)
 {
-    if (!c->store || c->count >= c->capacity)
+    if (c->count >= c->capacity)
         return 0;
     weft__store *s = c->store;
     weft__spin_unlock(&c->lock);
@@ -213,6 +213,8 @@ static int grow(channel *c)
     weft__sync_lock(&c->lock);
     return fresh != NULL;
 }
+
+static inline int grow(channel *c) { return c->store && grow_store(c); }
 
 /* ---- as things to wait for ---- */
 

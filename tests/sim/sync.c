@@ -387,7 +387,8 @@ static void sends_some(void)
 static void receives_some(void)
 {
     while (look(&taken) < ITEMS) {
-        struct wide w = {.x = -1};
+        struct wide w; /* what lies behind x is nothing to anybody */
+        w.x = -1;
         const uint32_t began = tick();
         const int r = weft_channel_receive(&ch, &w, any(2) ? some_deadline() : WEFT_NOW);
         const int x = w.x;
