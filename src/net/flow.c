@@ -92,7 +92,6 @@ static int await_credit(flow *f, int64_t deadline)
 static void spend(flow *f, size_t n)
 {
     f->credit -= n;
-    f->info.sent += n;
     if (!f->credit && !f->failed)
         weft_event_reset(&f->may_write);
 }
@@ -109,9 +108,9 @@ static ssize_t write_some(flow *f, const void *buf, size_t n, int64_t deadline)
     r = write_frame(f, DATA, buf, n, deadline);
     if (r < 0 && !f->torn) { /* none of it went */
         f->credit += n;
-        f->info.sent -= n;
         weft_event_set(&f->may_write);
     }
+    f->info.sent += r < 0 ? 0 : n;
     return r < 0 ? r : (ssize_t)n;
 }
 

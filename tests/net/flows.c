@@ -124,8 +124,8 @@ static int without_credit(void *arg)
     CHECK_OK(weft_spawn(&f, writes_more, &ends[0].flow));
     do {
         CHECK_OK(weft_yield());
-        weft_flow_look(&ends[0].flow, &info);
-    } while (info.sent < WINDOW);
+        weft_flow_look(&ends[1].flow, &info);
+    } while (info.received < WINDOW); /* its frame is through */
     CHECK_ERR(weft_flow_write_all(&ends[0].flow, block, 5, &done, weft_after(WEFT_MILLISECOND)), -ETIMEDOUT);
     CHECK_EQ(done, 0);
     CHECK_OK(weft_cancel(f));
