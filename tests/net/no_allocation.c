@@ -347,8 +347,56 @@ static int a_hundred_thousand_lanes(void *arg)
     return 0;
 }
 
+/* ---- waiting for whichever comes first ---- */
+
+enum { SIXTEEN = 16, SELECTS = 300, FILLING = 3000 };
+
+/* All sixteen wait for the kernel; in each round another socket has something. */
+static void selects(const weft_id *a, const weft_id *b, int n)
+{
+    for (int i = 0; i < n; i++) {
+        weft_case k[SIXTEEN];
+        char byte = 1;
+        for (int s = 0; s < SIXTEEN; s++)
+            k[s] = WEFT_CAN_READ(a[s]);
+        CHECK_OK(weft_write_all(b[i % SIXTEEN], &byte, 1, NULL, SOON));
+        CHECK_EQ(weft_select(k, SIXTEEN, SOON), i % SIXTEEN);
+        CHECK_OK(weft_read_all(a[i % SIXTEEN], &byte, 1, NULL, SOON));
+    }
+}
+
+static void fillings(weft_channel *c, int n)
+{
+    for (; n > 0; n--) {
+        long x = 0;
+        for (int i = 0; i < FILLING; i++)
+            CHECK_OK(weft_channel_try_send(c, &x));
+        for (int i = 0; i < FILLING; i++)
+            CHECK_OK(weft_channel_try_receive(c, &x));
+    }
+}
+
+static int selects_and_fillings(void *arg)
+{
+    weft_id a[SIXTEEN], b[SIXTEEN];
+    weft_channel c;
+    (void)arg;
+    for (int s = 0; s < SIXTEEN; s++)
+        connect_pair(&a[s], &b[s]);
+    selects(a, b, 100);
+    watch();
+    selects(a, b, SELECTS);
+    unwatch("selecting among sockets");
+    CHECK_OK(weft_channel_init_growing(&c, sizeof(long), FILLING));
+    fillings(&c, 3);
+    watch();
+    fillings(&c, 20);
+    unwatch("filling and draining a channel that grows");
+    return weft_channel_end(&c);
+}
+
 static const test_case cases[] = {
-    CASE(a_malloc_is_seen), CASE(a_hundred_thousand_round_trips), CASE(and_as_many_in_the_streaming_form),
+    CASE(a_malloc_is_seen), CASE(selects_and_fillings), CASE(a_hundred_thousand_round_trips), CASE(and_as_many_in_the_streaming_form),
     CASE(two_thousand_connections), CASE(a_hundred_thousand_fibers), CASE(a_hundred_thousand_lanes)};
 
 int main(int argc, char **argv)
