@@ -1,11 +1,13 @@
-/* Why credits: a producer that blocks on a full buffer stalls for each item once its consumer is the slower one, for each time there is room for one. With
- * credits it stalls once for many items: it is let go when little is left to deal with, and has the rest of the window at once. The buffers are the same.
+/* Why credits: a producer that blocks on a full buffer stalls for each item once its consumer is the slower one, for
+ * each time there is room for one. With credits it stalls once for many items: it is let go when little is left to
+ * deal with, and has the rest of the window at once. The buffers are the same.
  *
- * Three ways of moving ITEMS items from a producer to a slower consumer, each with room for WINDOW of them: a channel of that size; the same
- * channel with credits; a connection with credits. The second and third are shown with grants for each item, too, which is as bad as the first (a connection may hold back a
- * few and so be better).
+ * Three ways of moving ITEMS items from a producer to a slower consumer, each with room for WINDOW of them: a
+ * channel of that size; the same channel with credits; a connection with credits. The second and third are shown
+ * with grants for each item, too, which is as bad as the first (a connection may hold back a few and so be better).
  *
- *     credits              prints how often the producer stalled; ends with 0 if credits stalled it less than half as often */
+ *     credits       prints how often the producer stalled; ends with 0 if it did so less than half as often with
+ *                   credits as without */
 #include <errno.h>
 #include <stdio.h>
 #include <weft/weft.h>

@@ -1,6 +1,6 @@
-/* Several ops at once, of which a fiber waits for whichever ends first, perhaps beside other things. All of it lies in the fiber's frame, so the fiber
- * does not leave that, dead or alive, before each op that was started has had its terminal completion and no request of ours is under way
- * (DESIGN rule 3). Home-thread code, but for asked_at_port. */
+/* Several ops at once, of which a fiber waits for whichever ends first, perhaps beside other things. All of it lies
+ * in the fiber's frame, so the fiber does not leave that, dead or alive, before each op that was started has had its
+ * terminal completion and no request of ours is under way (DESIGN rule 3). Home-thread code, but for asked_at_port. */
 #include <errno.h>
 
 #include "base/check.h"
@@ -16,8 +16,8 @@ int weft__race_busy(const weft__race *race)
     return 0;
 }
 
-/* Something has ended. Who waits among other things looks; who waits for all of them goes on with the last, and whoever is to be asked about its wait
- * if it is killed now, still is. */
+/* Something has ended. Who waits among other things looks; who waits for all of them goes on with the last, and
+ * whoever is to be asked about its wait if it is killed now, still is. */
 static void settle(weft__race *race)
 {
     weft__fiber *f = race->await.fiber;
@@ -39,7 +39,8 @@ static void racer_done(weft_task *t)
 
 void weft__race_begin(weft__race *race, weft__fiber *f, weft__racer *racers, unsigned count)
 {
-    race->await = (weft__await){.op = &racers[0].op, .fiber = f, .account = f->crew->account, .count = count, .race = race};
+    weft__account *account = f->crew->account;
+    race->await = (weft__await){.op = &racers[0].op, .fiber = f, .account = account, .count = count, .race = race};
     race->racers = racers;
     race->count = count;
     for (unsigned i = 0; i < count; i++) {

@@ -1,8 +1,10 @@
-/* Credits over a byte stream. Everything happens in one lane, so nothing here is shared but the order of frames on the connection, which `writing` keeps.
+/* Credits over a byte stream. Everything happens in one lane, so nothing here is shared but the order of frames on
+ * the connection, which `writing` keeps.
  *
- * A frame is four bytes, most significant first: two bits say what it is, thirty how much; the bytes of DATA follow. The pump reads frames and never
- * writes: so it never waits for the peer to read, and the peer's writes always get through. Grants are written by whoever reads from the
- * buffer. Nobody waits for credit with `writing` held, or a grant could not pass. */
+ * A frame is four bytes, most significant first: two bits say what it is, thirty how much; the bytes of DATA follow.
+ * The pump reads frames and never writes: so it never waits for the peer to read, and the peer's writes always get
+ * through. Grants are written by whoever reads from the buffer. Nobody waits for credit with `writing` held, or a
+ * grant could not pass. */
 #include <errno.h>
 #include <string.h>
 #include <weft/flow.h>
@@ -234,8 +236,8 @@ static size_t copy_out(flow *f, unsigned char *to, size_t n)
     return n;
 }
 
-/* So little is left to the peer, or unread, that it gets the rest of the window at once. What cannot be granted now, because the connection is at its
- * end, need not be. */
+/* So little is left to the peer, or unread, that it gets the rest of the window at once. What cannot be granted now,
+ * because the connection is at its end, need not be. */
 static void grant(flow *f, int64_t deadline)
 {
     size_t n = f->owed;
@@ -284,7 +286,8 @@ int weft_flow_open(weft_flow *opaque, weft_id sock, void *buffer, size_t window,
     f->window = window;
     f->low = low_water;
     weft_mutex_init(&f->writing, WEFT_MUTEX_FAIR, "a flow's frames");
-    (void)weft_sock_set(sock, WEFT_NODELAY, 1); /* a grant must not wait for the acknowledgement of the one before; what is no TCP has no such thing */
+    /* A grant must not wait for the acknowledgement of the one before; what is no TCP has no such thing. */
+    (void)weft_sock_set(sock, WEFT_NODELAY, 1);
     int r = write_frame(f, GRANT, NULL, window, WEFT_NEVER);
     return r < 0 ? r : weft_group_run(&f->pump, pump, f);
 }

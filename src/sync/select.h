@@ -1,5 +1,6 @@
-/* A select from the inside. Its cases are of two sorts: objects, which have a lock and a queue and may be served by anybody, and those that the fiber's
- * own worker tells of and that are taken only after the select has claimed itself for them (select_home.c): joins, messages, I/O. */
+/* A select from the inside. Its cases are of two sorts: objects, which have a lock and a queue and may be served by
+ * anybody, and those that the fiber's own worker tells of and that are taken only after the select has claimed
+ * itself for them (select_home.c): joins, messages, I/O. */
 #ifndef WEFT_SYNC_SELECT_H
 #define WEFT_SYNC_SELECT_H
 
@@ -40,14 +41,22 @@ typedef struct weft__selection {
     weft__receiver mail;
 } weft__selection;
 
-static inline int weft__case_is_io(const weft_case *c) { return c->kind >= WEFT_CASE_READABLE && c->kind <= WEFT_CASE_ACCEPT; }
-static inline int weft__case_is_home(const weft_case *c) { return c->kind >= WEFT_CASE_JOIN && c->kind <= WEFT_CASE_ACCEPT; }
+static inline int weft__case_is_io(const weft_case *c)
+{
+    return c->kind >= WEFT_CASE_READABLE && c->kind <= WEFT_CASE_ACCEPT;
+}
+static inline int weft__case_is_home(const weft_case *c)
+{
+    return c->kind >= WEFT_CASE_JOIN && c->kind <= WEFT_CASE_ACCEPT;
+}
 
-/* What such a case is about: 0, or what the plain call would refuse it with. After the fiber has been suspended it is asked anew. */
+/* What such a case is about: 0, or what the plain call would refuse it with. After the fiber has been suspended it
+ * is asked anew. */
 int weft__home_find(weft__selection *s, unsigned i);
 /* Has it happened? Without asking the kernel. */
 int weft__home_ready(const weft__selection *s, unsigned i);
-/* An I/O case, asking the kernel without waiting: 1 and its result is set; 0; an error of the select. Suspends for a tick. */
+/* An I/O case, asking the kernel without waiting: 1 and its result is set; 0; an error of the select. Suspends for a
+ * tick. */
 int weft__io_try(weft__selection *s, unsigned i);
 /* From here on the fiber is nudged if one of them happens; 0, or an error or AGAIN, and it is not. */
 int weft__homes_enter(weft__selection *s, int64_t deadline);

@@ -1,9 +1,11 @@
-/* Cases of a select that its own worker tells of: the ends of fibers and lanes, messages, I/O. Whoever tells nudges the fiber, which looks, claims itself
- * for what it finds and takes that when everything else has been left. Until then a message lies in its mailbox, a buffer with its socket and a
- * connection in the kernel, where others may take them: then the select begins anew. So there is nothing that a select which is lost, cancelled or killed
- * would have to give back.
+/* Cases of a select that its own worker tells of: the ends of fibers and lanes, messages, I/O. Whoever tells nudges
+ * the fiber, which looks, claims itself for what it finds and takes that when everything else has been left. Until
+ * then a message lies in its mailbox, a buffer with its socket and a connection in the kernel, where others may take
+ * them: then the select begins anew. So there is nothing that a select which is lost, cancelled or killed would have
+ * to give back.
  *
- * I/O is asked for by POLL ops, one a case, which lie in the select's frame and all have ended before it is left (fiber/race.c). */
+ * I/O is asked for by POLL ops, one a case, which lie in the select's frame and all have ended before it is left
+ * (fiber/race.c). */
 #include <errno.h>
 
 #include "sync/select.h"
@@ -114,7 +116,9 @@ static int64_t take_next(const weft_case *c)
 {
     weft__resource *r;
     uint32_t kinds = c->kind == WEFT_CASE_ACCEPT ? WEFT__KINDS_LISTENER : WEFT__KINDS_SOCKET;
-    return weft__resource_find(c->id, kinds, &r) < 0 ? -ECANCELED : r->type->source->next(c->id, c->data); /* closed while we waited */
+    if (weft__resource_find(c->id, kinds, &r) < 0)
+        return -ECANCELED; /* closed while we waited */
+    return r->type->source->next(c->id, c->data);
 }
 
 int weft__io_try(weft__selection *s, unsigned i)
@@ -179,7 +183,7 @@ int weft__homes_enter(weft__selection *s, int64_t deadline)
         s->ios[k] = (weft__io){.sitter = {.fiber = s->fiber}};
     if (s->io) {
         weft__race_begin(&s->race, s->fiber, s->racers, s->io);
-        weft__lane_of(s->fiber->crew)->stays++; /* a lane does not move while its ops' ends and requests are on their way to this worker */
+        weft__lane_of(s->fiber->crew)->stays++; /* its ops' ends and requests are on their way to this worker */
     }
     if (s->box) {
         s->mail = (weft__receiver){.box = s->box, .fiber = s->fiber, .looks = 1};
@@ -217,7 +221,8 @@ static void rise(weft__waiter *wt)
     wt->leave = NULL;
     for (unsigned i = 0; i < s->n; i++) {
         const weft_case *c = &s->cases[i];
-        if ((c->kind == WEFT_CASE_JOIN || c->kind == WEFT_CASE_LANE) && s->nodes[i].object && *joiner_of(s, i) == s->fiber)
+        int join = c->kind == WEFT_CASE_JOIN || c->kind == WEFT_CASE_LANE;
+        if (join && s->nodes[i].object && *joiner_of(s, i) == s->fiber)
             *joiner_of(s, i) = NULL;
         if (c->kind == WEFT_CASE_BUFFER && s->ios[s->nodes[i].want].sitter.at)
             ((weft__resource *)s->nodes[i].object)->type->source->rise(&s->ios[s->nodes[i].want].sitter);

@@ -7,7 +7,10 @@
 
 enum { CHUNK = 16 << 10 };
 
-static size_t in_pages(const weft_env *env, size_t bytes) { return (bytes + env->page_size - 1) / env->page_size * env->page_size; }
+static size_t in_pages(const weft_env *env, size_t bytes)
+{
+    return (bytes + env->page_size - 1) / env->page_size * env->page_size;
+}
 
 int weft__store_open(weft__store **out, size_t item_size, size_t limit, const weft__node_kind *tend, void *object)
 {

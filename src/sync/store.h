@@ -1,9 +1,11 @@
-/* The memory of a channel that grows: a FIFO of items of one size in chunks, which come from an environment as they are needed and go back when they are
- * not. Everything is under the channel's lock, and none of it asks for memory: that is `tend`'s, called where no lock is held.
+/* The memory of a channel that grows: a FIFO of items of one size in chunks, which come from an environment as they
+ * are needed and go back when they are not. Everything is under the channel's lock, and none of it asks for memory:
+ * that is `tend`'s, called where no lock is held.
  *
- * A chunk more is asked for when half of the last one is used and no other is in reserve, so it is mostly there before it is needed. One that has been
- * read goes into the reserve, or back. How many stay: as many as the last two fillings from empty to empty had in common, and what rolling on needs in
- * any case. So fillings that are alike ask for nothing from the third on, and a single one that was large leaves nothing behind. */
+ * A chunk more is asked for when half of the last one is used and no other is in reserve, so it is mostly there
+ * before it is needed. One that has been read goes into the reserve, or back. How many stay: as many as the last two
+ * fillings from empty to empty had in common, and what rolling on needs in any case. So fillings that are alike ask
+ * for nothing from the third on, and a single one that was large leaves nothing behind. */
 #ifndef WEFT_SYNC_STORE_H
 #define WEFT_SYNC_STORE_H
 
@@ -24,7 +26,8 @@ typedef struct weft__store {
     size_t bytes;             /* of a chunk */
     size_t most;              /* chunks that can ever be of use */
     size_t used, spares;      /* chunks */
-    size_t peak, before, keep; /* chunks that it took, since it was empty, and in the filling before; how many are kept */
+    size_t peak, before;      /* chunks that it took since it was empty, and in the filling before */
+    size_t keep;              /* how many are kept */
     uint8_t wants;            /* a chunk is asked for */
     uint8_t tending;          /* somebody was told of that */
     const weft_env *env;
@@ -33,7 +36,8 @@ typedef struct weft__store {
 
 #define WEFT__CHUNK_HEAD ((sizeof(weft__store) + 63) / 64 * 64)
 
-/* A store for items of this size, with its first chunk. -ENOMEM, -EINVAL an item too large. tend(object) is called when there is something to tend. */
+/* A store for items of this size, with its first chunk. -ENOMEM, -EINVAL an item too large. tend(object) is called
+ * when there is something to tend. */
 int weft__store_open(weft__store **out, size_t item_size, size_t limit, const weft__node_kind *tend, void *object);
 /* Gives everything back. No lock held, and nobody uses it. */
 void weft__store_close(weft__store *s);

@@ -1,4 +1,5 @@
-/* Credits over byte streams: all bytes in order both ways at once, never more than the window in the buffer, few stalls, and every way a flow ends. */
+/* Credits over byte streams: all bytes in order both ways at once, never more than the window in the buffer, few
+ * stalls, and every way a flow ends. */
 #include "cases.h"
 
 #include <weft/flow.h>

@@ -1,4 +1,5 @@
-/* Select over I/O and messages, beside other things: what happens first wins, what loses is neither lost nor taken, and no operation outlives the call. */
+/* Select over I/O and messages, beside other things: what happens first wins, what loses is neither lost nor taken,
+ * and no operation outlives the call. */
 #include "cases.h"
 
 #include <sys/socket.h>
@@ -66,7 +67,8 @@ static int arguments(void *arg)
     CHECK_OK(weft_close(b));
     CHECK_ERR(weft_select((weft_case[]){WEFT_CAN_READ(b)}, 1, WEFT_NOW), -EBADF);
     CHECK_ERR(weft_select((weft_case[]){WEFT_MESSAGE(&m), WEFT_CAN_ACCEPT(l)}, 2, WEFT_NOW), -ETIMEDOUT);
-    CHECK_ERR(weft_select((weft_case[]){WEFT_MESSAGE(&m), WEFT_CAN_ACCEPT(l)}, 2, weft_after(WEFT_MILLISECOND)), -ETIMEDOUT);
+    const int64_t brief = weft_after(WEFT_MILLISECOND);
+    CHECK_ERR(weft_select((weft_case[]){WEFT_MESSAGE(&m), WEFT_CAN_ACCEPT(l)}, 2, brief), -ETIMEDOUT);
     return 0;
 }
 
@@ -119,7 +121,8 @@ static int each_in_turn(void *arg)
     connect_pair(&a, &b);
     for (int i = 0; i < 60; i++) {
         int x = 0, socket_wins = i % 3;
-        weft_case k[] = {WEFT_CAN_READ(a), WEFT_RECEIVE(&c, &x), WEFT_AT(weft_after(socket_wins == 2 ? WEFT_MILLISECOND / 4 : 20 * WEFT_SECOND))};
+        const int64_t by = socket_wins == 2 ? weft_after(WEFT_MILLISECOND / 4) : SOON;
+        weft_case k[] = {WEFT_CAN_READ(a), WEFT_RECEIVE(&c, &x), WEFT_AT(by)};
         if (socket_wins == 1)
             CHECK_OK(weft_spawn(&f, says_hello, &b));
         else if (socket_wins == 0)
@@ -313,7 +316,7 @@ static int connections(void *arg)
     settle();
     CHECK_OK(weft_spawn(&g, connects, NULL));
     joined(g, 0);
-    while (weft_join(f[0], &r[0], weft_after(WEFT_MILLISECOND)) == -ETIMEDOUT && weft_join(f[1], &r[1], weft_after(WEFT_MILLISECOND)) == -ETIMEDOUT)
+    for (int i = 0; weft_join(f[i % 2], &r[i % 2], weft_after(WEFT_MILLISECOND)) == -ETIMEDOUT; i++)
         ; /* one connection, one of them has it */
     (void)weft_event_set(&event);
     int sum = 0;
@@ -393,7 +396,7 @@ static int messages(void *arg)
     CHECK_OK(weft_join(g, &r[1], SOON));
     CHECK_EQ(r[0] + r[1], 1);
     CHECK_ERR(weft_receive(&m, WEFT_NOW), -ETIMEDOUT);
-    CHECK_OK(weft_spawn(&f, message_or_stop, NULL)); /* one that is told of a message which another takes stays in line */
+    CHECK_OK(weft_spawn(&f, message_or_stop, NULL)); /* told of a message that another takes it stays in line */
     settle();
     CHECK_OK(weft_spawn(&g, receives_one, NULL));
     settle();
@@ -470,11 +473,12 @@ static int waits_and_dies(void *arg)
     l = listen_here(text);
     weft_id other, peer;
     connect_pair(&other, &peer);
-    weft_case k[] = {WEFT_CAN_READ(a), WEFT_RECEIVE(&c, &x), WEFT_MESSAGE(&m), WEFT_BUFFER(other, &buffer), WEFT_CAN_ACCEPT(l), WEFT_CAN_READ(b)};
+    weft_case k[] = {WEFT_CAN_READ(a), WEFT_RECEIVE(&c, &x), WEFT_MESSAGE(&m), WEFT_BUFFER(other, &buffer),
+                     WEFT_CAN_ACCEPT(l), WEFT_CAN_READ(b)};
     __atomic_store_n(&waiting, 1, __ATOMIC_RELEASE);
     (void)arg;
     CHECK_EQ(weft_select(k, 6, WEFT_NEVER), 1);
-    __atomic_store_n(&waiting, 2, __ATOMIC_RELEASE); /* it has the item, and is perhaps killed all the same before its lane is done */
+    __atomic_store_n(&waiting, 2, __ATOMIC_RELEASE); /* it has the item; its lane may die all the same */
     return 0;
 }
 
@@ -566,8 +570,8 @@ static int limits(void *arg)
 }
 
 static const test_case cases[] = {
-    CASE(arguments), CASE(tried_once), CASE(each_in_turn), CASE(fair), CASE(buffers), CASE(kept_for_the_next), CASE(connections),
-    CASE(messages), CASE(ends_of_it), CASE(killed), CASE(wide), CASE(limits),
+    CASE(arguments), CASE(tried_once), CASE(each_in_turn), CASE(fair), CASE(buffers), CASE(kept_for_the_next),
+    CASE(connections), CASE(messages), CASE(ends_of_it), CASE(killed), CASE(wide), CASE(limits),
 };
 
 int main(int argc, char **argv) { return RUN(cases, argc, argv); }

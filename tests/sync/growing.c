@@ -1,5 +1,5 @@
-/* Channels that grow: all that is sent below the limit finds room, in order; memory comes and goes with what lies in them, and a steady load asks for
- * none; without memory they are full; closing, ending and death. */
+/* Channels that grow: all that is sent below the limit finds room, in order; memory comes and goes with what lies in
+ * them, and a steady load asks for none; without memory they are full; closing, ending and death. */
 #include "world.h"
 
 enum { LIMIT = 1 << 16 };
@@ -28,7 +28,8 @@ static void fill(int from, int n)
 {
     for (int i = from; i < from + n; i++) {
         const item it = make(i);
-        CHECK_OK(i % 3 ? weft_channel_try_send(&c, &it) : weft_channel_send(&c, &it, WEFT_NOW)); /* nobody has to wait */
+        const int r = i % 3 ? weft_channel_try_send(&c, &it) : weft_channel_send(&c, &it, WEFT_NOW);
+        CHECK_OK(r); /* nobody has to wait */
     }
 }
 
