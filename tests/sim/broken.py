@@ -47,8 +47,8 @@ MISTAKES = {
     "select-claim": ("select.c", "else if (!weft__waiter_claim_self(&s->waiter, i))", "else if (weft__waiter_claim_self(&s->waiter, i), 0)"),
     # What it was given dies with it while its operations end.
     "select-left": ("select_home.c", "        f->unwait = weft__waiter_give_up;", "        f->unwait = NULL;"),
-    # What it was told of is taken for its own though others took it.
-    "select-taken": ("select_home.c", "    if (r == -EAGAIN)\n        return WEFT__SELECT_AGAIN;\n    c->result = r;", "    c->result = r;"),
+    # It is nudged by the end of an operation, and looks everywhere but there.
+    "select-blind": ("select_home.c", "    return weft__home_ready(s, i);", "    return !weft__case_is_io(&s->cases[i]) && weft__home_ready(s, i);"),
     # A reader that has read lets no sender in.
     "broadcast": ("broadcast.c", "    if (b->senders.first)\n        let_senders_in(b, news);", "    (void)news;"),
     # A producer waits although all that is under way has been dealt with.
