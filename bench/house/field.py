@@ -1,10 +1,12 @@
 """Who stands in a row, started: the programs of its job, bound to their processors, warmed up."""
 
 import contextlib
+import functools
 import os
 
 import contest
 import peers
+import stats
 
 
 class Absent(Exception):
@@ -19,6 +21,17 @@ def processors(workers):
     if workers > 1:
         return set(here), set(here)
     return {here[0]}, {here[1]}
+
+
+@functools.cache
+def half_rate(connections):
+    """Half of what the edge-triggered control reaches in a closed loop, here and now."""
+    cpus, load_cpus = processors(1)
+    control = contest.Server("epoll-edge", peers.LOAD, {"connections": connections}, peers.ECHO["epoll-edge"](1), cpus, load_cpus)
+    try:
+        return int(stats.median([contest.figure(control.slice(0.5), "throughput") for _ in range(5)]) / 2)
+    finally:
+        control.close()
 
 
 def start(row, name):
@@ -37,7 +50,10 @@ def start(row, name):
     if command is None:
         peers.missing(name, "not built")
         return None
-    return contest.Server(name, peers.LOAD, dict(row.load), command, cpus, load_cpus)
+    load = dict(row.load)
+    if load.get("rate") == "half":
+        load["rate"] = half_rate(load["connections"])
+    return contest.Server(name, peers.LOAD, load, command, cpus, load_cpus)
 
 
 @contextlib.contextmanager

@@ -28,11 +28,12 @@ class Row:
     job: str = ""
     workers: int = 1
     size: object = None
-    load: tuple = ()     # options of the load generator
+    load: tuple = ()     # options of the load generator; rate "half": half of what the edge-triggered control reaches in a closed loop
     ours: str = "weft"
     peers: tuple = ()
     bars: tuple = ()
     quick: bool = False
+    slice_s: float = 0.0 # of a verdict, where 0.6 s would be too short
 
 
 def ahead(*names, metric="wall", limit=1.0):
@@ -105,6 +106,9 @@ def echo():
             yield row(f"echo-{size // 1024}k", {"connections": 64, "size": size}, 0.97)
         for each in (1, 10):
             yield row(f"churn-{each}", {"connections": 64, "churn": each}, 0.97, who=tuple(peers.CONTROLS) + ("go", "tokio"))
+        # Its quantile needs ten million samples.
+        yield Row(f"open-{port}", "echo", load=(("connections", 64), ("rate", "half")), ours=ours, peers=EPOLL_CONTROLS + ("go", "tokio"),
+                  bars=(Bar("p999", "epoll-edge", 1.2),), slice_s=3.0)
         for mode in ("", "-per-core"):
             for n in (64, 512):
                 yield Row(f"echo-{n}-two{mode}-{port}", "echo", load=(("connections", n),), workers=2, ours=ours + mode, peers=("go", "tokio"),

@@ -93,12 +93,13 @@ def play(row, other, wanted, pairs, say, save, what):
     """Pairs of ours against the other until there are `wanted`; what there is from an earlier run counts."""
     if len(pairs) >= wanted:
         return True
-    with field.assembled(row, (row.ours, other), SLICE_S) as contenders:
+    slice_s = row.slice_s or SLICE_S
+    with field.assembled(row, (row.ours, other), slice_s) as contenders:
         if len(contenders) < 2:
             return False
-        for pair in contest.pairs(*contenders, wanted - len(pairs), SLICE_S, len(pairs)):
+        for pair in contest.pairs(*contenders, wanted - len(pairs), slice_s, len(pairs)):
             pairs.append(pair)
-            say(f"{row.name}: {what}: pair {len(pairs)} of {wanted}, about {(wanted - len(pairs)) * 2 * SLICE_S / 60:.1f} min to the next look")
+            say(f"{row.name}: {what}: pair {len(pairs)} of {wanted}, about {(wanted - len(pairs)) * 2 * slice_s / 60:.1f} min to the next look")
             if len(pairs) % 4 == 0:
                 save()
     save()
