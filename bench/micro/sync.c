@@ -241,6 +241,63 @@ static void contended_across(void)
     must(weft_lane_join(l, NULL, WEFT_NEVER));
 }
 
+/* ---- select, futures, growing ---- */
+
+enum { EIGHT = 8 };
+static weft_channel eight[EIGHT];
+static long eight_slots[EIGHT][2];
+
+/* Over eight channels in turn: a fiber sends, another waits for whichever comes. */
+static int sends_in_turn(void *arg)
+{
+    (void)arg;
+    for (long i = 0; i < MANY; i++)
+        must(weft_channel_send(&eight[i % EIGHT], &i, WEFT_NEVER));
+    return 0;
+}
+
+static void selects(size_t room)
+{
+    weft_id f;
+    long x;
+    weft_case k[EIGHT];
+    for (int i = 0; i < EIGHT; i++)
+        must(weft_channel_init(&eight[i], sizeof(long), room, room ? eight_slots[i] : NULL));
+    must(weft_spawn(&f, sends_in_turn, NULL));
+    for (int n = 0; n < MANY; n++) {
+        for (int i = 0; i < EIGHT; i++)
+            k[i] = WEFT_RECEIVE(&eight[i], &x);
+        must(weft_select(k, EIGHT, WEFT_NEVER));
+    }
+    must(weft_join(f, NULL, WEFT_NEVER));
+}
+
+static void select_waiting(void) { selects(0); }
+static void select_ready(void) { selects(2); }
+
+static int keeps(void *arg) { return weft_future_keep(arg, 0, NULL); }
+
+static void future_awaited(void)
+{
+    for (int i = 0; i < MANY; i++) {
+        weft_future f = {{0}};
+        weft_id fiber;
+        must(weft_spawn(&fiber, keeps, &f));
+        must(weft_future_wait(&f, NULL, WEFT_NEVER));
+        must(weft_join(fiber, NULL, WEFT_NEVER));
+    }
+}
+
+static void one_way_growing(void)
+{
+    weft_id f;
+    must(weft_channel_init_growing(&wide, sizeof(long), 128));
+    must(weft_spawn(&f, sends_wide, (void *)(intptr_t)MANY));
+    must(receives_wide((void *)(intptr_t)MANY));
+    must(weft_join(f, NULL, WEFT_NEVER));
+    must(weft_channel_end(&wide));
+}
+
 static int start(int argc, char **argv)
 {
     int two = argc > 1 && strcmp(argv[1], "2") == 0;
@@ -253,6 +310,10 @@ static int start(int argc, char **argv)
         measure("one way through 128, one worker, an item", one_way, MANY);
         measure("fan-in 1000 to 1, one worker, an item", fan_in, (double)WIDE * WIDE_EACH);
         measure("fan-out 1 to 1000, one worker, an item", fan_out, (double)WIDE * WIDE_EACH);
+        measure("one way through one that grows to 128, an item", one_way_growing, MANY);
+        measure("select over 8 channels, waiting, one worker", select_waiting, MANY);
+        measure("select over 8 channels, mostly ready, one worker", select_ready, MANY);
+        measure("future, spawn and await, one worker", future_awaited, MANY);
         measure("mutex, nobody else, lock and unlock", uncontended, MANY);
         measure("mutex, 4 fibers, one worker, held over a yield", contended_here, MANY / 2.0);
     } else {
