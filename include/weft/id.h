@@ -37,6 +37,7 @@ enum weft_id_kind {
     WEFT_ID_ALIAS,      /* where an answer goes: <weft/message.h> */
     WEFT_ID_MONITOR     /* <weft/link.h> */
 };
+#define WEFT_ID_KINDS (WEFT_ID_MONITOR + 1)
 
 /* What an id says of itself: WEFT_ID_NONE for WEFT_NOID and for what is no id. Whether it is stale, this does not tell. Any thread. */
 WEFT_API enum weft_id_kind weft_id_kind(weft_id id);
@@ -55,7 +56,8 @@ WEFT_API int weft_dup(weft_id id, weft_id *out);
 /* Moves a resource to another lane of the runtime, whichever it is: there it has a new id, *out (may be NULL: weft_id_list finds it there),
  * which is valid at once and useful to nobody but that lane; send it, or spawn the lane with it (`gives` in weft_lane_options). The id given
  * is stale, as after a close, but nothing is closed. An armed streaming form is ended first, which may take until the deadline; what it had
- * received and nobody has read goes along.
+ * received and nobody has read goes along. Who waits through the id keeps waiting, and it is not given (-EBUSY); who would
+ * read while this waits for the end of the streaming form is told -EBUSY in turn, and whoever comes after it -EBADF.
  *
  * 0; or nothing was given: -EBADF, -EPERM not the caller's; -EBUSY a call waits through this id; -ESRCH no such lane, or it has closed its
  * ids; -EINVAL `lane` is no lane's id or the caller's own; -EAGAIN the receiver is at its limit of ids; -ENOMEM; -ETIMEDOUT, -ECANCELED

@@ -10,6 +10,7 @@
 #ifndef WEFT_RUNTIME_H
 #define WEFT_RUNTIME_H
 
+#include <weft/id.h>
 #include <weft/port.h>
 #include <weft/types.h>
 
@@ -126,6 +127,9 @@ typedef struct weft_stats {
     uint64_t lanes_placed; /* newborns that were sent to another worker, because there were fewer lanes, or because they were to start there */
     uint64_t lanes_moved;  /* moves of mobile lanes */
     uint64_t ops_in_flight; /* taken by a port and not ended: those of fibers' calls, and what streams and listeners keep armed */
+    /* By enum weft_id_kind: descriptors whose close the system answered with an error, with nobody left to be told: of ids that were closed, that died with
+     * their lanes, and of what came too late for anybody to have. The descriptor is gone; what it held back to be written may be as well. */
+    uint64_t close_failures[WEFT_ID_KINDS];
 } weft_stats;
 WEFT_API int weft_runtime_stats(weft_runtime *rt, weft_stats *out);
 

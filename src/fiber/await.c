@@ -131,7 +131,8 @@ static int64_t await(weft__fiber *f, weft_port *port, weft_op *op, int64_t deadl
 static void drop(weft_port *port, const weft_op *op)
 {
     if ((op->code == WEFT_OP_ACCEPT || op->code == WEFT_OP_OPEN) && op->result >= 0 && port->driver->close_handle)
-        port->driver->close_handle(port, (weft_handle)op->result);
+        weft__count_close(weft__worker_self(), op->code == WEFT_OP_ACCEPT ? WEFT_ID_SOCKET : WEFT_ID_FILE,
+                          port->driver->close_handle(port, (weft_handle)op->result));
 }
 
 void weft__await_drop(weft__fiber *f)

@@ -16,11 +16,11 @@
 
 weft_port *weft__handle_port(void) { return weft__worker_self()->port; }
 
-void weft__handle_drop(weft_handle raw)
+void weft__handle_drop(weft_handle raw, enum weft__kind kind)
 {
     weft_port *port = weft__handle_port();
     if (raw != WEFT_NOHANDLE && port->driver->close_handle)
-        port->driver->close_handle(port, raw);
+        weft__count_close(weft__worker_self(), (enum weft_id_kind)kind, port->driver->close_handle(port, raw));
 }
 
 void weft__handle_init(weft__handle *h, weft_handle raw, enum weft_desc_kind kind)
@@ -42,7 +42,7 @@ int weft__handle_make(const weft__resource_kind *type, weft_handle raw, enum wef
     weft__resource *r;
     int result = weft__resource_make(type, &r);
     if (result < 0) {
-        weft__handle_drop(raw);
+        weft__handle_drop(raw, type->kind);
         return result;
     }
     weft__handle *h = weft__handle_of(r);
@@ -260,8 +260,9 @@ static void tell(weft__handle *h)
 /* Home port's thread. */
 static void on_closed(weft_desc *d, int result)
 {
-    (void)result; /* nobody is left to be told, and the descriptor is gone whatever close(2) says */
-    tell(d->owner);
+    weft__handle *h = d->owner;
+    weft__count_close(weft__worker_self(), (enum weft_id_kind)h->res.kind, result); /* it is gone whatever close(2) says */
+    tell(h);
 }
 
 /* Home port's thread. */

@@ -95,6 +95,6 @@ int64_t weft__handle_await_pair(weft__handle *h, weft__handle *h2, weft_op *op, 
 /* The calling worker's port. Fibers only. */
 weft_port *weft__handle_port(void);
 /* Gives a raw handle back to the system. */
-void weft__handle_drop(weft_handle raw);
+void weft__handle_drop(weft_handle raw, enum weft__kind kind);
 
 #endif

@@ -65,13 +65,13 @@ int weft__connection_start(weft__shard *shard, weft_handle raw, int counted)
     if (refused && (!hub->refuse || weft__add_relaxed(&hub->refusing, 1, "hub.refuse") >= REFUSING_MAX)) {
         if (hub->refuse)
             weft__sub_acq_rel(&hub->refusing, 1, "hub.refuse");
-        weft__handle_drop(raw);
+        weft__handle_drop(raw, WEFT__SOCKET);
         return 0;
     }
     r = start(shard, raw, refused);
     if (r == 0)
         return 0;
-    weft__handle_drop(raw);
+    weft__handle_drop(raw, WEFT__SOCKET);
     if (refused)
         weft__sub_acq_rel(&hub->refusing, 1, "hub.refuse");
     else

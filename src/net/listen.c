@@ -90,7 +90,7 @@ static int port_is_free(const weft_addr *a, weft_listen_flags flags)
         return 0;
     int r = open_listener(a, &flags, &raw);
     if (r == 0)
-        weft__handle_drop(raw);
+        weft__handle_drop(raw, WEFT__LISTENER);
     return r;
 }
 
@@ -159,7 +159,7 @@ int weft__listener_shard(weft__listener *l, weft__lane *lane, weft__listener **o
     weft__resource *res;
     r = weft__resource_make_for(lane, &weft__listener_type, &res);
     if (r < 0) {
-        weft__handle_drop(raw);
+        weft__handle_drop(raw, WEFT__LISTENER);
         return r;
     }
     weft__handle *h = weft__container(res, weft__handle, res);

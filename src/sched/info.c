@@ -85,6 +85,8 @@ int weft_runtime_stats(weft_runtime *rt, weft_stats *out)
         s.blocked_reports += seen(&w->stats.blocked);
         given += seen(&w->stats.stacks_given);
         taken += seen(&w->stats.stacks_taken);
+        for (unsigned k = 0; k < WEFT_ID_KINDS; k++)
+            s.close_failures[k] += seen(&w->stats.close_failures[k]);
         if (w->owns_port) {
             s.kernel_entries += seen(&w->port->entered);
             s.ops_completed += seen(&w->port->completed);

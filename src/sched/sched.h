@@ -84,6 +84,7 @@ struct weft__worker {
         uint64_t ticks, tasks, switches, steals, parks, wakes, timers_armed, timers_fired, ops;
         uint64_t fibers_spawned, fibers_ended, lanes_spawned, lanes_ended, blocked, stacks_taken, stacks_given;
         uint64_t lanes_stolen, lanes_placed, lanes_in, lanes_out;
+        uint64_t close_failures[WEFT_ID_KINDS];
     } stats;
     uint32_t load;             /* lanes at home here (atomic) */
     uint32_t crowd;            /* how much was ready at the last look; unknown where no lane may move (atomic) */
@@ -243,6 +244,13 @@ static inline int64_t weft__clock(const weft_runtime *rt) { return weft__env_now
 
 /* Adds to a figure of the calling thread's own worker, which others read at any time. */
 static inline void weft__count(uint64_t *figure, uint64_t n) { weft__store_relaxed(figure, *figure + n, "figure"); }
+
+/* What closing a descriptor of this kind, which nobody asks about any more, has answered. The worker's own thread. */
+static inline void weft__count_close(weft__worker *w, enum weft_id_kind kind, int result)
+{
+    if (result < 0 && w) /* NULL: the last messages of a worker that leaves */
+        weft__count(&w->stats.close_failures[kind], 1);
+}
 
 /* Arms a timer of w's. Home. */
 static inline void weft__timer_arm(weft__worker *w, weft__timer *t, int64_t deadline_ns)
