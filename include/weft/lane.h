@@ -140,8 +140,12 @@ WEFT_API int weft_room(enum weft_room kind, size_t n, int64_t deadline);
 
 /* What the caller's lane has now of each thing that weft_limits bounds, limited or not: fibers alive, child lanes, ids, operations that its fibers wait
  * for, bytes of its vat and of its fibers' stacks as committed, messages in its mailbox. Counts them: O(fibers + lanes + ids), and a system
- * call for each stack. 0; -EINVAL; -EPERM no fiber; -ENOMEM. */
+ * call for each stack. 0; -EINVAL; -EPERM no fiber. */
 WEFT_API int weft_lane_usage(weft_limits *out);
+/* The same of any lane that is the caller's own, below it, or one over which it was granted WEFT_RIGHT_LOOK (link.h). A lane at home on another worker
+ * is asked there and answers between two turns of its fibers: the call waits for that. One that has not begun has nothing yet. -EPERM another
+ * lane's business, or no fiber; -ESRCH it has ended; -EINVAL no lane's id; -ETIMEDOUT no answer in time, its worker is busy; -ECANCELED; -ENOMEM. */
+WEFT_API int weft_lane_usage_of(weft_id lane, weft_limits *out, int64_t deadline);
 
 /* ---- Containing overflows ---- */
 

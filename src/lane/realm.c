@@ -27,6 +27,7 @@ static int enter(weft__worker *w)
     pools->resources.slab = &weft__lanes_of(w->rt)->resources;
     pools->accounts.slab = &weft__lanes_of(w->rt)->accounts;
     pools->annexes.slab = &weft__lanes_of(w->rt)->annexes;
+    pools->inquiries.slab = &weft__lanes_of(w->rt)->inquiries;
     weft__mail_enter(&pools->mail, &weft__lanes_of(w->rt)->mail);
     weft__ties_enter(&pools->ties, &weft__lanes_of(w->rt)->ties);
     weft__memory_enter(&pools->memory, &weft__lanes_of(w->rt)->memory);
@@ -44,6 +45,7 @@ static void leave(weft__worker *w)
     weft__slab_cache_flush(&pools->resources);
     weft__slab_cache_flush(&pools->accounts);
     weft__slab_cache_flush(&pools->annexes);
+    weft__slab_cache_flush(&pools->inquiries);
     weft__mail_leave(&pools->mail, &weft__lanes_of(w->rt)->mail);
     weft__ties_leave(&pools->ties);
     env->unmap(env->self, pools, pages(env, sizeof *pools));
@@ -110,9 +112,12 @@ int weft__realm_open(weft_runtime **out, const weft_options *opt, unsigned host_
     r = weft__slab_init(&realm->annexes, env, sizeof(weft__annex), shift, chunks, WEFT__GEN_LIVES);
     if (r < 0)
         goto accounts;
-    r = weft__mail_open(&realm->mail, env, shift, chunks);
+    r = weft__slab_init(&realm->inquiries, env, sizeof(weft__inquiry), shift, chunks, WEFT__GEN_LIVES);
     if (r < 0)
         goto annexes;
+    r = weft__mail_open(&realm->mail, env, shift, chunks);
+    if (r < 0)
+        goto inquiries;
     r = weft__ties_open(&realm->ties, env, shift, chunks);
     if (r < 0)
         goto mail;
@@ -132,6 +137,8 @@ ties:
     weft__ties_close(&realm->ties);
 mail:
     weft__mail_close(&realm->mail, env);
+inquiries:
+    weft__slab_fini(&realm->inquiries);
 annexes:
     weft__slab_fini(&realm->annexes);
 accounts:
@@ -156,6 +163,7 @@ void weft__realm_close(weft_runtime *rt)
     weft__fibers_close(rt);
     weft__ties_close(&realm->ties);
     weft__mail_close(&realm->mail, env);
+    weft__slab_fini(&realm->inquiries);
     weft__slab_fini(&realm->annexes);
     weft__slab_fini(&realm->accounts);
     weft__slab_fini(&realm->resources);

@@ -7,10 +7,21 @@
 #include "lane/mail.h"
 #include "lane/tie.h"
 
+/* What somebody asks of a lane that is at home elsewhere (usage.c); from a pool. */
+typedef struct weft__inquiry {
+    weft__slab_head head;      /* its message goes to the lane's home */
+    weft_runtime *rt;
+    weft__lane *lane;
+    weft_id id, asker;         /* the lane's; the fiber's */
+    uint32_t refs, answered;   /* atomic */
+    int result;
+    weft_limits used;
+} weft__inquiry;
+
 /* Per runtime (weft_runtime.lanes). */
 typedef struct weft__lane_realm {
     weft__memory_realm memory;
-    weft__slab lanes, resources, accounts, annexes;
+    weft__slab lanes, resources, accounts, annexes, inquiries;
     weft__lane *root;
     uint32_t alive;            /* lanes that exist, the root included (atomic) */
     uint32_t stopping;         /* weft_stop was called (atomic) */
@@ -45,7 +56,7 @@ typedef struct weft__lane_realm {
 /* Per worker (weft__fibers.lanes). */
 typedef struct weft__lane_pools {
     weft__memory_pools memory;
-    weft__slab_cache lanes, resources, accounts, annexes;
+    weft__slab_cache lanes, resources, accounts, annexes, inquiries;
     weft__mail_pools mail;
     weft__tie_pools ties;
     weft__link roaming;        /* lanes at home here that may move */

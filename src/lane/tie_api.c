@@ -301,7 +301,7 @@ int weft_grant(weft_id lane, weft_id to, unsigned rights)
     weft__knot *subject, *holder;
     if (!self)
         return -EPERM;
-    if (rights & ~(unsigned)(WEFT_RIGHT_CANCEL | WEFT_RIGHT_KILL | WEFT_RIGHT_JOIN) || weft_id_equal(lane, to))
+    if (rights & ~(unsigned)(WEFT_RIGHT_CANCEL | WEFT_RIGHT_KILL | WEFT_RIGHT_JOIN | WEFT_RIGHT_LOOK) || weft_id_equal(lane, to))
         return -EINVAL;
     int r = weft__ties_family(self, lane);
     if (r == 0)
