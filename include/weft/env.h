@@ -111,6 +111,9 @@ struct weft_env {
      * that. `machine` is the handler's third argument, the interrupted code's registers. May be NULL. */
     uintptr_t (*worker_tag)(void *self);
     int (*interrupt)(void *self, uintptr_t worker_tag, void (*fn)(void *ctx, const void *machine), void *ctx);
+    /* Ends the system call that the thread with this tag waits in, where a signal can end it, with EINTR; nothing else happens to the thread. It
+     * does not wait. Any thread. 0 or -errno. May be NULL. */
+    int (*disturb)(void *self, uintptr_t worker_tag);
     /* A setting from outside by its name ("WEFT_MODE"): its text, or NULL where it is not set. May be NULL: no settings. */
     const char *(*setting)(void *self, const char *name);
     /* From now on fn(ctx, signal) is called, in a signal handler, when one of these signals (ended by 0) arrives, whatever their former action.

@@ -56,6 +56,7 @@ enum weft_opcode {
 #define WEFT_OP_MULTI 0x01  /* ACCEPT, RECV: goes on until cancelled or ended; each result goes to `more` */
 #define WEFT_OP_LINK 0x02   /* the chain's next op starts when this one succeeded in full, else ends with -ECANCELED */
 #define WEFT_OP_OFFLOAD 0x04 /* start on the blocking pool at once: it is known to wait */
+#define WEFT_OP_DISTURB 0x08 /* CALL: each cancel while the function runs ends the system call that it is in, if it can be ended, with EINTR */
 #define WEFT_OP_LINK_HARD 0x08 /* with WEFT_OP_LINK: the next op starts when this one has ended, however it ended */
 
 /* States of an op. */

@@ -15,6 +15,7 @@
 #include <weft/message.h>
 #include <weft/net.h>
 #include <weft/op.h>
+#include <weft/pool.h>
 #include <weft/port.h>
 #include <weft/runtime.h>
 #include <weft/select.h>

@@ -273,6 +273,8 @@ static int block_interrupt(void *self, uintptr_t worker_tag, void (*fn)(void *ct
     return base(self)->interrupt(base(self)->self, worker_tag, fn, ctx);
 }
 
+static int block_disturb(void *self, uintptr_t worker_tag) { return base(self)->disturb(base(self)->self, worker_tag); }
+
 static size_t block_symbol(void *self, uintptr_t pc, char *buf, size_t size)
 {
     return base(self)->symbol(base(self)->self, pc, buf, size);
@@ -302,7 +304,7 @@ static weft_env table(struct block *b, const weft_env *e)
         .unguard = e->guard && e->unguard ? block_unguard : NULL,
         SLOT(now), SLOT(wall), SLOT(entropy), SLOT(populate), SLOT(resident), SLOT(thread_start), SLOT(thread_join), SLOT(park),
         SLOT(unpark), SLOT(relax), SLOT(topology), SLOT(bind), SLOT(log), SLOT(worker_enter), SLOT(worker_leave), SLOT(fault_watch),
-        SLOT(fault_unwatch), SLOT(worker_tag), SLOT(interrupt), SLOT(symbol),
+        SLOT(fault_unwatch), SLOT(worker_tag), SLOT(interrupt), SLOT(disturb), SLOT(symbol),
         SLOT(setting), SLOT(signals),
     };
 }

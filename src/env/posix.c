@@ -163,6 +163,7 @@ static void fill(void)
 #endif
         .worker_tag = weft__posix_worker_tag,
         .interrupt = weft__posix_interrupt,
+        .disturb = weft__posix_disturb,
         .symbol = weft__posix_symbol,
         .setting = weft__posix_setting,
         .signals = weft__posix_signals,

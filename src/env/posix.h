@@ -48,7 +48,9 @@ void weft__posix_unblock_interrupts(void);
 /* posix_interrupt.c */
 uintptr_t weft__posix_worker_tag(void *self);
 int weft__posix_interrupt(void *self, uintptr_t worker_tag, void (*fn)(void *ctx, const void *machine), void *ctx);
-/* The signal that carries interrupts, or 0 where there is none. Threads that are to be interrupted leave it unblocked. */
+int weft__posix_disturb(void *self, uintptr_t worker_tag);
+/* The signals that carry interrupts and that disturb, or 0 where there are none. Threads that are to be interrupted leave them unblocked. */
+int weft__posix_disturb_signal(void);
 int weft__posix_interrupt_signal(void);
 
 /* posix_symbol.c */

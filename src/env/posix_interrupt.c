@@ -41,6 +41,15 @@ int weft__posix_interrupt_signal(void)
 #endif
 }
 
+int weft__posix_disturb_signal(void)
+{
+#if defined(SIGRTMIN)
+    return SIGRTMIN + 10;
+#else
+    return 0;
+#endif
+}
+
 uintptr_t weft__posix_worker_tag(void *self)
 {
     (void)self;
@@ -67,33 +76,50 @@ static void handler(int signal, siginfo_t *info, void *machine)
     errno = saved;
 }
 
-static int install(void)
+/* What disturbs does so by having come. */
+static void disturbed(int signal, siginfo_t *info, void *machine)
+{
+    (void)signal;
+    (void)info;
+    (void)machine;
+}
+
+static int install(int signal, void (*fn)(int, siginfo_t *, void *), int flags)
 {
     struct sigaction ours, before;
-    const int signal = weft__posix_interrupt_signal();
 
     if (signal == 0)
         return -ENOTSUP;
     if (sigaction(signal, NULL, &before) != 0)
         return -errno;
-    if ((before.sa_flags & SA_SIGINFO) && before.sa_sigaction == handler)
+    if ((before.sa_flags & SA_SIGINFO) && before.sa_sigaction == fn)
         return 0;
     if ((before.sa_flags & SA_SIGINFO) || before.sa_handler != SIG_DFL)
         return -EBUSY; /* the program uses this signal: what is blocked stays unseen, but nothing of its is broken */
     memset(&ours, 0, sizeof ours);
-    ours.sa_sigaction = handler;
-    ours.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
+    ours.sa_sigaction = fn;
+    ours.sa_flags = SA_SIGINFO | SA_ONSTACK | flags;
     sigfillset(&ours.sa_mask);
     return sigaction(signal, &ours, NULL) == 0 ? 0 : -errno;
 }
 
-static int send(uintptr_t tag)
+static int send(uintptr_t tag, int signal)
 {
 #if defined(__linux__)
-    return syscall(SYS_tgkill, getpid(), (pid_t)tag, weft__posix_interrupt_signal()) == 0 ? 0 : -errno;
+    return syscall(SYS_tgkill, getpid(), (pid_t)tag, signal) == 0 ? 0 : -errno;
 #else
-    return -pthread_kill((pthread_t)tag, weft__posix_interrupt_signal());
+    return -pthread_kill((pthread_t)tag, signal);
 #endif
+}
+
+/* Asked for seldom, so the handler is looked at each time; two threads that install it at once do the same. */
+int weft__posix_disturb(void *self, uintptr_t tag)
+{
+    const int signal = weft__posix_disturb_signal();
+    int r = install(signal, disturbed, 0);
+
+    (void)self;
+    return r < 0 ? r : send(tag, signal);
 }
 
 static int post_and_wait(uintptr_t tag, void (*fn)(void *ctx, const void *machine), void *ctx)
@@ -105,7 +131,7 @@ static int post_and_wait(uintptr_t tag, void (*fn)(void *ctx, const void *machin
     request.fn = fn;
     request.ctx = ctx;
     __atomic_store_n(&request.state, POSTED, __ATOMIC_RELEASE); /* pairs with the load in handler */
-    r = send(tag);
+    r = send(tag, weft__posix_interrupt_signal());
     if (r == 0 && !weft__posix_park(NULL, &request.caller, weft__posix_now(NULL) + PATIENCE_NS))
         r = -ETIMEDOUT;
     if (r < 0 && !__atomic_compare_exchange_n(&request.state, &posted, FREE, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
@@ -123,7 +149,7 @@ int weft__posix_interrupt(void *self, uintptr_t tag, void (*fn)(void *ctx, const
 
     (void)self;
     pthread_mutex_lock(&one_at_a_time);
-    r = installed ? 0 : install();
+    r = installed ? 0 : install(weft__posix_interrupt_signal(), handler, SA_RESTART);
     if (r == 0) {
         installed = 1;
         r = post_and_wait(tag, fn, ctx);

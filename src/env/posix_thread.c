@@ -52,6 +52,8 @@ static void worker_mask(sigset_t *mask)
         sigdelset(mask, faults[i]);
     if (weft__posix_interrupt_signal() != 0)
         sigdelset(mask, weft__posix_interrupt_signal());
+    if (weft__posix_disturb_signal() != 0)
+        sigdelset(mask, weft__posix_disturb_signal());
 }
 
 /* Where the record goes, and what of the stack is left. */

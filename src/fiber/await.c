@@ -65,6 +65,9 @@ static void ask_remotely(weft__await *a)
     weft__port_cancel_remote(a->op->port, &a->request);
 }
 
+/* A function that may be disturbed is, every now and then until it returns: one time may have come just before it began to wait. */
+static int insists(const weft__await *a) { return a->op->code == WEFT_OP_CALL && a->op->flags & WEFT_OP_DISTURB && !a->chain; }
+
 void weft__await_cancel(weft__fiber *f)
 {
     weft__await *a = f->await;
@@ -74,7 +77,15 @@ void weft__await_cancel(weft__fiber *f)
     }
     weft__worker *w = f->home;
     weft_port *port = a->op->port;
-    if (a->asked || a->finished)
+    if (a->finished)
+        return;
+    if (insists(a)) {
+        weft__expect_by(f, w->now_ns + 10 * WEFT_MILLISECOND);
+        if (a->outstanding)
+            return;
+        a->asked = 0;
+    }
+    if (a->asked)
         return;
     if (!w->owns_port || port != w->port) {
         ask_remotely(a);

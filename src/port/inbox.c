@@ -97,6 +97,8 @@ void weft__port_enter(weft_port *port, int64_t deadline_ns)
     if (weft__inbox_run(port))
         deadline_ns = WEFT_NOW; /* what ran may have made work for our caller */
     int waits = deadline_ns > WEFT_NOW && !fall_asleep(port);
+    if (waits && deadline_ns == WEFT_NEVER && !port->flying && port->owner.still && port->owner.still(port->owner.ctx))
+        deadline_ns = WEFT_NOW;
     weft__driver_enter(port, waits ? deadline_ns : WEFT_NOW);
     if (waits)
         weft__exchange_seq(&port->sleeping, (uint32_t)WEFT__PORT_AWAKE, "port_awake");

@@ -1,12 +1,17 @@
 /* The blocking pool: threads that make the calls which have no other way to wait. Shared by any number of ports;
  * jobs are ops and bring their own memory. Submit and revoke come from the home threads of the ops' ports.
  *
+ * There is one pool for files and for functions whose caller names no pool, and beside it others by name, each with
+ * threads, limits and a lock of its own, so that what waits in one holds up nobody in another. They are listed with
+ * the first, are made by their first use or before, and end with it.
+ *
  * Invariants, all under the lock: a job is in a queue or a thread runs it, never both; idle threads are on the idle
  * list; a thread leaves the idle list only by a submitter's hand (a token follows) or its own at its time-out. Jobs
  * of the caller's functions never occupy all threads: one is kept for files, as a function may wait for anything,
- * even for a file job. */
+ * even for a file job. A named pool has no file jobs, and keeps none. */
 #include <errno.h>
 #include <string.h>
+#include <weft/pool.h>
 
 #include "base/atomic.h"
 #include "base/check.h"
@@ -23,6 +28,8 @@ typedef struct pool_thread {
     weft_thread *handle;
     weft_parker parker;
     struct pool_thread *idle_next;
+    weft_op *job;     /* that it runs and that may be disturbed; under the lock */
+    uintptr_t tag;    /* env's name for the thread */
     uint8_t state, idle;
     uint8_t starting; /* somebody is just making it: `handle` is theirs */
 } pool_thread;
@@ -32,9 +39,16 @@ struct weft__pool {
     int64_t idle_ns;
     size_t bytes;
     unsigned max;
+    unsigned calls_max;       /* functions that run at once */
+    unsigned line;            /* and that wait; 0: no limit */
+    char name[WEFT_POOL_NAME_MAX + 1];
+
+    weft__spin naming;        /* of the first: guards the list */
+    weft__pool *named;        /* of the first: all others, linked by this */
 
     weft__spin lock;
     weft__tasks files, calls; /* jobs, by op->task */
+    unsigned calls_waiting;
     unsigned calls_running, alive;
     int stopping;
     pool_thread *idle; /* the last to go idle is first: its stack is warm, and the others reach their time-out */
@@ -43,17 +57,17 @@ struct weft__pool {
 
 /* The pool is the only one to look at the scratch of an op on this path. */
 static uint64_t *job_state(weft_op *op) { return &op->drv[0]; }
+static weft__pool *pool_of(const weft_op *op) { return (weft__pool *)(uintptr_t)op->drv[1]; }
 
 static weft_op *op_of(weft_task *t) { return weft__container(t, weft_op, task); }
-
-static unsigned calls_allowed(const weft__pool *pool) { return pool->max > 1 ? pool->max - 1 : 1; }
 
 static weft_op *next_job(weft__pool *pool)
 {
     weft_task *t = weft__tasks_pop(&pool->files);
-    if (!t && pool->calls_running < calls_allowed(pool)) {
+    if (!t && pool->calls_running < pool->calls_max) {
         t = weft__tasks_pop(&pool->calls);
         pool->calls_running += t != NULL;
+        pool->calls_waiting -= t != NULL;
     }
     if (!t)
         return NULL;
@@ -79,12 +93,19 @@ static void tell(weft_op *op)
     weft__sub_acq_rel(&port->guests, 1u, "port_guest_out"); /* pairs with the acquire in weft__port_fini */
 }
 
-static void run_job(weft__pool *pool, weft_op *op)
+static void run_job(pool_thread *self, weft_op *op)
 {
+    weft__pool *pool = self->pool;
     int call = op->code == WEFT_OP_CALL;
+    if (call && op->flags & WEFT_OP_DISTURB) {
+        weft__spin_lock(&pool->lock);
+        self->job = op;
+        weft__spin_unlock(&pool->lock);
+    }
     op->result = weft__op_run_blocking(op);
     if (call) {
         weft__spin_lock(&pool->lock);
+        self->job = NULL; /* whoever disturbs it has the lock */
         pool->calls_running--;
         weft__spin_unlock(&pool->lock);
     }
@@ -109,12 +130,13 @@ static void thread_main(void *arg)
     pool_thread *self = arg;
     weft__pool *pool = self->pool;
     const weft_env *env = pool->env;
+    self->tag = env->worker_tag ? env->worker_tag(env->self) : 0;
     weft__spin_lock(&pool->lock);
     for (;;) {
         weft_op *op = next_job(pool);
         if (op) {
             weft__spin_unlock(&pool->lock);
-            run_job(pool, op);
+            run_job(self, op);
             weft__spin_lock(&pool->lock);
             continue;
         }
@@ -151,9 +173,13 @@ int weft__pool_open(weft__pool **out, const weft_env *env, const weft__pool_opti
     pool->env = env;
     pool->bytes = bytes;
     pool->max = max;
+    pool->calls_max = opt && opt->name ? max : max > 1 ? max - 1 : 1;
+    pool->line = opt ? opt->line : 0;
     pool->idle_ns = opt && opt->idle_ns > 0 ? opt->idle_ns : IDLE_DEFAULT_S * WEFT_SECOND;
     for (unsigned i = 0; i < max; i++)
         pool->threads[i].pool = pool;
+    if (opt && opt->name)
+        memcpy(pool->name, opt->name, strlen(opt->name));
     *out = pool;
     return 0;
 }
@@ -161,6 +187,11 @@ int weft__pool_open(weft__pool **out, const weft_env *env, const weft__pool_opti
 void weft__pool_close(weft__pool *pool)
 {
     const weft_env *env = pool->env;
+    for (weft__pool *named; (named = pool->named);) {
+        pool->named = named->named;
+        named->named = NULL;
+        weft__pool_close(named);
+    }
     weft__spin_lock(&pool->lock);
     pool->stopping = 1;
     WEFT_ASSERT(weft__tasks_empty(&pool->files) && weft__tasks_empty(&pool->calls));
@@ -221,6 +252,7 @@ static void start_failed(weft__pool *pool, pool_thread *t, int r)
     if (--pool->alive == 0) {
         weft__tasks_splice(&lost, &pool->files);
         weft__tasks_splice(&lost, &pool->calls);
+        pool->calls_waiting = 0;
         for (weft_task *task = lost.head; task; task = task->next)
             *job_state(op_of(task)) = JOB_RUNNING; /* no longer to be revoked */
     }
@@ -231,14 +263,83 @@ static void start_failed(weft__pool *pool, pool_thread *t, int r)
     }
 }
 
-void weft__pool_submit(weft__pool *pool, weft_op *op)
+/* ---- by name ---- */
+
+static weft__pool *find_named(weft__pool *first, const char *name)
 {
-    const weft_env *env = pool->env;
+    weft__pool *pool = first->named;
+    while (pool && strcmp(pool->name, name) != 0)
+        pool = pool->named;
+    return pool;
+}
+
+int weft__pool_make(weft__pool *first, const weft__pool_options *opt, weft__pool **out)
+{
+    size_t length = strlen(opt->name);
+    if (length == 0 || length > WEFT_POOL_NAME_MAX)
+        return -EINVAL;
+    weft__pool *made, *there;
+    int r = weft__pool_open(&made, first->env, opt);
+    if (r < 0)
+        return r;
+    weft__spin_lock(&first->naming);
+    there = find_named(first, opt->name);
+    if (!there) {
+        made->named = first->named;
+        first->named = made;
+    }
+    weft__spin_unlock(&first->naming);
+    if (there)
+        weft__pool_close(made);
+    *out = there ? there : made;
+    return there ? -EEXIST : 0;
+}
+
+/* The pool that a job is for; NULL: it cannot be made, and why. */
+static weft__pool *choose(weft__pool *first, const weft_op *op, int *why)
+{
+    const char *name = op->code == WEFT_OP_CALL ? op->call.pool : NULL;
+    if (!name)
+        return first;
+    weft__spin_lock(&first->naming);
+    weft__pool *pool = find_named(first, name);
+    weft__spin_unlock(&first->naming);
+    if (pool)
+        return pool;
+    *why = weft__pool_make(first, &(weft__pool_options){.name = name, .threads = first->max, .idle_ns = first->idle_ns}, &pool);
+    return *why == 0 || *why == -EEXIST ? pool : NULL;
+}
+
+static void refuse(weft_op *op, int why)
+{
+    *job_state(op) = JOB_RUNNING; /* not to be revoked */
+    op->result = why;
+    tell(op);
+}
+
+/* ---- jobs ---- */
+
+void weft__pool_submit(weft__pool *first, weft_op *op)
+{
+    const weft_env *env = first->env;
     pool_thread *idle = NULL, *newborn = NULL;
+    int call = op->code == WEFT_OP_CALL, why = -EAGAIN;
     op->after = op->task.run;
+    weft__pool *pool = choose(first, op, &why);
+    op->drv[1] = (uintptr_t)pool;
+    if (!pool) {
+        refuse(op, why);
+        return;
+    }
     weft__spin_lock(&pool->lock);
+    if (call && pool->line && pool->calls_waiting + pool->calls_running >= pool->calls_max + pool->line) {
+        weft__spin_unlock(&pool->lock);
+        refuse(op, -EAGAIN);
+        return;
+    }
     *job_state(op) = JOB_QUEUED;
-    weft__tasks_push(op->code == WEFT_OP_CALL ? &pool->calls : &pool->files, &op->task);
+    pool->calls_waiting += (unsigned)call;
+    weft__tasks_push(call ? &pool->calls : &pool->files, &op->task);
     if (pool->idle) {
         idle = pool->idle;
         pool->idle = idle->idle_next;
@@ -263,12 +364,29 @@ void weft__pool_submit(weft__pool *pool, weft_op *op)
     weft__spin_unlock(&pool->lock);
 }
 
-int weft__pool_revoke(weft__pool *pool, weft_op *op)
+int weft__pool_revoke(weft_op *op)
 {
-    int found = 0;
+    weft__pool *pool = pool_of(op);
+    int found = 0, call = op->code == WEFT_OP_CALL;
+    if (!pool)
+        return 0;
     weft__spin_lock(&pool->lock);
-    if (*job_state(op) == JOB_QUEUED)
-        found = unqueue(op->code == WEFT_OP_CALL ? &pool->calls : &pool->files, &op->task);
+    if (*job_state(op) == JOB_QUEUED) {
+        found = unqueue(call ? &pool->calls : &pool->files, &op->task);
+        pool->calls_waiting -= (unsigned)(found && call);
+    }
     weft__spin_unlock(&pool->lock);
     return found;
+}
+
+void weft__pool_disturb(weft_op *op)
+{
+    weft__pool *pool = pool_of(op);
+    if (!pool || !pool->env->disturb)
+        return;
+    weft__spin_lock(&pool->lock);
+    for (unsigned i = 0; i < pool->max; i++)
+        if (pool->threads[i].job == op)
+            pool->env->disturb(pool->env->self, pool->threads[i].tag); /* it cannot go on to another job while we have the lock */
+    weft__spin_unlock(&pool->lock);
 }

@@ -371,8 +371,13 @@ void weft__port_finish(weft_port *port, weft_op *op, int64_t result)
 
 void weft__port_cancel(weft_port *port, weft_op *op)
 {
-    if (op->state == WEFT_OP_DONE || op->state == WEFT_OP_IDLE || op->cancelling)
+    if (op->state == WEFT_OP_DONE || op->state == WEFT_OP_IDLE)
         return;
+    if (op->cancelling) { /* asked before: a signal may have come just before the call that it was to end */
+        if (op->path == WEFT_PATH_POOL && op->state == WEFT_OP_FLYING && op->flags & WEFT_OP_DISTURB)
+            weft__pool_disturb(op);
+        return;
+    }
     weft__store_relaxed(&op->cancelling, (uint8_t)1, "op_cancelling"); /* a pool thread may look at it */
     if (!op->accepted)
         return; /* still in the inbox: it ends when it is taken in */
@@ -387,8 +392,10 @@ void weft__port_cancel(weft_port *port, weft_op *op)
         return; /* its turn in the chain has come, it ends there; a close cannot be taken back */
     if (op->path != WEFT_PATH_POOL)
         port->driver->cancel(port, op);
-    else if (weft__pool_revoke(port->pool, op))
+    else if (port->pool && weft__pool_revoke(op))
         weft__port_finish(port, op, -ECANCELED);
+    else if (port->pool && op->flags & WEFT_OP_DISTURB)
+        weft__pool_disturb(op);
 }
 
 void weft__port_pool_done(weft_port *port, weft_op *op) { weft_port_complete(port, op, op->result); }

@@ -19,6 +19,8 @@ typedef struct weft__port_owner {
     void *ctx;
     /* An intermediate result of a MULTI op; NULL: it goes to op->more. Home thread. */
     void (*more)(void *ctx, weft_op *op, int64_t result, weft_buffer *buffer);
+    /* The home thread is about to wait, has said so, has no deadline, and nothing is in flight: 1 if it is not to. NULL: it always is. */
+    int (*still)(void *ctx);
 } weft__port_owner;
 
 /* Whether the home thread waits: the word `sleeping`. A wake that finds nobody asleep leaves WOKEN, and the next
@@ -154,7 +156,9 @@ unsigned weft__inbox_run(weft_port *port);
 
 /* ---- blocking pool ---- */
 typedef struct weft__pool_options {
+    const char *name;        /* NULL: that of a runtime or port, which files use; else one of those beside it */
     unsigned threads;        /* at most */
+    unsigned line;           /* functions that wait for a thread, at most; 0: no limit */
     int64_t idle_ns;         /* an idle thread ends after; default 10 s */
 } weft__pool_options;
 int weft__pool_open(weft__pool **out, const weft_env *env, const weft__pool_options *opt);
@@ -163,8 +167,12 @@ void weft__pool_close(weft__pool *pool);
 /* Takes an op whose path is the pool; it ends by weft__port_pool_done through op->port's inbox. Home thread of
  * op->port. */
 void weft__pool_submit(weft__pool *pool, weft_op *op);
+/* One more, beside the first: 0; -EEXIST: it is there, and stays as it is; -EINVAL the name is empty or too long; -ENOMEM. Any thread. */
+int weft__pool_make(weft__pool *first, const weft__pool_options *opt, weft__pool **out);
 /* Takes back one not yet started: 1 taken back, 0 it runs or is over. */
-int weft__pool_revoke(weft__pool *pool, weft_op *op);
+int weft__pool_revoke(weft_op *op);
+/* Ends the system call that a running one is in, if its caller allows that (WEFT_OP_DISTURB), with -EINTR. */
+void weft__pool_disturb(weft_op *op);
 /* A pool op's end, on its home thread: called by the pool's request in the inbox. */
 void weft__port_pool_done(weft_port *port, weft_op *op);
 /* Runs the op's system calls, blocking, on the calling thread; returns the result. */
