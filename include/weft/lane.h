@@ -180,6 +180,17 @@ extern const char weft__containable_end[] __asm__("__stop_weft_contain_text") __
 /* Runs a task on any worker of rt. It must not wait. Any thread; the task is the runtime's until its run is called. */
 WEFT_API int weft_task_submit(weft_runtime *rt, weft_task *task);
 
+/* ---- Lane-local values ---- */
+
+/* Small process-wide keys, a pointer each per lane, NULL at first, shared by the lane's fibers. A destructor is called as the lane ends, for values
+ * that are not NULL: after the last fiber and all deferred clean-ups, while the lane's memory is still there, on its worker but outside any
+ * fiber, so it must not wait; what lies in the lane's memory needs none. -EAGAIN: all WEFT_LANE_LOCALS keys are taken; -EINVAL. Any thread. */
+#define WEFT_LANE_LOCALS 16
+WEFT_API int weft_lane_local_key(unsigned *key, void (*destroy)(void *value));
+/* Of the calling fiber's lane. 0; -EPERM no fiber; -EINVAL no such key; -ENOMEM: the lane's first value, and its limit of memory. */
+WEFT_API int weft_lane_local_set(unsigned key, void *value);
+WEFT_API void *weft_lane_local_get(unsigned key);
+
 #ifdef __cplusplus
 }
 #endif

@@ -30,6 +30,7 @@ weft__annex *weft__lane_annex(weft__lane *lane)
     memset(&a->timer, 0, sizeof a->timer);
     weft__store_relaxed(&a->mail_messages, 0, "annex.make");
     weft__store_relaxed(&a->mail_bytes, 0, "annex.make");
+    a->locals = NULL;
     weft__store_release(&lane->annex, a, "annex.make"); /* pairs with the acquire in weft__mailbox_limits */
     return a;
 }

@@ -90,6 +90,7 @@ void weft__lane_close_all(weft__lane *lane)
 static void close_up(weft__lane *lane, enum weft__lane_phase phase)
 {
     weft__lane_enter(lane, phase);
+    weft__lane_locals_bury(lane);
     weft__held_bury(&lane->crew);
     weft__names_bury(lane);
     weft__lane_close_all(lane);
@@ -235,6 +236,7 @@ static void bury(weft__lane *lane)
 void weft__lane_bury_now(weft__lane *lane)
 {
     weft__mailbox_shut(lane);
+    weft__lane_locals_bury(lane);
     weft__names_bury(lane);
     return_buffers(lane);
     while (!weft__lane_forget_results(lane, SLICE) || !weft__fibers_bury(&lane->crew, SLICE) || !weft__holdings_bury(lane, SLICE) ||

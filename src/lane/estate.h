@@ -1,11 +1,14 @@
 /* What a lane leaves behind when it dies, and who gives it back: one function per kind of thing, called by the lane's end (end.c) on its home
  * worker in the order of DESIGN rule 5. Functions that may take long get a budget of units of about a microsecond and answer 1 when nothing is
- * left, 0 to be called again in a later tick. None of them waits, runs user code, or fails; what could not be given back is counted. */
+ * left, 0 to be called again in a later tick. None of them waits, runs user code (but for one), or fails;
+ * what could not be given back is counted. */
 #ifndef WEFT_LANE_ESTATE_H
 #define WEFT_LANE_ESTATE_H
 
 #include "lane/lane.h"
 
+/* local.c: between steps 4 and 5, its lane-local values; here user code does run. */
+void weft__lane_locals_bury(weft__lane *lane);
 /* vat.c: step 7, the pages of its vat. */
 int weft__vat_bury(weft__lane *lane, unsigned budget);
 /* slice.c: step 7, its references to shared blocks. */

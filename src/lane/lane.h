@@ -38,6 +38,7 @@ typedef struct weft__annex {
     uint32_t mail_messages, mail_bytes;
 
     struct weft__holding *holdings; /* slices of shared blocks that it holds; slice.c; home */
+    void **locals;                  /* in its vat; local.c; home */
 } weft__annex;
 
 /* In rooms; at each door stands who may enter. */
