@@ -55,12 +55,21 @@ typedef struct weft_options {
     size_t max_message_bytes;
     int no_binding;                 /* do not bind workers to processors in per-core mode */
     int external_workers;           /* start no worker threads: threads come by weft_run or weft_run_once */
+    /* Called when nothing in the runtime can ever run again although fibers wait: no fiber or task is ready, no timer armed, no operation in
+     * flight, no signal waited for, and no thread has announced itself (weft_guest_enter). `report` names every fiber, its lane, where it was
+     * spawned, what it waits for and who has that, a line each; it is gone when this returns. On a worker's thread, outside any fiber, while
+     * the others sleep; it may do what a foreign thread may, weft_stop for one. If it wakes nobody, nothing goes on. NULL: weft_main writes the
+     * report to the log, kills every lane and answers WEFT_EXIT_DEADLOCK; in the other ways in nobody looks. */
+    void (*stuck)(weft_runtime *rt, const char *report, void *arg);
+    void *stuck_arg;
     void *memory;                   /* strict mode: all memory of the core comes from here (at least 1 MiB, see weft_env_block) */
     size_t memory_size;
 } weft_options;
 
 /* Runs start(argc, argv) as the main fiber of the root lane, on all cores, until it and every lane it made have ended. Returns an exit
- * status: 0, start's own positive result, or 1 after printing why (a negative result, or a runtime that would not start). */
+ * status: 0, start's own positive result, 1 after printing why (a negative result, or a runtime that would not start), or WEFT_EXIT_DEADLOCK after
+ * printing who waits for what (weft_options.stuck). */
+#define WEFT_EXIT_DEADLOCK 88
 WEFT_API int weft_main(int (*start)(int argc, char **argv), int argc, char **argv, const weft_options *opt);
 
 /* Makes the calling thread worker 0 of a new runtime and its caller the main fiber of the root lane: from here on the caller may make every
@@ -87,6 +96,14 @@ WEFT_API int weft_end(weft_runtime *rt);
  * -EALREADY if the thread is a worker, -EAGAIN if all places are taken, -ESHUTDOWN. */
 WEFT_API int weft_run(weft_runtime *rt);
 WEFT_API int weft_leave(weft_runtime *rt);
+
+/* Threads that are no workers, signal handlers of one's own and other runtimes, which may wake somebody here although nothing here runs (by
+ * unparking, sending, stopping): as long as one has entered, nobody says that nothing can run any more (weft_options.stuck). Whoever starts such
+ * a thread enters for it, a fiber, say, and it leaves when it will call in no more. A runtime in somebody else's event loop, and one that has
+ * itself started another, need not be told. Costs an atomic addition; may be nested. Any thread, while the runtime exists. 0; -EINVAL: no
+ * runtime, or nobody has entered. */
+WEFT_API int weft_guest_enter(weft_runtime *rt);
+WEFT_API int weft_guest_leave(weft_runtime *rt);
 
 /* For a foreign event loop. Start with external_workers = 1 and workers = 1. weft_pollable gives a descriptor that polls readable when
  * there is something to do; weft_run_once does it, waiting until the deadline at most (WEFT_NOW: not at all), and returns 1 if there is more

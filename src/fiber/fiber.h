@@ -73,7 +73,16 @@ typedef struct weft__crew_hooks {
     void (*overflowed)(weft__crew *crew);
 } weft__crew_hooks;
 
-enum weft__wait { WEFT__WAIT_NONE, WEFT__WAIT_OP, WEFT__WAIT_PARK, WEFT__WAIT_SLEEP, WEFT__WAIT_JOIN, WEFT__WAIT_OTHER, WEFT__WAIT_NUDGE };
+/* What a fiber waits for. From NUDGE on: it looks again when it is nudged; with OBJECT, `waits_on` begins with a weft__wait_on. */
+enum weft__wait {
+    WEFT__WAIT_NONE, WEFT__WAIT_OP, WEFT__WAIT_PARK, WEFT__WAIT_SLEEP, WEFT__WAIT_JOIN, WEFT__WAIT_OTHER, WEFT__WAIT_CHILD, WEFT__WAIT_ENDS,
+    WEFT__WAIT_MAIL, WEFT__WAIT_ANSWER, WEFT__WAIT_MAILBOX, WEFT__WAIT_TIMER, WEFT__WAIT_STREAM, WEFT__WAIT_ACCEPT, WEFT__WAIT_SIGNAL,
+    WEFT__WAIT_NUDGE, WEFT__WAIT_OBJECT
+};
+typedef struct weft__wait_on {
+    /* Says what for, as weft__format; for reports, while nothing of its runtime runs. */
+    size_t (*say)(const struct weft__wait_on *on, char *buf, size_t size);
+} weft__wait_on;
 enum { WEFT__ORPHAN = 2 }; /* in `detached`: over, but a message still carries the record */
 enum weft__fiber_state { WEFT__NEWBORN, WEFT__RUNNING, WEFT__READY, WEFT__WAITING, WEFT__DEAD, WEFT__ENDED };
 /* Running deferred clean-ups: undisturbed, or with the grace over. */
@@ -382,7 +391,7 @@ void weft__fiber_nudge(weft__fiber *f);
 /* What f joins has ended. If it waits for other things, too, it looks. Home. */
 static inline void weft__wake_joiner(weft__fiber *f)
 {
-    if (f->waiting == WEFT__WAIT_NUDGE)
+    if (f->waiting >= WEFT__WAIT_NUDGE)
         weft__fiber_nudge(f);
     else
         weft__wake(f, 0);

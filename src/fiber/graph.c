@@ -39,14 +39,25 @@ static unsigned circle(const weft__edge *e)
     return 0;
 }
 
+static size_t say_held_by(char *text, size_t size, const weft__edge *e, const weft__fiber *h)
+{
+    const char *at = h && e->locked_at ? e->locked_at(e->object) : NULL;
+    size_t n = weft__format(text, size, "waits%s%s for %s%s%s%s%s%s", e->site ? " at " : "", e->site ? e->site : "", e->what,
+                            e->name ? " \"" : "", e->name ? e->name : "", e->name ? "\"" : "", at ? " locked at " : "", at ? at : "");
+    if (h && n < size)
+        n += weft__format(text + n, size - n, " of fiber \"%s\" of lane \"%s\"", h->name, h->crew->name);
+    return n;
+}
+
+size_t weft__edge_say(char *buf, size_t size, const weft__edge *e) { return say_held_by(buf, size, e, e->holder(e->object)); }
+
 /* A line for each edge, with a zero after it. */
 static size_t say_edge(char *text, size_t size, const weft__edge *e, const weft__edge *next)
 {
-    const weft__fiber *f = e->fiber, *h = next->fiber;
-    const char *at = e->locked_at ? e->locked_at(e->object) : NULL;
-    size_t n = weft__format(text, size, "  fiber \"%s\" of lane \"%s\" (spawned at %s) waits%s%s for %s%s%s%s%s%s of fiber \"%s\" of lane \"%s\"",
-                            f->name, f->crew->name, f->site, e->site ? " at " : "", e->site ? e->site : "", e->what, e->name ? " \"" : "",
-                            e->name ? e->name : "", e->name ? "\"" : "", at ? " locked at " : "", at ? at : "", h->name, h->crew->name);
+    const weft__fiber *f = e->fiber;
+    size_t n = weft__format(text, size, "  fiber \"%s\" of lane \"%s\" (spawned at %s) ", f->name, f->crew->name, f->site);
+    if (n < size)
+        n += say_held_by(text + n, size - n, e, next->fiber);
     return n < size ? n + 1 : size;
 }
 

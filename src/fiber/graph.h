@@ -21,5 +21,7 @@ typedef struct weft__edge {
  * of the fiber. */
 int weft__graph_add(weft__edge *e);
 void weft__graph_remove(weft__edge *e);
+/* What its fiber waits for, and who has it, as weft__format. While its holder does not run. */
+size_t weft__edge_say(char *buf, size_t size, const weft__edge *e);
 
 #endif

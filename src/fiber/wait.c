@@ -74,7 +74,7 @@ void weft__wake(weft__fiber *f, int answer)
 
 void weft__fiber_nudge(weft__fiber *f)
 {
-    if (f->waiting != WEFT__WAIT_NUDGE)
+    if (f->waiting < WEFT__WAIT_NUDGE)
         return;
     void (*unwait)(weft__fiber *) = f->unwait;
     weft__wake(f, 0);

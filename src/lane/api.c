@@ -142,7 +142,7 @@ static int await_child(weft_id id, int64_t deadline, weft__lane **out)
         lane->joiner = f;
         f->unwait = leave_join;
         f->waits_on = lane;
-        r = weft__wait(f, WEFT__WAIT_JOIN, deadline);
+        r = weft__wait(f, WEFT__WAIT_CHILD, deadline);
         if (r < 0)
             return r;
     }

@@ -63,7 +63,7 @@ static int await_end(weft__annex *annex, weft__fiber *f, int64_t deadline)
         annex->ender = f;
         f->unwait = stop_waiting;
         f->waits_on = annex;
-        int r = weft__wait(f, WEFT__WAIT_OTHER, deadline);
+        int r = weft__wait(f, WEFT__WAIT_ENDS, deadline);
         if (r < 0 && r != -EINTR)
             return r;
     }

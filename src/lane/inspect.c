@@ -89,12 +89,13 @@ int weft_id_list(weft_id *ids, unsigned max)
 static const char *fiber_state(const weft__fiber *f)
 {
     static const char *const waits[] = {[WEFT__WAIT_NONE] = "waiting", [WEFT__WAIT_OP] = "waiting for an operation",
-                                        [WEFT__WAIT_PARK] = "parked", [WEFT__WAIT_SLEEP] = "sleeping", [WEFT__WAIT_JOIN] = "joining"};
+                                        [WEFT__WAIT_PARK] = "parked", [WEFT__WAIT_SLEEP] = "sleeping", [WEFT__WAIT_JOIN] = "joining",
+                                        [WEFT__WAIT_CHILD] = "joining"};
     static const char *const states[] = {[WEFT__NEWBORN] = "newborn", [WEFT__RUNNING] = "running", [WEFT__READY] = "ready",
                                          [WEFT__ENDED] = "ended"};
     if (f->state != WEFT__WAITING)
         return states[f->state];
-    return f->waiting < sizeof waits / sizeof *waits ? waits[f->waiting] : "waiting";
+    return f->waiting < sizeof waits / sizeof *waits && waits[f->waiting] ? waits[f->waiting] : "waiting";
 }
 
 static int look_at_fiber(weft__fiber *self, weft_id id, weft_id_info *out)

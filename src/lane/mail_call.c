@@ -173,7 +173,7 @@ static int wait_answer(weft__fiber *f, weft__alias *a, int64_t deadline)
     a->fiber = f;
     f->unwait = leave;
     f->waits_on = a;
-    int r = weft__wait(f, WEFT__WAIT_OTHER, deadline);
+    int r = weft__wait(f, WEFT__WAIT_ANSWER, deadline);
     a->fiber = NULL;
     return r;
 }

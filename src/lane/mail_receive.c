@@ -186,7 +186,7 @@ static int receive(weft__mailbox *box, receiver *me, int64_t deadline)
             return weft__refuse(f, weft__canceled(f) ? -ECANCELED : -ETIMEDOUT);
         f->unwait = leave;
         f->waits_on = me;
-        r = weft__wait(f, WEFT__WAIT_OTHER, deadline);
+        r = weft__wait(f, WEFT__WAIT_MAIL, deadline);
         if (r < 0 || me->got || me->error)
             return r < 0 ? r : me->error;
     }

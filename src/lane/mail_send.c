@@ -173,7 +173,7 @@ static int fiber_waits(weft__fiber *f, parked *p, int64_t deadline)
 {
     f->unwait = give_up;
     f->waits_on = p;
-    int r = weft__wait(f, WEFT__WAIT_OTHER, deadline);
+    int r = weft__wait(f, WEFT__WAIT_MAILBOX, deadline);
     return p->over ? p->result : r;
 }
 

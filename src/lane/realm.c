@@ -79,7 +79,9 @@ static weft__lane *make_root(weft__lane_realm *realm, weft_runtime *rt)
 
 int weft__realm_open(weft_runtime **out, const weft_options *opt, unsigned host_places)
 {
-    static const weft__sched_hooks hooks = {enter, leave, idle, weft__fibers_describe, weft__fibers_stats, weft__lanes_balance};
+    static const weft__sched_hooks hooks = {
+        .worker_enter = enter, .worker_leave = leave, .idle = idle, .describe = weft__fibers_describe, .stats = weft__fibers_stats,
+        .balance = weft__lanes_balance, .forlorn = weft__realm_forlorn, .inquire = weft__realm_inquire, .stuck = weft__realm_stuck};
     static const weft__crew_hooks crew_hooks = {weft__lane_emptied, weft__lane_fiber_ended, weft__lane_doomed, weft__lane_overflowed};
     weft_runtime *rt;
     int r = weft__runtime_open(&rt, opt, &hooks, host_places);

@@ -29,6 +29,7 @@ typedef struct weft__lane_realm {
     weft_task stop_task;       /* carries weft_stop to the root's worker */
     weft__timer grace;         /* root's worker: then kill */
     uint32_t killing;          /* the grace is over */
+    uint32_t stuck;            /* a program in which nothing could run any more: it ends, and says so by its status (atomic) */
     int root_result;
     weft__spin wait_lock;
     weft__link waiters;        /* threads in weft_wait; guarded by wait_lock */
@@ -78,6 +79,11 @@ void weft__realm_root_ended(weft_runtime *rt);
 void weft__realm_root_home(weft_runtime *rt, weft__worker *w, int held);
 void weft__lane_fill(weft__lane *lane, weft_runtime *rt, weft__lane *parent, const weft_lane_options *opt, const char *name,
                      const char *site);
+
+/* stuck.c: weft__sched_hooks */
+int weft__realm_forlorn(weft_runtime *rt);
+void weft__realm_inquire(weft_runtime *rt, char *buf, size_t size);
+void weft__realm_stuck(weft_runtime *rt, const char *report);
 
 /* lane.c, for realm.c and resource.c */
 void weft__lane_message(weft_task *t);

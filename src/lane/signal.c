@@ -87,7 +87,7 @@ static int wait_here(weft__lane_realm *realm, weft__fiber *f, uint64_t mask, int
         return number;
     f->unwait = leave;
     f->waits_on = realm;
-    return weft__wait(f, WEFT__WAIT_OTHER, deadline);
+    return weft__wait(f, WEFT__WAIT_SIGNAL, deadline);
 }
 
 int weft_signal_wait(const int *signals, int64_t deadline)

@@ -125,7 +125,7 @@ static int wait_for(timer *t, weft__fiber *f, int64_t deadline)
     t->waiter = f;
     f->unwait = leave;
     f->waits_on = t;
-    return weft__wait(f, WEFT__WAIT_OTHER, t->next_ns < deadline ? t->next_ns : deadline);
+    return weft__wait(f, WEFT__WAIT_TIMER, t->next_ns < deadline ? t->next_ns : deadline);
 }
 
 int weft_timer_wait(weft_id id, uint64_t *expirations, int64_t deadline)

@@ -13,13 +13,15 @@ enum { SIDE_STACK = 128 << 10 };
 
 static int valid(weft_runtime *rt) { return rt && rt->magic == WEFT__RUNTIME_MAGIC; }
 
-/* Opens a runtime, its own threads, and the calling thread as its first CPU worker (host), if wanted. */
-static int open_with_host(weft_runtime **out, const weft_options *opt, weft__worker **host)
+/* Opens a runtime, its own threads, and the calling thread as its first CPU worker (host), if wanted. program: all of the process is it, so it
+ * ends if nothing can run any more. */
+static int open_with_host(weft_runtime **out, const weft_options *opt, weft__worker **host, int program)
 {
     weft_runtime *rt;
     int r = weft__realm_open(&rt, opt, host ? 1 : 0);
     if (r < 0)
         return r;
+    rt->watched |= program != 0;
     r = weft__runtime_bloom(rt);
     if (r == 0 && host)
         r = weft__worker_open(rt, (unsigned)weft__runtime_claim(rt), 1, host);
@@ -70,7 +72,7 @@ int weft_main(int (*start)(int argc, char **argv), int argc, char **argv, const 
     weft_runtime *rt;
     weft__worker *w;
     program p = {start, argc, argv};
-    int r = start ? open_with_host(&rt, opt, &w) : -EINVAL;
+    int r = start ? open_with_host(&rt, opt, &w, 1) : -EINVAL;
     if (r == 0) {
         r = make_main_fiber(rt, w, program_main, &p);
         if (r == 0) {
@@ -79,6 +81,8 @@ int weft_main(int (*start)(int argc, char **argv), int argc, char **argv, const 
                 weft__worker_tick(w, WEFT_NEVER);
             r = weft__lanes_of(rt)->root_result;
         }
+        if (weft__load_seq(&weft__lanes_of(rt)->stuck, "main.stuck"))
+            r = WEFT_EXIT_DEADLOCK; /* and it was said */
         if (r < 0)
             weft__say(rt, WEFT_LOG_ERROR, "main ended with %d: %s", r, weft_strerror(r));
         close_with_host(rt, w);
@@ -107,7 +111,7 @@ int weft_init(const weft_options *opt)
         return -EALREADY;
     weft_runtime *rt;
     weft__worker *w;
-    int r = open_with_host(&rt, opt, &w);
+    int r = open_with_host(&rt, opt, &w, 0);
     if (r < 0)
         return r;
     weft__stack *side;
@@ -295,8 +299,11 @@ int weft_run(weft_runtime *rt)
         if (left)
             weft__worker_retire(w);
         weft__worker_close(w);
-        if (left)
+        if (left) {
             weft__worker_vacate(w);
+            if (rt->watched)
+                weft__workers_rouse(rt, 0); /* without us perhaps nothing can run any more */
+        }
     }
     weft__sub_seq(&rt->hosts, 1, "run");
     return r;
@@ -324,6 +331,7 @@ int weft_pollable(weft_runtime *rt, weft_handle *out)
         int r = join_as_worker(rt, &realm->once);
         if (r < 0)
             return r;
+        realm->once->polled = 1;
         weft__set_current(NULL); /* between calls the thread is the host's */
     }
     weft_port *port = realm->once->port;

@@ -82,7 +82,7 @@ static int take_place(weft__shard *shard)
         shard->waiter = f;
         f->unwait = leave_room;
         f->waits_on = shard;
-        int r = weft__wait(f, WEFT__WAIT_OTHER, WEFT_NEVER);
+        int r = weft__wait(f, WEFT__WAIT_ACCEPT, WEFT_NEVER);
         if (r < 0)
             return r;
     }
@@ -223,7 +223,7 @@ static void wait_for_end(weft__hub *hub)
         hub->waiter = NULL;
         return;
     }
-    weft__wait(f, WEFT__WAIT_OTHER, WEFT_NEVER);
+    weft__wait(f, WEFT__WAIT_ACCEPT, WEFT_NEVER);
 }
 
 /* Waits for the connections, for drain_ns without disturbing them. 1: they had to be cancelled. */

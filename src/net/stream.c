@@ -299,7 +299,7 @@ static int wait_for_more(weft__sock *s, weft__fiber *f, int64_t deadline)
     s->reader = f; /* a note that is under way already finds it */
     f->unwait = leave;
     f->waits_on = s;
-    return weft__wait(f, WEFT__WAIT_OTHER, deadline);
+    return weft__wait(f, WEFT__WAIT_STREAM, deadline);
 }
 
 static int take(weft__sock *s, weft_buffer *out)
@@ -387,7 +387,7 @@ int weft__stream_disarm(weft__sock *s, int64_t deadline)
         s->reader = f;
         f->unwait = leave;
         f->waits_on = s;
-        int r = weft__wait(f, WEFT__WAIT_OTHER, deadline);
+        int r = weft__wait(f, WEFT__WAIT_STREAM, deadline);
         if (r < 0)
             return r;
         if (weft__sock_find(id, &s) < 0)

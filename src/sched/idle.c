@@ -15,7 +15,7 @@ enum { STEAL_MAX = 16 };
 static uint64_t bit_of(const weft__worker *w) { return (uint64_t)1 << w->index; }
 
 /* Is there anything that may move, anywhere? */
-static int any_work(weft_runtime *rt)
+int weft__any_work(weft_runtime *rt)
 {
     if (weft__load_seq(&rt->injected, "idle.any"))
         return 1;
@@ -59,7 +59,7 @@ void weft__notify(weft_runtime *rt)
         weft__sub_seq(&rt->guests, 1, "idle.unclaim");
         /* All of them woke by themselves. Who relied on our count meanwhile is looked after by the next turn. */
         weft__sub_seq(&rt->searching, 1, "idle.unclaim");
-        if (!any_work(rt))
+        if (!weft__any_work(rt))
             return;
     }
 }
@@ -67,7 +67,7 @@ void weft__notify(weft_runtime *rt)
 void weft__search_over(weft__worker *w)
 {
     w->searching = 0;
-    if (weft__sub_seq(&w->rt->searching, 1, "idle.found") == 1 && any_work(w->rt))
+    if (weft__sub_seq(&w->rt->searching, 1, "idle.found") == 1 && weft__any_work(w->rt))
         weft__notify(w->rt);
 }
 
@@ -189,13 +189,16 @@ static void sleep_now(weft__worker *w, int64_t deadline)
         weft__port_enter(w->port, deadline);
     } else {
         weft__store_seq(&w->asleep, 1, "worker.sleep"); /* before the look at the inbox; pairs with the push in weft__worker_send */
-        if (!weft__load_seq(&w->inbox, "worker.sleep"))
+        if (!weft__load_seq(&w->inbox, "worker.sleep") && !(deadline == WEFT_NEVER && weft__stuck_look(w)))
             rt->env->park(rt->env->self, &w->parker, deadline);
         weft__store_relaxed(&w->asleep, 0, "worker.wake");
     }
+    weft__stuck_wake(w);
     weft__store_seq(&w->turn, w->turn + 1, "monitor.wake"); /* before the look at dormant; pairs with the store of dormant before the look at turn */
     if (weft__load_seq(&rt->monitor.dormant, "monitor.wake"))
         weft__monitor_rouse(rt);
+    if (w->verdict)
+        weft__stuck_act(w);
 }
 
 /* Publishes that w sleeps, or answers 0 if there turned out to be work: then the caller comes round again. */
@@ -207,12 +210,12 @@ static int lie_down(weft__worker *w)
         w->searching = 0;
         weft__sub_seq(&rt->searching, 1, "idle.sleep");
     }
-    if (!any_work(rt))
+    if (!weft__any_work(rt))
         return 1;
     awake(w);
     if (!weft__search(w) && w->searching) { /* claimed, or first, and yet others were quicker */
         w->searching = 0;
-        if (weft__sub_seq(&rt->searching, 1, "idle.again") == 1 && any_work(rt))
+        if (weft__sub_seq(&rt->searching, 1, "idle.again") == 1 && weft__any_work(rt))
             weft__notify(rt);
     }
     return 0;

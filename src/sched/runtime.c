@@ -100,10 +100,14 @@ int weft__runtime_open(weft_runtime **out, const weft_options *opt, const weft__
     rt->env_storage = *env;
     rt->env = &rt->env_storage;
     rt->hooks = *hooks;
+    weft__worker *maker = weft__worker_self();
+    if (maker)
+        weft__add_seq(&maker->rt->expected, 1, "runtime.neighbour"); /* from now on what runs here may wake what waits there */
     rt->tag = next_tag();
     if (opt)
         rt->opt = *opt;
     fill_defaults(&rt->opt);
+    rt->watched = rt->opt.stuck != NULL;
     if ((r = choose_driver(rt)) < 0 || (r = check_tables(rt->env, rt->driver)) < 0 || (r = weft__place_plan(rt)) < 0)
         goto unmap;
     if (rt->env->thread_start) {

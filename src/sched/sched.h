@@ -37,6 +37,12 @@ typedef struct weft__sched_hooks {
     void (*stats)(weft_runtime *rt, weft_stats *out);
     /* A tick is over, and some lanes at home on w may move. NULL: none ever does. */
     void (*balance)(weft__worker *w);
+    /* Somebody waits, and nothing from outside that the layers above know of can end that; while all workers sleep. */
+    int (*forlorn)(weft_runtime *rt);
+    /* Who waits for what, as text; while all workers sleep, and none wakes. */
+    void (*inquire)(weft_runtime *rt, char *buf, size_t size);
+    /* Nothing can run any more, and why. On a worker's own context; it may wake whom it likes. */
+    void (*stuck)(weft_runtime *rt, const char *report);
 } weft__sched_hooks;
 
 /* What a started thread is told. */
@@ -55,6 +61,9 @@ struct weft__worker {
     int io_only;               /* single-io mode: the worker that runs nothing but the port */
     int host;                  /* a thread of the host's, not of ours */
     uint32_t vacant;           /* whose thread has left: another may take its place (atomic) */
+    uint8_t polled;            /* it sleeps in a foreign loop, too, which may wake anybody */
+    uint8_t verdict;           /* home: nothing can run any more, as the report says (NULL: no memory for it) */
+    char *report;
     weft_thread *thread;
     weft__context context;     /* where the worker itself runs */
 
@@ -90,6 +99,7 @@ struct weft__worker {
     uint32_t crowd;            /* how much was ready at the last look; unknown where no lane may move (atomic) */
     uint64_t turn;             /* raised at each pick; odd while a tick runs: what the monitor watches (atomic) */
     uintptr_t tag;             /* env's name for the thread, for interrupts */
+    uint64_t nap;              /* odd: it sleeps without a deadline and with nothing in flight (atomic; home writes) */
 
     /* Anybody. */
     _Alignas(WEFT_CACHE_LINE) void *inbox; /* workers without a port: tasks from other threads */
@@ -134,6 +144,10 @@ struct weft_runtime {
     weft_parker starter;       /* who waits for started and left */
     weft_thread *threads[WEFT__WORKERS_MAX];
     weft__seed seeds[WEFT__WORKERS_MAX];
+    uint8_t watched;           /* somebody wants to know when nothing can run any more */
+    uint32_t expected;         /* weft_guest_enter without a leave (atomic) */
+    uint64_t told;             /* how many tasks had run, + 1, when that was told last; of who has the inquest */
+    uint32_t inquest;          /* a worker looks who waits for what, and no other may run (atomic) */
     uint32_t place;            /* round robin for what comes from outside (atomic) */
 
     _Alignas(WEFT_CACHE_LINE) uint64_t idle; /* bit i: worker i sleeps and may be claimed */
@@ -197,6 +211,17 @@ void weft__idle(weft__worker *w, int64_t deadline);
 /* Lies down between rounds of a foreign loop (1: there is work after all, stay awake), and gets up again. */
 int weft__doze(weft__worker *w);
 void weft__undoze(weft__worker *w);
+
+/* Is there anything that may move, anywhere? */
+int weft__any_work(weft_runtime *rt);
+
+/* ---- stuck.c ---- */
+/* w has said that it waits, without a deadline and with nothing in flight: 1 if nothing can ever run again; then it does not wait, and once it
+ * is awake calls _act. */
+int weft__stuck_look(weft__worker *w);
+/* w is awake again; before it does anything. */
+void weft__stuck_wake(weft__worker *w);
+void weft__stuck_act(weft__worker *w);
 
 /* ---- worker.c ---- */
 /* One round: run tasks for a tick, look at the port, sleep if there is nothing (until the deadline at most). */

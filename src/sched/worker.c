@@ -253,6 +253,8 @@ static void deliver(void *ctx, weft_op *op)
         weft__worker_send(there, &op->task);
 }
 
+static int still(void *ctx) { return weft__stuck_look(ctx); }
+
 size_t weft__worker_bytes(const weft_runtime *rt)
 {
     size_t page = rt->env->page_size;
@@ -266,7 +268,7 @@ static int open_port(weft__worker *w)
         w->port = rt->worker[0]->port; /* worker 0 has started before all others */
         return 0;
     }
-    weft__port_owner owner = {deliver, w};
+    weft__port_owner owner = {.deliver = deliver, .ctx = w, .still = still};
     int r = weft__port_init(&w->port_storage, rt->env, rt->driver, &rt->opt.port_config, &owner, rt->pool);
     if (r < 0)
         return r;

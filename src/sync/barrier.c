@@ -53,7 +53,7 @@ static void gone(weft__node *n)
     weft__spin_unlock(&b->lock);
 }
 
-static const weft__node_kind barrier_kind = {is_last, open_gate, come, NULL, NULL, gone};
+static const weft__node_kind barrier_kind = {is_last, open_gate, come, NULL, NULL, gone, "the others at a barrier"};
 
 int weft_barrier_init(weft_barrier *opaque, unsigned n)
 {
@@ -101,7 +101,7 @@ static int pass(weft__node *n, weft__news *news)
 
 static void stand(weft__node *n) { weft__queue_push(&((latch *)n->object)->queue, n); }
 
-static const weft__node_kind latch_kind = {is_over, pass, stand, NULL, NULL, NULL};
+static const weft__node_kind latch_kind = {is_over, pass, stand, NULL, NULL, NULL, "latch"};
 
 void weft__latch_node(weft__node *n, weft_latch *l)
 {

@@ -90,7 +90,7 @@ static int send_take(weft__node *n, weft__news *news)
 
 static void send_push(weft__node *n) { weft__queue_push(&((broadcast *)n->object)->senders, n); }
 
-static const weft__node_kind send_kind = {send_ready, send_take, send_push, NULL, NULL, NULL};
+static const weft__node_kind send_kind = {send_ready, send_take, send_push, NULL, NULL, NULL, "room in a broadcast"};
 
 int weft_broadcast_send(weft_broadcast *opaque, const void *item, int64_t deadline)
 {
@@ -154,7 +154,7 @@ static int receive_take(weft__node *n, weft__news *news)
 
 static void receive_push(weft__node *n) { weft__queue_push(&((reader *)n->object)->b->receivers, n); }
 
-static const weft__node_kind receive_kind = {receive_ready, receive_take, receive_push, NULL, NULL, NULL};
+static const weft__node_kind receive_kind = {receive_ready, receive_take, receive_push, NULL, NULL, NULL, "an item of a broadcast"};
 
 static int is_reader(const reader *r, const weft__fiber *f) { return f && r && r->b && r->held.holder == f; }
 

@@ -253,8 +253,8 @@ static void receive_refuse(weft__node *n)
     weft__news_tell(&news);
 }
 
-static const weft__node_kind send_kind = {send_ready, send_take, send_push, NULL, NULL, NULL};
-static const weft__node_kind receive_kind = {receive_ready, receive_take, receive_push, NULL, receive_refuse, NULL};
+static const weft__node_kind send_kind = {send_ready, send_take, send_push, NULL, NULL, NULL, "room in a channel"};
+static const weft__node_kind receive_kind = {receive_ready, receive_take, receive_push, NULL, receive_refuse, NULL, "an item of a channel"};
 
 void weft__channel_send_node(weft__node *n, weft_channel *opaque, const void *item)
 {

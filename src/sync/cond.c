@@ -40,7 +40,7 @@ static int wake(cond *c, int all)
 
 static void refuse(weft__node *n) { wake(n->object, 0); }
 
-static const weft__node_kind kind = {never, NULL, push, NULL, refuse, NULL};
+static const weft__node_kind kind = {never, NULL, push, NULL, refuse, NULL, "condition"};
 
 int weft_cond_wait(weft_cond *opaque, weft_mutex *mutex, int64_t deadline)
 {

@@ -68,7 +68,7 @@ static void push(weft__node *n)
 static void refuse(weft__node *n) { back(n->object, n->want); }
 static void left(weft__node *n) { back(n->object, 0); }
 
-static const weft__node_kind kind = {ready, take, push, NULL, refuse, left};
+static const weft__node_kind kind = {ready, take, push, NULL, refuse, left, "credit"};
 
 int weft_credit_init(weft_credit *opaque, size_t window, size_t low_water)
 {

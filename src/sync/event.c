@@ -55,7 +55,7 @@ static void refuse(weft__node *n)
         raise(e);
 }
 
-static const weft__node_kind kind = {ready, take, push, NULL, refuse, NULL};
+static const weft__node_kind kind = {ready, take, push, NULL, refuse, NULL, "event"};
 
 void weft__event_node(weft__node *n, weft_event *opaque)
 {

@@ -28,7 +28,7 @@ static int take(weft__node *n, weft__news *news)
 
 static void push(weft__node *n) { weft__queue_push(&((future *)n->object)->queue, n); }
 
-static const weft__node_kind kind = {ready, take, push, NULL, NULL, NULL};
+static const weft__node_kind kind = {ready, take, push, NULL, NULL, NULL, "future"};
 
 void weft__future_node(weft__node *n, weft_future *opaque)
 {

@@ -69,7 +69,7 @@ static int take(weft__node *n, weft__news *news)
 
 static void push(weft__node *n) { weft__queue_push(&((group *)n->object)->waiting, n); }
 
-static const weft__node_kind kind = {ready, take, push, NULL, NULL, NULL};
+static const weft__node_kind kind = {ready, take, push, NULL, NULL, NULL, "members of a group"};
 
 /* Something has ended: whoever waits for that is told. */
 static void tell(group *g)

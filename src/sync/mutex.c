@@ -133,7 +133,7 @@ static void refuse(weft__node *n)
     weft__news_tell(&news);
 }
 
-const weft__node_kind weft__mutex_kind = {ready, take, push, finish, refuse, NULL};
+const weft__node_kind weft__mutex_kind = {ready, take, push, finish, refuse, NULL, "mutex"};
 
 void weft__mutex_node(weft__node *n, weft__mutex *m, const char *site)
 {

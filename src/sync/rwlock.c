@@ -121,7 +121,7 @@ static void refuse(weft__node *n)
 
 static void left(weft__node *n) { release(n->object, 0, 0); }
 
-static const weft__node_kind kind = {ready, take, push, finish, refuse, left};
+static const weft__node_kind kind = {ready, take, push, finish, refuse, left, "rwlock"};
 
 static weft__node node_of(rwlock *rw, unsigned flags, void *data)
 {

@@ -58,7 +58,7 @@ static void push(weft__node *n) { weft__queue_push(&((semaphore *)n->object)->qu
 static void refuse(weft__node *n) { serve_now(n->object, n->want); }
 static void left(weft__node *n) { serve_now(n->object, 0); } /* who stood behind may want less */
 
-static const weft__node_kind kind = {ready, take, push, NULL, refuse, left};
+static const weft__node_kind kind = {ready, take, push, NULL, refuse, left, "units of a semaphore"};
 
 void weft__semaphore_node(weft__node *n, weft_semaphore *opaque, size_t units)
 {

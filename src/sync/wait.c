@@ -6,6 +6,7 @@
 
 #include "env/default.h"
 #include "fiber/graph.h"
+#include "sched/text.h"
 
 int weft__sync_enter_slowly(weft__fiber *f, int threads)
 {
@@ -107,6 +108,23 @@ void weft__waiter_give_up(weft__fiber *f)
     if (wt->nodes[won].kind->refuse)
         wt->nodes[won].kind->refuse(&wt->nodes[won]);
     wt->withdrawn = 1;
+}
+
+/* ---- saying what for ---- */
+
+size_t weft__waiter_say(const weft__wait_on *on, char *buf, size_t size)
+{
+    const weft__waiter *wt = weft__container(on, const weft__waiter, on);
+    size_t n = weft__format(buf, size, wt->count == 1 ? "waits for" : "selects among"); /* a select has spare nodes: never just one */
+    unsigned named = 0;
+    for (unsigned i = 0; i < wt->count; i++) {
+        const weft__node *node = &wt->nodes[i];
+        if (node->queue && n < size)
+            n += weft__format(buf + n, size - n, "%s %s (%p)", named++ ? "," : "", node->kind->what, node->object);
+    }
+    if (!named && n < size)
+        n += weft__format(buf + n, size - n, " the end of others");
+    return n;
 }
 
 /* ---- waiting ---- */

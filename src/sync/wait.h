@@ -22,6 +22,7 @@ typedef struct weft__queue {
 
 /* One wait, on the stack of who waits. */
 typedef struct weft__waiter {
+    weft__wait_on on;
     weft__node *nodes;
     unsigned count;           /* of nodes */
     uint32_t claim;           /* several nodes: 0, or 1 + the one that was claimed, or GONE (atomic) */
@@ -57,6 +58,8 @@ typedef struct weft__node_kind {
     void (*refuse)(weft__node *n);
     /* It has left the queue unserved: others may be able to go now. May be NULL. */
     void (*left)(weft__node *n);
+    /* What is waited for, in reports: "an item of a channel". */
+    const char *what;
 } weft__node_kind;
 
 struct weft__node {
@@ -144,12 +147,14 @@ static inline void weft__waiter_init(weft__waiter *wt, weft__fiber *f, weft__nod
 }
 
 void weft__waiter_give_up(weft__fiber *f);
+size_t weft__waiter_say(const weft__wait_on *on, char *buf, size_t size);
 int weft__thread_waits(weft__waiter *wt, int64_t deadline);
 /* The wait of a fiber, in the caller's own frame: see weft__wait_here. */
 static inline int weft__fiber_waits(weft__waiter *wt, int64_t deadline)
 {
     weft__fiber *f = wt->fiber;
     int r = -1;
+    wt->on.say = weft__waiter_say;
     f->waits_on = wt;
     while (!weft__load_acquire(&wt->done, "sync.wait")) { /* pairs with the release in tell */
         f->unwait = weft__waiter_give_up;
@@ -157,7 +162,7 @@ static inline int weft__fiber_waits(weft__waiter *wt, int64_t deadline)
             r = -ECANCELED;
             weft__waiter_give_up(f);
         } else {
-            r = weft__wait_here(f, WEFT__WAIT_NUDGE, deadline);
+            r = weft__wait_here(f, WEFT__WAIT_OBJECT, deadline);
         }
         if (wt->withdrawn) {
             f->unwait = NULL;

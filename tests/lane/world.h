@@ -43,11 +43,13 @@ static inline void run_clean(int (*fn)(int, char **), unsigned workers)
     spy_close(&s);
 }
 
-/* A foreign thread. */
+/* A foreign thread, which the caller's runtime expects to hear of, from now on and for ever. */
 static inline pthread_t thread_of(void *(*fn)(void *), void *arg)
 {
     pthread_t t;
 
+    if (weft_current())
+        CHECK_OK(weft_guest_enter(weft_current()));
     CHECK_EQ(pthread_create(&t, NULL, fn, arg), 0);
     return t;
 }

@@ -54,6 +54,17 @@ MISTAKES = {
     # A producer waits although all that is under way has been dealt with.
     "credit": ("credit.c", "if (under_way(c) <= c->low) {", "if (under_way(c) < c->low) {"),
     "group": ("group.c", "return g->running == 0 ||", "return g->running <= 1 ||"),
+    # Who has slept is taken to sleep still, with nothing on its way to it.
+    "stuck": ("../sched/stuck.c", "(!undisturbed(v) || weft__load_seq(&v->nap, \"stuck.again\") != naps[i])", "(undisturbed(v) > 1 && naps[i] == 0)"),
+    # Who falls asleep last does not see that all others do.
+    "stuck-missed": ("../sched/stuck.c", """    weft__store_seq(&w->nap, w->nap + 1, "stuck.sleep"); /* before the look at the others'; pairs with itself in each of them */
+    if (!all_nap(rt, NULL))
+        return 0;""", """    weft__store_seq(&w->nap, w->nap + 1, "stuck.sleep");
+    for (unsigned i = 0; i < rt->workers; i++)
+        if (i != w->index && !(weft__load_seq(&present(rt, i)->nap, "stuck.nap") & 1)) {
+            weft__store_seq(&w->nap, w->nap - 1, "stuck.sleep");
+            return 0;
+        }"""),
     # One that withdraws does not look whether it was served.
     "wait": ("wait.c", "        if (!take_out(wt->nodes)) /* one node is claimed by being taken out */\n            return 0;", "        take_out(wt->nodes);"),
 }
