@@ -120,6 +120,20 @@ WEFT_API int weft_alias_open(weft_id *out, int once);
  * another lane's. */
 WEFT_API int weft_alias_close(weft_id alias);
 
+/* ---- Locks ---- */
+
+/* Sends a message, as weft_send, that brings a mutex of the caller's (sync.h) along. On the way the mutex is nobody's and stays locked, as often as the
+ * caller had locked it; whoever receives the message takes it out. If the message ends before, with its receiver, say, the mutex goes to whoever
+ * waits for it, and his answer is -EOWNERDEAD. The mutex must outlive both lanes. The errors of weft_send, and then it is the caller's still; -EPERM,
+ * too: the caller does not own it; -ENOMEM. */
+struct weft_mutex;
+WEFT_API int weft_mutex_send(struct weft_mutex *m, weft_id to, const void *data, size_t size, const weft_send_options *opt);
+/* Makes the calling fiber the owner of the mutex that a message of its lane brought; *out (may be NULL) is which. The message stays the caller's. 0;
+ * -EOWNERDEAD: it is the caller's, and its sender had it so; -EINVAL the message brings none, or did; -EPERM another lane's message, or no
+ * fiber. */
+#define weft_mutex_accept(msg, out) weft_mutex_accept_at((msg), (out), WEFT_HERE)
+WEFT_API int weft_mutex_accept_at(weft_message *msg, struct weft_mutex **out, const char *site);
+
 /* ---- Names ---- */
 
 #define WEFT_NAME_MAX 63 /* bytes, the closing zero not counted */

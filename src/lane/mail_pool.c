@@ -228,15 +228,36 @@ weft__msg *weft__msg_take(weft_runtime *rt, size_t size)
     m->counted = 0;
     weft__store_relaxed(&m->magic, WEFT__MSG_MAGIC, "msg.take");
     m->class = (uint8_t)class;
-    m->system = m->pinned = m->doomed = m->sliced = m->draining = m->drained = 0;
+    m->system = m->pinned = m->doomed = m->sliced = m->carries = m->draining = m->drained = 0;
     m->pub = (weft_message){.data = m->content, .size = size};
     weft__store_relaxed(&m->state, (uint8_t)WEFT__MSG_LOOSE, "msg.take");
     return m;
 }
 
+static weft__held **cargo_of(const weft__msg *m) { return (weft__held **)(void *)((char *)(uintptr_t)m + m->bytes) - 1; }
+
+weft__held *weft__msg_cargo(const weft__msg *m) { return m->carries ? *cargo_of(m) : NULL; }
+
+void weft__msg_carry(weft__msg *m, weft__held *h)
+{
+    m->carries = h != NULL;
+    if (h)
+        *cargo_of(m) = h;
+}
+
+/* Nobody will take it out any more. */
+static void lose_cargo(weft__msg *m)
+{
+    weft__held *h = weft__msg_cargo(m);
+    m->carries = 0;
+    if (h)
+        h->orphaned(h, WEFT__ORPHAN_NOW);
+}
+
 void weft__msg_give(weft__msg *m)
 {
     weft_runtime *rt = m->rt;
+    lose_cargo(m);
     unsigned class = m->class;
     weft__store_relaxed(&m->state, (uint8_t)WEFT__MSG_FREE, "msg.give");
     if (m->sliced && !m->drained)
@@ -277,6 +298,7 @@ static int drain_mapping(weft__msg *m, unsigned *budget)
 
 int weft__msg_drain(weft__msg *m, unsigned *budget)
 {
+    lose_cargo(m);
     if (m->sliced && !m->drained)
         m->drained = (uint8_t)weft__shared_unref_some(((weft__span *)(void *)m->content)->block, &m->draining, budget);
     else if (m->class == WEFT__MSG_CLASSES && !m->drained)

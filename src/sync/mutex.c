@@ -316,6 +316,31 @@ static int orphaned(weft__held *h, enum weft__orphan when)
     return 0;
 }
 
+/* Changes its owner without a look at who waits. */
+static void hand_to(weft__mutex *m, uintptr_t owner)
+{
+    weft__sync_lock(&m->lock);
+    slow_down(m);
+    set_word(m, owner);
+    weft__spin_unlock(&m->lock);
+}
+
+void weft__mutex_detach(weft__mutex *m)
+{
+    weft__held_remove(&m->held);
+    m->held.holder = NULL;
+    hand_to(m, NOBODY);
+}
+
+int weft__mutex_attach(weft__mutex *m, weft__fiber *f, const char *site)
+{
+    hand_to(m, (uintptr_t)f);
+    own(m, f, m->depth, site);
+    return m->health == WEFT__LOCK_DEAD ? -EOWNERDEAD : 0; /* only its owner changes that */
+}
+
+weft__mutex *weft__mutex_held(weft__held *h) { return h->orphaned == orphaned ? weft__container(h, weft__mutex, held) : NULL; }
+
 int weft_mutex_give(weft_mutex *opaque, weft_id id)
 {
     weft__mutex *m = weft__mutex_of(opaque);
@@ -330,13 +355,9 @@ int weft_mutex_give(weft_mutex *opaque, weft_id id)
         return -EPERM;
     if (to->state == WEFT__ENDED)
         return -ESRCH;
-    uint32_t depth = m->depth;
     weft__held_remove(&m->held);
-    weft__sync_lock(&m->lock);
-    slow_down(m);
-    set_word(m, (uintptr_t)to);
-    weft__spin_unlock(&m->lock);
-    own(m, to, depth, weft__load_relaxed(&m->site, "mutex.give"));
+    hand_to(m, (uintptr_t)to);
+    own(m, to, m->depth, weft__load_relaxed(&m->site, "mutex.give"));
     return 0;
 }
 
