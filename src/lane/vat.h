@@ -106,6 +106,13 @@ static inline size_t weft__run_room(const weft__page *g) { return g->bytes - WEF
 /* `p` was given to `call` and must not have been: it is not of the calling lane's vat, is free already, is no block's beginning. Says so, or
  * aborts in a checked build. */
 void weft__vat_misuse(const void *p, const char *call);
+/* The calling fiber uses an object at p. If that lies in the memory of a lane that may die while this one lives (another's, and no
+ * ancestor's), a checked build aborts with the names of both. Memory of kinds is not looked at. */
+#ifdef WEFT_CHECKED
+void weft__vat_used(const void *p, const char *call);
+#else
+static inline void weft__vat_used(const void *p, const char *call) { (void)p, (void)call; }
+#endif
 void weft__vat_freed_twice(weft__vat *v, const void *p, const char *call);
 void weft__vat_no_block(weft__vat *v, const void *p, const char *call);
 /* The tail behind a block of `size` bytes, as it must be; `room` bytes with it. */

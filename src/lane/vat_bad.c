@@ -60,6 +60,35 @@ void weft__vat_misuse(const void *p, const char *call)
     tell(lane->rt, text);
 }
 
+#ifdef WEFT_CHECKED
+
+static int outlives(const weft__lane *owner, const weft__lane *lane)
+{
+    const weft__lane *root = weft__lanes_of(lane->rt)->root;
+    while (lane != owner && lane != root)
+        lane = lane->parent;
+    return lane == owner;
+}
+
+__attribute__((no_sanitize("thread"))) void weft__vat_used(const void *p, const char *call)
+{
+    char text[400];
+    weft__fiber *f = weft__fiber_self();
+    if (!f)
+        return;
+    weft__lane *lane = weft__lane_of(f->crew);
+    const weft__page *g = weft__depot_find(&weft__lanes_of(lane->rt)->memory.pages, p);
+    weft__lane *owner = g && g->vat ? weft__slab_at(&weft__lanes_of(lane->rt)->lanes, g->lane) : NULL;
+    if (!owner || outlives(owner, lane))
+        return;
+    weft__format(text, sizeof text,
+                 "%s by lane \"%s\" (fiber \"%s\", spawned at %s): the object at %p lies in the memory of lane \"%s\" (spawned at %s), which may die before",
+                 call, name_of(lane), f->name, f->site, p, name_of(owner), owner->crew.site);
+    tell(lane->rt, text);
+}
+
+#endif
+
 static void about(weft__vat *v, const void *p, const char *call, const char *what)
 {
     char text[320];

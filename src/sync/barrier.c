@@ -66,6 +66,7 @@ int weft_barrier_init(weft_barrier *opaque, unsigned n)
 
 int weft_barrier_wait(weft_barrier *opaque, int64_t deadline)
 {
+    weft__sync_used(opaque);
     barrier *b = barrier_of(opaque);
     weft__fiber *f;
     int r = weft__sync_enter(&f, 0);
@@ -119,6 +120,7 @@ int weft_latch_init(weft_latch *l, size_t count)
 
 int weft_latch_add(weft_latch *opaque, size_t n)
 {
+    weft__sync_used(opaque);
     weft__probe_self();
     latch *l = latch_of(opaque);
     weft__sync_lock(&l->lock);
@@ -131,6 +133,7 @@ int weft_latch_add(weft_latch *opaque, size_t n)
 
 int weft_latch_done(weft_latch *opaque, size_t n)
 {
+    weft__sync_used(opaque);
     weft__probe_self();
     latch *l = latch_of(opaque);
     weft__news news;
@@ -148,6 +151,7 @@ int weft_latch_done(weft_latch *opaque, size_t n)
 
 int weft_latch_wait(weft_latch *l, int64_t deadline)
 {
+    weft__sync_used(l);
     weft__fiber *f;
     weft__node n;
     int r = weft__sync_enter(&f, 1);

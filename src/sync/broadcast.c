@@ -94,6 +94,7 @@ static const weft__node_kind send_kind = {send_ready, send_take, send_push, NULL
 
 int weft_broadcast_send(weft_broadcast *opaque, const void *item, int64_t deadline)
 {
+    weft__sync_used(opaque);
     broadcast *b = of(opaque);
     weft__fiber *f;
     int r = weft__sync_enter(&f, 1);
@@ -105,6 +106,7 @@ int weft_broadcast_send(weft_broadcast *opaque, const void *item, int64_t deadli
 
 int weft_broadcast_close(weft_broadcast *opaque, int reason)
 {
+    weft__sync_used(opaque);
     weft__probe_self();
     broadcast *b = of(opaque);
     weft__news news;
@@ -200,6 +202,7 @@ static int reader_gone(weft__held *h, enum weft__orphan when)
 
 int weft_broadcast_join(weft_broadcast *opaque, weft_reader *where)
 {
+    weft__sync_used(opaque);
     broadcast *b = of(opaque);
     reader *r = reader_of(where);
     weft__fiber *f = weft__fiber_self();

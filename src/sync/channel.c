@@ -292,6 +292,7 @@ __attribute__((noinline)) static int wait_in(channel *c, weft__queue *q, const w
 
 int weft_channel_send(weft_channel *opaque, const void *item, int64_t deadline)
 {
+    weft__sync_used(opaque);
     channel *c = of(opaque);
     weft__fiber *f;
     weft__news news;
@@ -313,6 +314,7 @@ int weft_channel_send(weft_channel *opaque, const void *item, int64_t deadline)
 
 int weft_channel_try_send(weft_channel *opaque, const void *item)
 {
+    weft__sync_used(opaque);
     weft__probe_self();
     channel *c = of(opaque);
     weft__news news;
@@ -331,6 +333,7 @@ int weft_channel_try_send(weft_channel *opaque, const void *item)
 
 int weft_channel_receive(weft_channel *opaque, void *item, int64_t deadline)
 {
+    weft__sync_used(opaque);
     channel *c = of(opaque);
     weft__fiber *f;
     weft__news news;
@@ -365,6 +368,7 @@ static int64_t get_many(channel *c, unsigned char *items, size_t max)
 
 int weft_channel_try_receive(weft_channel *c, void *item)
 {
+    weft__sync_used(c);
     weft__probe_self();
     int64_t r = get_many(of(c), item, 1);
     return r == 1 ? 0 : r == -EAGAIN ? weft__sync_refuse(weft__fiber_self(), -EAGAIN) : (int)r;
@@ -425,6 +429,7 @@ static void await_tended(channel *c)
 
 int weft_channel_end(weft_channel *opaque)
 {
+    weft__sync_used(opaque);
     weft__probe_more(1);
     channel *c = of(opaque);
     weft__store *s = c->store;
@@ -442,6 +447,7 @@ int weft_channel_end(weft_channel *opaque)
 
 int weft_channel_close(weft_channel *opaque, int reason)
 {
+    weft__sync_used(opaque);
     weft__probe_self();
     channel *c = of(opaque);
     weft__news news;
@@ -464,6 +470,7 @@ int weft_channel_close(weft_channel *opaque, int reason)
 
 size_t weft_channel_length(weft_channel *opaque)
 {
+    weft__sync_used(opaque);
     weft__probe_self();
     channel *c = of(opaque);
     weft__sync_lock(&c->lock);

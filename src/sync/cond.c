@@ -44,6 +44,7 @@ static const weft__node_kind kind = {never, NULL, push, NULL, refuse, NULL, "con
 
 int weft_cond_wait(weft_cond *opaque, weft_mutex *mutex, int64_t deadline)
 {
+    weft__sync_used(opaque);
     cond *c = of(opaque);
     weft__mutex *m = weft__mutex_of(mutex);
     weft__fiber *f;
@@ -69,11 +70,13 @@ int weft_cond_wait(weft_cond *opaque, weft_mutex *mutex, int64_t deadline)
 
 int weft_cond_signal(weft_cond *c)
 {
+    weft__sync_used(c);
     weft__probe_self();
     return weft__fiber_self() || weft__worker_self() ? wake(of(c), 0) : -EPERM;
 }
 int weft_cond_broadcast(weft_cond *c)
 {
+    weft__sync_used(c);
     weft__probe_self();
     return weft__fiber_self() || weft__worker_self() ? wake(of(c), 1) : -EPERM;
 }

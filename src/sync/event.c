@@ -77,6 +77,7 @@ int weft_event_init(weft_event *e, enum weft_event_kind how, int set)
 
 int weft_event_wait(weft_event *e, int64_t deadline)
 {
+    weft__sync_used(e);
     weft__fiber *f;
     weft__node n;
     int r = weft__sync_enter(&f, 1);
@@ -88,12 +89,14 @@ int weft_event_wait(weft_event *e, int64_t deadline)
 
 int weft_event_set(weft_event *e)
 {
+    weft__sync_used(e);
     weft__probe_self();
     return raise(of(e));
 }
 
 int weft_event_reset(weft_event *opaque)
 {
+    weft__sync_used(opaque);
     weft__probe_self();
     event *e = of(opaque);
     weft__sync_lock(&e->lock);
@@ -104,6 +107,7 @@ int weft_event_reset(weft_event *opaque)
 
 int weft_event_is_set(weft_event *opaque)
 {
+    weft__sync_used(opaque);
     weft__probe_self();
     event *e = of(opaque);
     weft__sync_lock(&e->lock);

@@ -41,6 +41,7 @@ int weft_future_kept(weft_future *f) { return (int)weft__load_acquire(&of(f)->ke
 
 int weft_future_keep(weft_future *opaque, int result, void *value)
 {
+    weft__sync_used(opaque);
     weft__probe_self();
     future *f = of(opaque);
     weft__news news;
@@ -69,6 +70,7 @@ int weft__future_read(weft_future *opaque, void **value)
 
 int weft_future_wait(weft_future *opaque, void **value, int64_t deadline)
 {
+    weft__sync_used(opaque);
     weft__fiber *self;
     weft__node n;
     int r = weft__sync_enter(&self, 1);

@@ -213,6 +213,7 @@ static int lock_fast(weft__mutex *m, weft__fiber *f, const char *site)
 
 int weft_mutex_lock_at(weft_mutex *opaque, int64_t deadline, const char *site)
 {
+    weft__sync_used(opaque);
     weft__mutex *m = weft__mutex_of(opaque);
     weft__fiber *f;
     int r = weft__sync_enter(&f, 0);
@@ -225,6 +226,7 @@ int weft_mutex_lock_at(weft_mutex *opaque, int64_t deadline, const char *site)
 
 int weft_mutex_try_at(weft_mutex *opaque, const char *site)
 {
+    weft__sync_used(opaque);
     weft__mutex *m = weft__mutex_of(opaque);
     weft__fiber *f = weft__fiber_self();
     weft__node n;
@@ -267,6 +269,7 @@ static void unlock(weft__mutex *m)
 
 int weft_mutex_unlock(weft_mutex *opaque)
 {
+    weft__sync_used(opaque);
     weft__mutex *m = weft__mutex_of(opaque);
     weft__fiber *f = weft__fiber_self();
     weft__probe(f);
@@ -286,6 +289,7 @@ uint32_t weft__mutex_drop(weft__mutex *m)
 
 int weft_mutex_consistent(weft_mutex *opaque)
 {
+    weft__sync_used(opaque);
     weft__mutex *m = weft__mutex_of(opaque);
     weft__fiber *f = weft__fiber_self();
     weft__probe(f);
@@ -343,6 +347,7 @@ weft__mutex *weft__mutex_held(weft__held *h) { return h->orphaned == orphaned ? 
 
 int weft_mutex_give(weft_mutex *opaque, weft_id id)
 {
+    weft__sync_used(opaque);
     weft__mutex *m = weft__mutex_of(opaque);
     weft__fiber *f = weft__fiber_self(), *to;
     weft__probe(f);

@@ -184,6 +184,7 @@ static int enter(rwlock *rw, weft__fiber **f)
 
 int weft_rwlock_read(weft_rwlock *opaque, weft_read_hold *where, int64_t deadline)
 {
+    weft__sync_used(opaque);
     weft__probe_self();
     rwlock *rw = of(opaque);
     weft__fiber *f;
@@ -198,6 +199,7 @@ int weft_rwlock_read(weft_rwlock *opaque, weft_read_hold *where, int64_t deadlin
 
 int weft_rwlock_write_at(weft_rwlock *opaque, int64_t deadline, const char *site)
 {
+    weft__sync_used(opaque);
     weft__probe_self();
     rwlock *rw = of(opaque);
     weft__fiber *f;
@@ -221,11 +223,13 @@ static int try_in(rwlock *rw, unsigned flags, void *data)
 
 int weft_rwlock_try_read(weft_rwlock *rw, weft_read_hold *where)
 {
+    weft__sync_used(rw);
     weft__probe_self();
     return where && !((hold *)(void *)where)->rw ? try_in(of(rw), READER, where) : -EINVAL;
 }
 int weft_rwlock_try_write_at(weft_rwlock *rw, const char *site)
 {
+    weft__sync_used(rw);
     weft__probe_self();
     return try_in(of(rw), 0, (void *)(uintptr_t)site);
 }
@@ -255,6 +259,7 @@ static void end_writing(rwlock *rw)
 
 int weft_rwlock_unwrite(weft_rwlock *opaque)
 {
+    weft__sync_used(opaque);
     rwlock *rw = of(opaque);
     weft__fiber *f = weft__fiber_self();
     weft__probe(f);
@@ -267,6 +272,7 @@ int weft_rwlock_unwrite(weft_rwlock *opaque)
 
 int weft_rwlock_consistent(weft_rwlock *opaque)
 {
+    weft__sync_used(opaque);
     rwlock *rw = of(opaque);
     weft__fiber *f = weft__fiber_self();
     weft__probe(f);

@@ -78,6 +78,7 @@ int weft_semaphore_init(weft_semaphore *s, size_t units)
 
 int weft_semaphore_acquire(weft_semaphore *s, size_t units, int64_t deadline)
 {
+    weft__sync_used(s);
     weft__fiber *f;
     weft__node n;
     if (!units)
@@ -91,6 +92,7 @@ int weft_semaphore_acquire(weft_semaphore *s, size_t units, int64_t deadline)
 
 int weft_semaphore_try(weft_semaphore *s, size_t units)
 {
+    weft__sync_used(s);
     weft__probe_self();
     weft__node n;
     weft__semaphore_node(&n, s, units);
@@ -99,6 +101,7 @@ int weft_semaphore_try(weft_semaphore *s, size_t units)
 
 int weft_semaphore_release(weft_semaphore *opaque, size_t units)
 {
+    weft__sync_used(opaque);
     weft__probe_self();
     semaphore *s = of(opaque);
     weft__news news;
@@ -116,6 +119,7 @@ int weft_semaphore_release(weft_semaphore *opaque, size_t units)
 
 size_t weft_semaphore_value(weft_semaphore *opaque)
 {
+    weft__sync_used(opaque);
     weft__probe_self();
     semaphore *s = of(opaque);
     weft__sync_lock(&s->lock);

@@ -12,6 +12,7 @@
 
 #include "base/check.h"
 #include "fiber/contain.h"
+#include "lane/vat.h"
 
 typedef struct weft__node weft__node;
 
@@ -74,6 +75,9 @@ struct weft__node {
     int answer;               /* what the claimer says */
     uint8_t flags;            /* the object's own */
 };
+
+/* A public call uses an object; DESIGN rule 14. */
+#define weft__sync_used(object) weft__vat_used((object), __func__)
 
 /* Takes an object's lock; a place where the simulator changes threads, unlike other spin locks: what happens between two of these is what it is to
  * find. */
