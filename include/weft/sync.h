@@ -48,7 +48,7 @@ WEFT_API int weft_mutex_unlock(weft_mutex *m);
 /* What it guards is in order again. -EPERM not the owner, -EINVAL it was in order. */
 WEFT_API int weft_mutex_consistent(weft_mutex *m);
 /* Makes another fiber of the same lane the owner, which must not wait for this mutex itself. -EPERM not the owner, or another lane's fiber;
- * -ESRCH no such fiber, -EINVAL no id of a fiber. */
+ * -ESRCH no such fiber, -EINVAL no id of a fiber. To another lane a mutex is sent: weft_mutex_send in message.h. */
 WEFT_API int weft_mutex_give(weft_mutex *m, weft_id fiber);
 
 typedef struct weft_mutex_info {
