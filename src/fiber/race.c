@@ -21,7 +21,7 @@ int weft__race_busy(const weft__race *race)
 static void settle(weft__race *race)
 {
     weft__fiber *f = race->await.fiber;
-    if (f->waiting == WEFT__WAIT_NUDGE) {
+    if (f->waiting >= WEFT__WAIT_NUDGE) {
         weft__fiber_nudge(f);
     } else if (f->waiting == WEFT__WAIT_OP && !weft__race_busy(race)) {
         void (*unwait)(weft__fiber *) = f->unwait;

@@ -5,7 +5,7 @@
  * between it runs nothing. All are odd, nothing is queued, and each still waits undisturbed with the same nap as before: then there was a
  * moment when all slept and no message was on its way, for a message leaves its receiver disturbed until that wakes, and its sender had sent
  * it before it slept. What holds then holds for ever, unless something comes from outside: an op's end, a timer, a signal that is waited
- * for, a thread that has announced itself. The first two no nap has; the others are asked for last.
+ * for, a thread that has announced itself. The first two no nap has; guests are asked for before the look, signals after it.
  *
  * No look is missed: each worker makes its nap odd before it reads the others', sequentially consistent, so the last to do so sees all odd. Two
  * that look at once take turns (`inquest`); and who is woken meanwhile, which only an outside that did not announce itself can do, waits
@@ -82,7 +82,9 @@ static int known(weft_runtime *rt)
 static int over(weft_runtime *rt)
 {
     uint64_t naps[WEFT__WORKERS_MAX] = {0};
-    return all_nap(rt, naps) && !weft__any_work(rt) && all_slept(rt, naps) && !weft__load_seq(&rt->expected, "stuck.expected") &&
+    if (weft__load_seq(&rt->expected, "stuck.expected")) /* first: what a guest did before it left is seen by what follows */
+        return 0;
+    return all_nap(rt, naps) && !weft__any_work(rt) && all_slept(rt, naps) &&
            !weft__load_acquire(&rt->ended, "stuck.ended") && !weft__load_acquire(&rt->done, "stuck.done") && rt->hooks.forlorn(rt) &&
            !known(rt);
 }
