@@ -76,8 +76,12 @@ struct weft__node {
     uint8_t flags;            /* the object's own */
 };
 
-/* A public call uses an object; DESIGN rule 14. */
-#define weft__sync_used(object) weft__vat_used((object), __func__)
+/* A public call uses an object; DESIGN rule 14. Comes first in it, so it probes where it does anything. */
+#ifdef WEFT_CHECKED
+#define weft__sync_used(object) (weft__probe_self(), weft__vat_used((object), __func__))
+#else
+#define weft__sync_used(object) ((void)(object))
+#endif
 
 /* Takes an object's lock; a place where the simulator changes threads, unlike other spin locks: what happens between two of these is what it is to
  * find. */
