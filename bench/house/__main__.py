@@ -62,15 +62,14 @@ def chosen(name):
     return found
 
 
-def studies(name):
+def studies():
     """The programs of bench/micro that look at one design choice each: meson knows them."""
     done = subprocess.run(["meson", "introspect", "--benchmarks", str(peers.BUILD)], capture_output=True, text=True, check=True)
-    names = [b["name"] for b in json.loads(done.stdout)]
-    return [n for n in names if n == name]
+    return [b["name"] for b in json.loads(done.stdout)]
 
 
 def command_show(options, say):
-    if options.name and not rows.named(options.name) and studies(options.name):
+    if options.name and options.name in studies() and options.name not in (r.name for r in rows.all_rows()):
         return subprocess.call(["meson", "test", "-C", str(peers.BUILD), "--benchmark", "--no-rebuild", "--verbose", options.name])
     wanted = chosen(options.name) if options.name else [r for r in rows.all_rows() if r.quick or not options.quick]
     wanted = list(rows.tables(wanted))

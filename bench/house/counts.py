@@ -19,6 +19,7 @@ BASELINE = peers.ROOT / "bench" / "baseline.json"
 TOLERANCE = 0.03
 GRAIN = {"instructions": 2, "calls": 0, "bytes": 16, "allocations": 0}  # what a figure may grow by whatever its size
 LIMIT_S = 120
+ATTEMPTS = 4
 NOT_HERE = 77
 REQUESTS = (160, 1600)  # multiples of the rounds' size
 CONNECTIONS = (500, 4500)
@@ -116,29 +117,40 @@ def connection_bytes(name):
     return (used[1] - used[0]) / (CONNECTIONS[1] - CONNECTIONS[0])
 
 
-def figures(say):
-    """(name, value) of everything that can be counted here; what cannot is said."""
-    def attempt(what, work):
-        say(f"counting {what}")
-        try:
-            yield from work()
-        except NotHere as e:
-            say(f"not counted: {what}: {e}", keep=True)
-
+def groups(say):
+    """What is counted together: (what, a function that gives (name, value) pairs)."""
     if shutil.which("valgrind"):
-        yield from attempt("operations", lambda: count_operations("epoll"))
+        yield "operations", lambda: count_operations("epoll")
         # Valgrind keeps signals from a program that waits in a ring, so the controls that do cannot be ended with their count written.
         for name in ("weft-epoll", "weft-uring", "epoll-edge", "epoll-level"):
-            yield from attempt(f"instructions of {name}", lambda name=name: [(f"instructions, {name}, a request", count_requests(name))])
+            yield f"instructions of {name}", lambda name=name: [(f"instructions, {name}, a request", count_requests(name))]
     else:
         say("not counted: instructions: no valgrind here", keep=True)
     for name in ("weft-epoll", "weft-uring", "epoll-edge", "epoll-level", "uring-tuned", "uring-multishot"):
-        yield from attempt(f"system calls of {name}", lambda name=name: count_calls(name))
+        yield f"system calls of {name}", lambda name=name: count_calls(name)
     for what in ("fiber", "lane"):
-        yield from attempt(f"bytes of a parked {what}",
-                           lambda what=what: [(f"bytes, parked {what}", int(run([peers.PROGRAMS / "bench-memory", what, PARKED])))])
+        yield f"bytes of a parked {what}", lambda what=what: [
+            (f"bytes, parked {what}", int(run([peers.PROGRAMS / "bench-memory", what, PARKED])))]
     for name in ("weft-epoll", "weft-uring"):
-        yield from attempt(f"bytes of a connection of {name}", lambda name=name: [(f"bytes, {name}, a connection", connection_bytes(name))])
+        yield f"bytes of a connection of {name}", lambda name=name: [(f"bytes, {name}, a connection", connection_bytes(name))]
+
+
+def figures(base, say):
+    """{name: value} of everything that can be counted here; what cannot is said. What a busy machine does to a figure is make it larger, so a group
+    with one that is worse than its baseline is counted again, and the least holds."""
+    found = {}
+    for what, work in groups(say):
+        say(f"counting {what}")
+        try:
+            for _ in range(ATTEMPTS):
+                counted = dict(work())
+                for name, value in counted.items():
+                    found[name] = min(value, found.get(name, value))
+                if not any(worse(name, found[name], base) for name in counted):
+                    break
+        except NotHere as e:
+            say(f"not counted: {what}: {e}", keep=True)
+    return found
 
 
 def surroundings():
@@ -148,22 +160,23 @@ def surroundings():
     return f"{platform.machine()}, gcc {gcc}, linux {kernel}"
 
 
-def allowed(name, base):
-    return max(base * (1 + TOLERANCE), base + GRAIN[name.split(",")[0]])
+def worse(name, value, base):
+    before = base.get(name)
+    return before is not None and value > max(before * (1 + TOLERANCE), before + GRAIN[name.split(",")[0]])
 
 
 def command(options, say):
     baselines = json.loads(BASELINE.read_text()) if BASELINE.exists() else {}
     key = surroundings()
     base = baselines.get(key, {})
-    found, failed, skipped = {}, 0, 0
-    for name, value in figures(say):
+    found, failed, skipped = figures(base, say), 0, 0
+    for name, value in found.items():
         found[name] = round(value, 2)
         before = base.get(name)
         if before is None:
             skipped += 1
             verdict = "no baseline"
-        elif value > allowed(name, before):
+        elif worse(name, value, base):
             failed += 1
             verdict = f"WORSE than {before:g}"
         elif value < before * (1 - TOLERANCE) - GRAIN[name.split(",")[0]]:

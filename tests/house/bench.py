@@ -70,6 +70,14 @@ def callgrind():
         check(counts.own_instructions(f.name, "prog"), 18, "a program's own instructions")
 
 
+def baselines():
+    base = {"instructions, x": 100, "calls, x": 33, "allocations, x": 0, "bytes, x": 100}
+    for name, value, expected in (("instructions, x", 103, False), ("instructions, x", 103.1, True), ("calls, x", 33, False), ("calls, x", 34, True),
+                                  ("allocations, x", 0, False), ("allocations, x", 0.001, True), ("bytes, x", 116, False),
+                                  ("bytes, x", 117, True), ("calls, y", 1000, False)):
+        check(counts.worse(name, value, base), expected, f"{value} for {name}")
+
+
 def tables():
     every = rows.all_rows()
     check(len({row.name for row in every}), len(every), "rows of different names")
@@ -99,5 +107,5 @@ def order():
     check("".join(calls), "ba", "an odd pair")
 
 
-for test in (judging, leaving_out, quantiles, callgrind, tables, order):
+for test in (judging, leaving_out, quantiles, callgrind, baselines, tables, order):
     test()
