@@ -23,6 +23,7 @@ weft__annex *weft__lane_annex(weft__lane *lane)
     weft__link_init(&a->roaming);
     weft__store_relaxed(&a->moves, 0, "annex.make");
     a->moved_ns = 0;
+    a->stays = 0;
     a->tag = NULL;
     a->ends = (weft__tasks){0};
     a->ender = NULL;

@@ -70,7 +70,7 @@ void weft__lane_fill(weft__lane *lane, weft_runtime *rt, weft__lane *parent, con
     weft__crew_init(&lane->crew, NULL);
     lane->crew.containable = opt && opt->containable;
     lane->crew.mobile = ((opt && opt->mobile) || (rt->scatter && weft__lanes_of(rt)->root)) && weft__lanes_move(rt);
-    lane->stays = lane->maker = 0;
+    lane->maker = 0;
     lane->crew.name = opt && opt->name ? opt->name : name;
     lane->crew.site = site;
     lane->crew.id =

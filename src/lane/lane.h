@@ -26,6 +26,7 @@ typedef struct weft__annex {
 
     /* Moving, for lanes that may (move.c). Home. */
     weft__link roaming;        /* in its home's list of such */
+    uint32_t stays;            /* how many reasons there are for it not to move now */
     uint32_t moves;            /* how often it has moved (atomic: home writes) */
     int64_t moved_ns;          /* when it last did */
 
@@ -63,7 +64,6 @@ struct weft__lane {
     int result;                /* of the main fiber, or what goes with `why` */
     weft_id cause;             /* the lane whose failure was passed on to it; WEFT_NOID: its own */
     uint32_t closing;          /* resources whose close is under way */
-    uint8_t stays;             /* how many reasons there are for it not to move now */
     uint8_t maker;             /* 1 + the worker that queued it for whoever comes first; 0: somebody else, or it was sent */
     uint8_t touring : 1;       /* it goes round its children (children.c), */
     uint8_t again : 1;         /* and is to do so once more */
@@ -228,6 +228,17 @@ static inline void weft__lane_enter(weft__lane *lane, enum weft__lane_phase phas
     weft__store_relaxed(&lane->phase, (uint8_t)phase, "lane.phase");
 }
 static inline weft__lane *weft__lane_of(weft__crew *crew) { return weft__container(crew, weft__lane, crew); }
+/* One reason more for a lane not to move, one less. A lane that may move at all has its annex. Home, or its maker. */
+static inline void weft__lane_stay(weft__lane *lane)
+{
+    if (lane->crew.mobile)
+        lane->annex->stays++;
+}
+static inline void weft__lane_may_go(weft__lane *lane)
+{
+    if (lane->crew.mobile)
+        lane->annex->stays--;
+}
 weft__lane *weft__lane_self(void); /* of the calling fiber, or NULL */
 /* Makes a newborn child of `parent` without starting it; NULL parent: the root. -EAGAIN, -ENOMEM, -ECANCELED, -ESHUTDOWN. */
 int weft__lane_make(weft_runtime *rt, weft__lane *parent, int (*fn)(void *), void *arg, const weft_lane_options *opt, const char *name,

@@ -43,7 +43,7 @@ typedef struct departure {
 
 static int may_leave(const weft__lane *lane)
 {
-    return lane->crew.mobile && lane->phase == WEFT__LANE_ALIVE && !lane->crew.killed && !lane->closing && !lane->stays &&
+    return lane->crew.mobile && lane->phase == WEFT__LANE_ALIVE && !lane->crew.killed && !lane->closing && !lane->annex->stays &&
            !lane->chores; /* its end message would be in two places */
 }
 

@@ -13,7 +13,7 @@
 static void run_gone(weft_task *t)
 {
     weft__hub *hub = weft__container(t, weft__hub, gone_note);
-    hub->res.lane->stays--;
+    weft__lane_may_go(hub->res.lane);
     weft__resource_gone(&hub->res);
 }
 
@@ -48,7 +48,7 @@ int weft__hub_make(weft__hub **out)
         return r;
     weft__hub *hub = weft__container(res, weft__hub, res);
     hub->refs = 1;
-    res->lane->stays++; /* its worker is where its shards and notes look for it */
+    weft__lane_stay(res->lane); /* its worker is where its shards and notes look for it */
     hub->home = weft__worker_self();
     hub->rt = hub->home->rt;
     *out = hub;
@@ -104,7 +104,7 @@ int weft__shard_make(weft__hub *hub, weft__lane *lane, weft__worker *worker, wef
     if (r < 0)
         return r;
     weft__shard *shard = weft__container(res, weft__shard, res);
-    lane->stays++; /* for good: see `worker` */
+    weft__lane_stay(lane); /* for good: see `worker` */
     shard->hub = hub;
     shard->lane = lane;
     shard->worker = worker;

@@ -183,7 +183,7 @@ int weft__homes_enter(weft__selection *s, int64_t deadline)
         s->ios[k] = (weft__io){.sitter = {.fiber = s->fiber}};
     if (s->io) {
         weft__race_begin(&s->race, s->fiber, s->racers, s->io);
-        weft__lane_of(s->fiber->crew)->stays++; /* its ops' ends and requests are on their way to this worker */
+        weft__lane_stay(weft__lane_of(s->fiber->crew)); /* its ops' ends and requests are on their way to this worker */
     }
     if (s->box) {
         s->mail = (weft__receiver){.box = s->box, .fiber = s->fiber, .looks = 1};
@@ -261,7 +261,7 @@ void weft__homes_leave(weft__selection *s)
     weft__race_end(&s->race);
     f->unwait = NULL;
     s->race.count = 0;
-    weft__lane_of(f->crew)->stays--;
+    weft__lane_may_go(weft__lane_of(f->crew));
     for (unsigned k = 0; k < s->io; k++) {
         weft__racer *racer = &s->racers[k];
         if (s->ios[k].handle && !weft__handle_end(s->ios[k].handle, s->ios[k].gen) && racer->op.result == -EBADF)
