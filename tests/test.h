@@ -83,23 +83,16 @@ static inline uint32_t test_loopback(void)
     return (127u << 24) + ((pid >> 14 & 0xff) << 16) + ((pid >> 7 & 0x7f) << 8) + (pid & 0x7f) + 2;
 }
 
-/* The same as text, and with ":0" behind it, a free port there. One thread calls these first. */
-static inline const char *test_host(void)
+/* The same as text, and with ":0" behind it, a free port there. */
+static char test_host_text[sizeof "127.255.255.255"], test_address_text[sizeof "127.255.255.255:0"];
+__attribute__((constructor)) static void test_write_address(void) /* before there are threads */
 {
-    static char text[sizeof "127.255.255.255"];
     const uint32_t a = test_loopback();
-    if (!*text)
-        snprintf(text, sizeof text, "127.%u.%u.%u", a >> 16 & 0xff, a >> 8 & 0xff, a & 0xff);
-    return text;
+    snprintf(test_host_text, sizeof test_host_text, "127.%u.%u.%u", a >> 16 & 0xff, a >> 8 & 0xff, a & 0xff);
+    snprintf(test_address_text, sizeof test_address_text, "%s:0", test_host_text);
 }
-
-static inline const char *test_address(void)
-{
-    static char text[sizeof "127.255.255.255:0"];
-    if (!*text)
-        snprintf(text, sizeof text, "%s:0", test_host());
-    return text;
-}
+static inline const char *test_host(void) { return test_host_text; }
+static inline const char *test_address(void) { return test_address_text; }
 
 /* This test cannot run here, and why. */
 #define SKIP(...)                                                                                                      \

@@ -33,11 +33,13 @@ struct weft__stack {
     uint32_t magic;
     uint32_t slot;
     weft__stack *next;       /* in the list of the pool or chain that it lies in */
-    weft__stack *next_chain; /* of a chain's first stack, in the depot */
+    union {
+        weft__stack *next_chain; /* of a chain's first stack, in the depot */
+        size_t asked; /* the user's while it has it: what was asked for, so that who wants the same can have it next */
+    };
     void *lo;                /* usable: [lo, lo + size) */
     size_t size;
     void *owner;             /* the user's: who stands on it, for reports; NULL while pooled */
-    size_t asked;            /* the user's, too: what was asked for, so that who wants the same can have it next */
     weft__stack_slab *slab;  /* NULL: the caller supplied the memory */
     unsigned announced;
     uint16_t chained; /* of a chain's first stack: how many it has */
