@@ -75,22 +75,20 @@ static inline int test_again(uint64_t done, uint64_t rounds)
  * done at length (WEFT_TEST_BRIEF; scripts/test says where). Any thread. */
 static inline int test_rounds(int rounds) { return getenv("WEFT_TEST_BRIEF") ? (rounds + 7) / 8 : rounds; }
 
-/* An IPv4 loopback address, in host order, that no other process of the tests listens at or connects to: a port that one
- * has given up may be another's the next moment, while somebody is still on his way to it. */
-static inline uint32_t test_loopback(void)
+/* An IPv4 loopback address, in host order, that no other process of the tests listens at or connects to (its forks do): a
+ * port that one has given up may be another's the next moment, while somebody is still on his way to it. And the same as text,
+ * and with ":0" behind it, a free port there. */
+static uint32_t test_loopback_address;
+static char test_host_text[sizeof "127.255.255.255"], test_address_text[sizeof "127.255.255.255:0"];
+__attribute__((constructor)) static void test_choose_address(void) /* before there are threads */
 {
     const uint32_t pid = (uint32_t)getpid();
-    return (127u << 24) + ((pid >> 14 & 0xff) << 16) + ((pid >> 7 & 0x7f) << 8) + (pid & 0x7f) + 2;
-}
-
-/* The same as text, and with ":0" behind it, a free port there. */
-static char test_host_text[sizeof "127.255.255.255"], test_address_text[sizeof "127.255.255.255:0"];
-__attribute__((constructor)) static void test_write_address(void) /* before there are threads */
-{
-    const uint32_t a = test_loopback();
+    const uint32_t a = (127u << 24) + ((pid >> 14 & 0xff) << 16) + ((pid >> 7 & 0x7f) << 8) + (pid & 0x7f) + 2;
+    test_loopback_address = a;
     snprintf(test_host_text, sizeof test_host_text, "127.%u.%u.%u", a >> 16 & 0xff, a >> 8 & 0xff, a & 0xff);
     snprintf(test_address_text, sizeof test_address_text, "%s:0", test_host_text);
 }
+static inline uint32_t test_loopback(void) { return test_loopback_address; }
 static inline const char *test_host(void) { return test_host_text; }
 static inline const char *test_address(void) { return test_address_text; }
 
