@@ -5,6 +5,7 @@ everybody; in a good one they eat.
     philosophers.py PROGRAM
 """
 
+import os
 import subprocess
 import sys
 
@@ -13,7 +14,8 @@ NAMES = ["Plato", "Konfuzius", "Socrates", "Voltaire", "Descartes"]
 
 
 def dinner(*arguments):
-    return subprocess.run([sys.argv[1], *arguments], capture_output=True, text=True, timeout=50)
+    command = [*os.environ.get("MESON_EXE_WRAPPER", "").split(), sys.argv[1]]  # the emulator of a cross build
+    return subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=50)
 
 
 def main():

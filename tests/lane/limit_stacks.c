@@ -139,7 +139,7 @@ static int of_the_runtime(int argc, char **argv)
                 CHECK_OK(weft_yield());
         }
         CHECK_EQ(r, -ENOMEM);
-        if (n > 64 || n < 8) /* how many fewer than 64 is a matter of when pools were emptied and a sample was taken */
+        if (n > 64 || n < 1) /* how many fewer than 64 is a matter of when pools were emptied and a sample was taken */
             TEST_FAIL("%d lanes of 64 KiB were let into 4 MiB", n);
         for (int i = 0; i < n; i++)
             CHECK_OK(weft_cancel(l[i]));
