@@ -172,7 +172,8 @@ static void accepts(life *me)
         return;
     CHECK_OK(weft_local_addr(listener, &addr));
     weft_addr_format(&addr, text, sizeof text);
-    if (weft_spawn(&fiber, knocks, text) < 0)
+    /* A copy: a cancelled join does not wait, and then this frame is gone before who knocks has run. */
+    if (weft_spawn_with(&fiber, knocks, text, .copy = strlen(text) + 1) < 0)
         return;
     for (unsigned n = next_random(&me->random) % 4; n > 0; n--)
         weft_yield(); /* the kill may come while the connection is on its way, or just there */
