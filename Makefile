@@ -27,7 +27,7 @@ help:
 	@echo 'make test        build and test all configurations (CONFIGS="gcc asan" for some)'
 	@echo 'make test-quick  build and test the plain gcc configuration'
 	@echo 'make soak        the long runs (SOAK_MINUTES= for all of them; default 120)'
-	@echo 'make bench       the benchmarks (NAME= for one), 30 min; make bench-quick: the short ones, 4 min'
+	@echo 'make bench       the benchmarks (NAME= for one), about 30 min; make bench-quick: the short ones, 2 min'
 	@echo 'make bench-verdict ROW=  judges one row; make bench-check: instructions, system calls, bytes'
 	@echo 'make install     install below PREFIX=$(PREFIX) (DESTDIR= to stage)'
 	@echo 'make clean       remove build/'
