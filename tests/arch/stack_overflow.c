@@ -5,13 +5,11 @@
 #include "fiber/stack.h"
 
 #include "base/check.h"
-#include "test.h"
+#include "child.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
 
 static const weft_env *env;
 static weft__stack_depot depot;
@@ -182,30 +180,17 @@ typedef struct outcome {
     char text[8192];
 } outcome;
 
+static int acts(void *fn)
+{
+    (*(void (**)(void))fn)();
+    return 0;
+}
+
 static outcome in_child(void (*fn)(void))
 {
-    outcome o = {0};
-    int fds[2];
-    size_t n = 0;
-    ssize_t r;
+    outcome o;
 
-    CHECK_EQ(pipe(fds), 0);
-    fflush(NULL);
-    pid_t pid = fork();
-    CHECK(pid >= 0);
-    if (pid == 0) {
-        struct rlimit none = {0, 0};
-        setrlimit(RLIMIT_CORE, &none);
-        dup2(fds[1], 2);
-        close(fds[0]);
-        fn();
-        _exit(0);
-    }
-    close(fds[1]);
-    while (n < sizeof o.text - 1 && (r = read(fds[0], o.text + n, sizeof o.text - 1 - n)) > 0)
-        n += (size_t)r;
-    close(fds[0]);
-    CHECK_EQ(waitpid(pid, &o.status, 0), pid);
+    o.status = child_says(acts, &fn, o.text, sizeof o.text);
     return o;
 }
 

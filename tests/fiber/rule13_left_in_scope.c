@@ -1,7 +1,6 @@
 /* Bad use is told (DESIGN rule 13): a fiber that returns inside a scope would leave a timer that points into a frame
  * which is gone. The program ends with a line that names the fiber, its lane and where it was spawned. */
-#include <sys/wait.h>
-
+#include "child.h"
 #include "lane/world.h"
 
 static int careless(void *arg)
@@ -33,30 +32,18 @@ static int run(int argc, char **argv)
     return weft_lane_join(l, NULL, WEFT_NEVER);
 }
 
+static int runs(void *arg)
+{
+    (void)arg;
+    return run_main(run, 1);
+}
+
 int main(void)
 {
     for (how = 0; how < 2; how++) {
         char said[2048];
-        size_t n = 0;
-        ssize_t got;
-        int fd[2], status;
 
-        CHECK_EQ(pipe(fd), 0);
-        fflush(NULL);
-        const pid_t child = fork();
-        if (child == 0) {
-            dup2(fd[1], STDERR_FILENO);
-            close(fd[0]);
-            close(fd[1]);
-            _exit(run_main(run, 1));
-        }
-        close(fd[1]);
-        while (n + 1 < sizeof said && (got = read(fd[0], said + n, sizeof said - 1 - n)) > 0)
-            n += (size_t)got;
-        said[n] = 0;
-        close(fd[0]);
-        CHECK_EQ(waitpid(child, &status, 0), child);
-        CHECK(!WIFEXITED(status) || WEXITSTATUS(status) != 0);
+        CHECK(!ended_well(child_says(runs, NULL, said, sizeof said)));
         if (!strstr(said, "the careless") || !strstr(said, "its lane") || !strstr(said, "rule13_left_in_scope.c:") ||
             !strstr(said, "scope"))
             TEST_FAIL("it said: %s", said);

@@ -1,9 +1,7 @@
 /* A lane that overflows a stack dies alone, with everything it had; and where that would not be safe the process ends with a report. */
 #include <fcntl.h>
-#include <signal.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
 
+#include "child.h"
 #include "fiber/contain.h"
 #include "lane/world.h"
 
@@ -332,35 +330,24 @@ static int play(int argc, char **argv)
     return weft_lane_join(l, NULL, soon());
 }
 
+static int plays(void *arg)
+{
+    const weft_options opt = {.workers = 1, .blocked_ns = -1};
+    (void)arg;
+    weft_main(play, 0, NULL, &opt);
+    return 0;
+}
+
 /* Ends by a signal, after saying so; `text` NULL: without. */
 static void refuses(const char *what, int (*fn)(void *), int in_lane, int with_code, const char *text)
 {
     char said[4096];
-    size_t n = 0;
-    int p[2], status;
-    CHECK_EQ(pipe(p), 0);
     fprintf(stderr, "%s\n", what);
-    const pid_t pid = fork();
-    if (pid == 0) {
-        const struct rlimit none = {0, 0};
-        setrlimit(RLIMIT_CORE, &none);
-        dup2(p[1], 2);
-        close(p[0]);
-        scene = fn;
-        containable = in_lane;
-        registered = with_code;
-        weft_options opt = {.workers = 1, .blocked_ns = -1};
-        weft_main(play, 0, NULL, &opt);
-        _exit(0);
-    }
-    CHECK(pid > 0);
-    close(p[1]);
-    for (ssize_t got; n < sizeof said - 1 && (got = read(p[0], said + n, sizeof said - 1 - n)) > 0;)
-        n += (size_t)got;
-    said[n] = 0;
-    close(p[0]);
-    CHECK_EQ(waitpid(pid, &status, 0), pid);
-    if (TEST_SANITIZED ? (WIFEXITED(status) && WEXITSTATUS(status) == 0) : !WIFSIGNALED(status))
+    scene = fn;
+    containable = in_lane;
+    registered = with_code;
+    const int status = child_says(plays, NULL, said, sizeof said);
+    if (TEST_SANITIZED ? ended_well(status) : !WIFSIGNALED(status))
         TEST_FAIL("%s: the process ended with %x, saying: %s", what, status, said);
     if (text ? !strstr(said, text) : strstr(said, "overflowed") != NULL)
         TEST_FAIL("%s: it said: %s", what, said);

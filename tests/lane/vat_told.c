@@ -1,8 +1,8 @@
 /* Rule 13 for a lane's memory: what must not be freed is told with the names of the lanes, has no effect, and ends the program in a checked build;
  * so do writing behind a block and freeing what an operation in flight uses. Each case runs in a process of its own. */
 #include <signal.h>
-#include <sys/wait.h>
 
+#include "child.h"
 #include "lane/vat.h"
 #include "lane/world.h"
 
@@ -154,46 +154,28 @@ static struct {
 };
 
 /* In the child: its log goes to the pipe, too. */
-static void run(int i)
+static int run(void *arg)
 {
     static spy s;
     weft_options opt = {.workers = 2, .env = spy_open(&s), .blocked_ns = -1};
-    const int r = run_main_with(cases[i].fn, &opt);
+    const int r = run_main_with(cases[*(int *)arg].fn, &opt);
     fputs(s.log, stderr);
     fflush(NULL);
-    _exit(r);
+    return r;
 }
 
 static void case_is_told(int i)
 {
     static char text[1 << 16];
-    int ends[2], status;
-    size_t n = 0;
-    ssize_t got;
-    CHECK_EQ(pipe(ends), 0);
-    fflush(NULL);
-    const pid_t child = fork();
-    CHECK(child >= 0);
-    if (child == 0) {
-        dup2(ends[1], 2);
-        close(ends[0]);
-        run(i);
-    }
-    close(ends[1]);
-    while ((got = read(ends[0], text + n, sizeof text - 1 - n)) > 0)
-        n += (size_t)got;
-    text[n] = 0;
-    close(ends[0]);
-    CHECK_EQ(waitpid(child, &status, 0), child);
+    const int status = child_says(run, &i, text, sizeof text);
     printf("%s: %s", cases[i].name, text);
     if (!strstr(text, cases[i].says) || !strstr(text, cases[i].and))
         TEST_FAIL("%s was to say \"%s\" and \"%s\", and said:\n%s", cases[i].name, cases[i].says, cases[i].and, text);
 #ifdef WEFT_CHECKED
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+    if (ended_well(status))
         TEST_FAIL("%s went on in a checked build", cases[i].name);
 #else
-    CHECK(WIFEXITED(status));
-    CHECK_EQ(WEXITSTATUS(status), 0);
+    CHECK(ended_well(status));
 #endif
 }
 

@@ -1,11 +1,7 @@
 /* Checked builds abort, with the op's name, when memory in flight is given back. Broken on purpose here, in a child
  * each time. */
 #include "bed.h"
-
-#include <fcntl.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
-
+#include "child.h"
 #include "port/inflight.h"
 
 typedef struct scene {
@@ -26,37 +22,27 @@ static void set_up(void)
     s.j.op.submitter = NULL;
 }
 
-/* Runs fn in a child; its standard error. The child must abort, or end well where `says` is NULL. */
+static int acts(void *fn)
+{
+    set_up();
+    (*(void (**)(void))fn)();
+    return 0;
+}
+
+/* Runs fn in a child, which must abort and say that, or end well where `says` is NULL. */
 static void child(void (*fn)(void), const char *says)
 {
-    int p[2], status;
     char text[2048];
-    size_t n = 0;
-    CHECK(pipe(p) == 0);
-    pid_t pid = fork();
-    CHECK(pid >= 0);
-    if (pid == 0) {
-        const struct rlimit no_core = {0, 0};
-        setrlimit(RLIMIT_CORE, &no_core);
-        dup2(p[1], 2);
-        set_up();
-        fn();
-        _exit(0);
-    }
-    close(p[1]);
-    for (ssize_t r; n < sizeof text - 1 && (r = read(p[0], text + n, sizeof text - 1 - n)) > 0;)
-        n += (size_t)r;
-    text[n] = 0;
-    close(p[0]);
-    CHECK(waitpid(pid, &status, 0) == pid);
+    const int status = child_says(acts, &fn, text, sizeof text);
+
     if (!says) {
-        if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        if (!ended_well(status))
             TEST_FAIL("a child that did nothing wrong ended with %x: %s", status, text);
         return;
     }
     if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
         SKIP("%s", text);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+    if (ended_well(status))
         TEST_FAIL("nobody noticed: \"%s\" was expected", says);
     if (!strstr(text, says))
         TEST_FAIL("\"%s\" is not in: %s", says, text);

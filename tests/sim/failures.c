@@ -1,9 +1,9 @@
 /* How a run fails: a deadlock is told and says who waits where, time and steps are bounded, a result is passed on, an assertion says the
  * seed, and each failure prints one line with which it can be run again. */
 #include <signal.h>
-#include <sys/wait.h>
 
 #include "base/check.h"
+#include "child.h"
 #include "world.h"
 
 static weft_parker p, q;
@@ -66,27 +66,16 @@ static int panics(void *arg)
     return 0;
 }
 
-/* Runs it in a child; returns what it said and its wait status. */
-static int say(int (*program)(void *), const weft_sim_options *opt, char *out, size_t size)
-{
-    int ends[2], status;
-    size_t have = 0;
-    ssize_t n;
+typedef struct run {
+    int (*program)(void *);
+    const weft_sim_options *opt;
+} run;
 
-    CHECK_EQ(pipe(ends), 0);
-    fflush(NULL);
-    const pid_t pid = fork();
-    if (pid == 0) {
-        dup2(ends[1], STDERR_FILENO);
-        _exit(weft_sim_run(opt, program, NULL, NULL) != 0);
-    }
-    close(ends[1]);
-    while ((n = read(ends[0], out + have, size - 1 - have)) > 0)
-        have += (size_t)n;
-    out[have] = 0;
-    close(ends[0]);
-    CHECK_EQ(waitpid(pid, &status, 0), pid);
-    return status;
+static int runs(void *arg)
+{
+    const run *r = arg;
+
+    return weft_sim_run(r->opt, r->program, NULL, NULL) != 0;
 }
 
 static void outcomes(void)
@@ -125,18 +114,18 @@ static void lines(void)
     const weft_sim_options o = {.seed = 77};
     char text[4096];
 
-    CHECK_EQ(WEXITSTATUS(say(deadlock, &o, text, sizeof text)), 1);
+    CHECK_EQ(WEXITSTATUS(child_says(runs, &(run){deadlock, &o}, text, sizeof text)), 1);
     CHECK(strstr(text, "deadlock"));
     CHECK(strstr(text, "WEFT_SIM_SEED=77 "));
     CHECK(strstr(text, "'sleeper'"));
-    CHECK_EQ(WEXITSTATUS(say(gives_up, &o, text, sizeof text)), 1);
+    CHECK_EQ(WEXITSTATUS(child_says(runs, &(run){gives_up, &o}, text, sizeof text)), 1);
     CHECK(strstr(text, "WEFT_SIM_SEED=77 "));
-    CHECK_EQ(WTERMSIG(say(panics, &o, text, sizeof text)), SIGABRT);
+    CHECK_EQ(WTERMSIG(child_says(runs, &(run){panics, &o}, text, sizeof text)), SIGABRT);
     CHECK(strstr(text, "arg == (void *)1"));
     CHECK(strstr(text, "WEFT_SIM_SEED=77 "));
 
     setenv("WEFT_SIM_SEED", "0x51", 1);
-    CHECK_EQ(WEXITSTATUS(say(gives_up, &o, text, sizeof text)), 1);
+    CHECK_EQ(WEXITSTATUS(child_says(runs, &(run){gives_up, &o}, text, sizeof text)), 1);
     CHECK(strstr(text, "WEFT_SIM_SEED=81 "));
     unsetenv("WEFT_SIM_SEED");
 }

@@ -1,8 +1,6 @@
 /* Rule 14: an object that several lanes use lies in memory that outlives them all. Objects of ancestors do; using one in the memory of a child or of
  * a stranger ends a checked build with the names of both lanes. */
-#include <sys/wait.h>
-#include <unistd.h>
-
+#include "child.h"
 #include "world.h"
 
 static weft_channel *channel;
@@ -115,32 +113,20 @@ static int unlawful(int argc, char **argv)
     return 0;
 }
 
+static int trespass(void *arg)
+{
+    now = arg;
+    return run_main(unlawful, 2);
+}
+
 static void is_told(const struct trespass *t)
 {
     static char text[1 << 14];
-    int ends[2], status;
-    size_t n = 0;
-    ssize_t got;
+    const int status = child_says(trespass, (void *)(uintptr_t)t, text, sizeof text);
 
-    CHECK_EQ(pipe(ends), 0);
-    fflush(NULL);
-    const pid_t child = fork();
-    CHECK(child >= 0);
-    if (child == 0) {
-        dup2(ends[1], 2);
-        close(ends[0]);
-        now = t;
-        _exit(run_main(unlawful, 2));
-    }
-    close(ends[1]);
-    while ((got = read(ends[0], text + n, sizeof text - 1 - n)) > 0)
-        n += (size_t)got;
-    text[n] = 0;
-    close(ends[0]);
-    CHECK_EQ(waitpid(child, &status, 0), child);
     if (!strstr(text, t->says) || !strstr(text, "lies in the memory of lane \"owner\" (spawned at tests/sync/rule14.c:"))
         TEST_FAIL("it was to say \"%s\" and name the owner, and said: %s", t->says, text);
-    CHECK(!(WIFEXITED(status) && WEXITSTATUS(status) == 0));
+    CHECK(!ended_well(status));
 }
 
 int main(void)
