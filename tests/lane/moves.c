@@ -1,62 +1,6 @@
-/* A mobile lane moves while its fibers wait for each sort of thing; what they wait for comes where it is by then, or its deadline, a cancel or a
- * kill does. In per-core mode no lane is mobile, and says so.
- *
- *     moves [CASE]      all but this one */
-#include "lane/lane.h"
-#include "lane/world.h"
-
-enum { WORKERS = 3, OFTEN = 4 };
-
-static int begun;      /* fibers that are about to wait */
-static unsigned first; /* worker that takes lanes */
-static int movable;
-static const char *left_out;
-
-static unsigned here(void) { return weft__worker_self()->index; }
-
-/* An id that is being closed keeps it back. */
-static void go(unsigned to)
-{
-    int r;
-
-    while ((r = weft_lane_move(to)) == -EBUSY)
-        CHECK_OK(weft_yield());
-    CHECK_OK(r);
-}
-
-/* Once to each worker, and on to the next one. */
-static void tour(void)
-{
-    const unsigned from = here();
-
-    for (unsigned i = 1; i <= WORKERS + 1; i++) {
-        const unsigned to = first + (from - first + i) % WORKERS;
-        go(to);
-        CHECK_EQ(here(), to);
-    }
-    CHECK(here() != from);
-}
-
-/* A sibling that has come to its wait as this returns: it runs on this worker, and gives it back by waiting. */
-static weft_id sibling(int (*fn)(void *), void *arg)
-{
-    const int before = get(&begun);
-    weft_id f;
-
-    CHECK_OK(weft_spawn(&f, fn, arg));
-    while (get(&begun) == before)
-        CHECK_OK(weft_yield());
-    CHECK_OK(weft_yield()); /* what it has begun was not over at once */
-    return f;
-}
-
-static int result_of(weft_id f)
-{
-    int result;
-
-    CHECK_OK(weft_join(f, &result, soon()));
-    return result;
-}
+/* A mobile lane moves while its fibers wait for each other, for time, locks and messages; what they wait for comes where it is by then, or its
+ * deadline, a cancel or a kill does. */
+#include "lane/moving.h"
 
 /* ---- time ---- */
 
@@ -450,196 +394,7 @@ static int while_waiting_for_room(void *arg)
     return 0;
 }
 
-/* ---- operations ---- */
-
-typedef struct ends {
-    weft_id a, b;
-} ends;
-
-static ends connected(void)
-{
-    ends e;
-    weft_id l;
-    weft_addr addr;
-    char text[WEFT_ADDR_TEXT];
-
-    CHECK_OK(weft_listen(&l, test_address(), NULL));
-    CHECK_OK(weft_local_addr(l, &addr));
-    weft_addr_format(&addr, text, sizeof text);
-    CHECK_OK(weft_connect(&e.a, text, soon()));
-    CHECK_OK(weft_accept(l, &e.b, NULL, soon()));
-    CHECK_OK(weft_close(l));
-    return e;
-}
-
-static int reads(void *arg)
-{
-    char buf[16];
-
-    bump(&begun);
-    return (int)weft_read(*(weft_id *)arg, buf, sizeof buf, soon());
-}
-
-static int reads_until(void *arg)
-{
-    char buf[16];
-
-    bump(&begun);
-    return (int)weft_read(*(weft_id *)arg, buf, sizeof buf, weft_after(20 * WEFT_MILLISECOND));
-}
-
-static int accepts(void *arg)
-{
-    weft_id conn;
-
-    bump(&begun);
-    CHECK_OK(weft_accept(*(weft_id *)arg, &conn, NULL, soon()));
-    CHECK_OK(weft_close(conn));
-    return 0;
-}
-
-static int while_reading(void *arg)
-{
-    (void)arg;
-    for (int n = 0; n < OFTEN; n++) {
-        const ends e = connected();
-        weft_id f = sibling(reads, (void *)&e.b);
-        tour();
-        CHECK_EQ(weft_write(e.a, "hello", 5, soon()), 5);
-        tour();
-        CHECK_EQ(result_of(f), 5);
-        f = sibling(reads_until, (void *)&e.b); /* its descriptor has stayed behind */
-        tour();
-        CHECK_EQ(result_of(f), -ETIMEDOUT);
-        f = sibling(reads, (void *)&e.b);
-        tour();
-        CHECK_OK(weft_cancel(f));
-        tour();
-        CHECK_EQ(result_of(f), -ECANCELED);
-        f = sibling(reads, (void *)&e.b);
-        tour();
-        CHECK_OK(weft_close(e.b));
-        CHECK_EQ(result_of(f), -ECANCELED);
-        CHECK_OK(weft_close(e.a));
-    }
-    return 0;
-}
-
-/* Between two operations nothing stays behind: the descriptor comes along. */
-static int between_operations(void *arg)
-{
-    const ends e = connected();
-    char buf[8];
-
-    (void)arg;
-    for (int n = 0; n < OFTEN; n++) {
-        CHECK_EQ(weft_write(e.a, "ab", 2, soon()), 2);
-        tour();
-        CHECK_EQ(weft_read(e.b, buf, sizeof buf, soon()), 2);
-        tour();
-    }
-    CHECK_OK(weft_close(e.a));
-    CHECK_EQ(weft_read(e.b, buf, sizeof buf, soon()), 0);
-    return 0;
-}
-
-static int while_accepting(void *arg)
-{
-    weft_id l, conn;
-    weft_addr addr;
-    char text[WEFT_ADDR_TEXT];
-
-    (void)arg;
-    CHECK_OK(weft_listen(&l, test_address(), NULL));
-    CHECK_OK(weft_local_addr(l, &addr));
-    weft_addr_format(&addr, text, sizeof text);
-    for (int n = 0; n < OFTEN; n++) {
-        const weft_id f = sibling(accepts, &l);
-        tour();
-        CHECK_OK(weft_connect(&conn, text, soon()));
-        CHECK_EQ(result_of(f), 0);
-        CHECK_OK(weft_close(conn));
-    }
-    return 0;
-}
-
-/* ---- lent buffers ---- */
-
-static int streams(void *arg)
-{
-    const weft_id sock = *(weft_id *)arg;
-    weft_buffer b;
-    int sum = 0;
-
-    bump(&begun);
-    for (;;) {
-        const ssize_t n = weft_read_buffer(sock, &b, soon());
-        CHECK_OK(n);
-        if (n == 0)
-            return sum;
-        sum += (int)n;
-        CHECK_OK(weft_yield()); /* with the buffer in its hands */
-        weft_port_release(&b);
-    }
-}
-
-static int while_streaming(void *arg)
-{
-    (void)arg;
-    for (int n = 0; n < OFTEN; n++) {
-        const ends e = connected();
-        const weft_id f = sibling(streams, (void *)&e.b);
-        int sum = 0;
-        for (int i = 0; i < 6; i++) {
-            sum += (int)weft_write(e.a, "streaming", 9, soon());
-            tour();
-        }
-        CHECK_EQ(sum, 54);
-        CHECK_OK(weft_close(e.a));
-        CHECK_EQ(result_of(f), 54);
-        CHECK_OK(weft_close(e.b));
-    }
-    const ends e = connected(); /* and one that is closed while it is armed, far from its port */
-    weft_buffer b;
-    CHECK_EQ(weft_read_buffer(e.b, &b, WEFT_NOW), -ETIMEDOUT);
-    tour();
-    CHECK_EQ(weft_write(e.a, "x", 1, soon()), 1);
-    CHECK_OK(weft_close(e.b));
-    return 0;
-}
-
-/* ---- files, memory, clean-ups ---- */
-
-static int sends_file(weft_id sock, weft_id file)
-{
-    size_t done = 0;
-    const int r = weft_sendfile(sock, file, 0, 100, &done, soon());
-
-    return r < 0 ? r : (int)done;
-}
-
-static int with_files(void *arg)
-{
-    const ends e = connected();
-    weft_id file;
-    char buf[100];
-    size_t done;
-
-    (void)arg;
-    CHECK_OK(weft_open(&file, "/proc/self/exe", WEFT_OPEN_READ, 0, soon()));
-    CHECK_EQ(weft_pread(file, buf, sizeof buf, 0, soon()), (long long)sizeof buf);
-    const weft_id f = sibling(reads, (void *)&e.a); /* keeps one of the two where it is */
-    tour();
-    CHECK_EQ(weft_pread(file, buf, sizeof buf, 0, soon()), (long long)sizeof buf);
-    CHECK_EQ(sends_file(e.a, file), 100);
-    tour();
-    CHECK_EQ(sends_file(e.a, file), 100);
-    CHECK_OK(weft_read_all(e.b, buf, sizeof buf, &done, soon()));
-    CHECK_EQ(memcmp(buf, "\177ELF", 4), 0);
-    CHECK_EQ(weft_write(e.b, "x", 1, soon()), 1);
-    CHECK_EQ(result_of(f), 1);
-    return 0;
-}
+/* ---- memory, clean-ups ---- */
 
 static int cleaned;
 
@@ -771,45 +526,24 @@ static int tells(void *arg)
     return 0;
 }
 
-static int not_mobile(void *arg)
-{
-    (void)arg;
-    CHECK_EQ(weft_lane_move(first), -EPERM);
-    return 0;
-}
-
 /* ---- running them ---- */
 
-typedef struct test_case {
-    const char *name;
-    int (*fn)(void *);
-    int64_t deadline; /* in ns from its start */
-    weft_limits limits;
-    int result;
-} test_case;
-
-#define CASE(fn, ...) {#fn, fn, __VA_ARGS__}
-
 static const test_case cases[] = {
-    CASE(while_sleeping, 0), CASE(while_waiting_for_a_timer, 0), CASE(within_scopes, 0), CASE(while_joining, 0), CASE(with_results_unasked, 0),
-    CASE(until_its_deadline, 20 * WEFT_MILLISECOND, .result = -ECANCELED), CASE(while_locking, 0), CASE(while_receiving, 0),
-    CASE(while_selecting, 0), CASE(while_receiving_messages, 0), CASE(while_waiting_for_room, 0), CASE(while_reading, 0),
-    CASE(between_operations, 0), CASE(while_accepting, 0), CASE(while_streaming, 0), CASE(with_files, 0), CASE(with_memory_and_clean_ups, 0),
-    CASE(at_a_limit, 0, {.fibers = 3}), CASE(refusals, 0),
+    CASE(while_sleeping, 0),
+    CASE(while_waiting_for_a_timer, 0),
+    CASE(within_scopes, 0),
+    CASE(while_joining, 0),
+    CASE(with_results_unasked, 0),
+    CASE(until_its_deadline, 20 * WEFT_MILLISECOND, .result = -ECANCELED),
+    CASE(while_locking, 0),
+    CASE(while_receiving, 0),
+    CASE(while_selecting, 0),
+    CASE(while_receiving_messages, 0),
+    CASE(while_waiting_for_room, 0),
+    CASE(with_memory_and_clean_ups, 0),
+    CASE(at_a_limit, 0, {.fibers = 3}),
+    CASE(refusals, 0),
 };
-
-static void run_case(const test_case *c)
-{
-    weft_id l;
-    weft_exit e;
-
-    fprintf(stderr, "%s\n", c->name);
-    CHECK_OK(weft_lane_spawn_with(&l, c->fn, NULL, .name = c->name, .mobile = 1, .deadline = c->deadline ? weft_after(c->deadline) : 0,
-                                  .limits = &c->limits));
-    CHECK_OK(weft_lane_join_exit(l, &e, soon()));
-    CHECK_EQ(e.result, c->result);
-    CHECK_EQ(e.kind, c->deadline ? WEFT_EXIT_DEADLINE : WEFT_EXIT_NORMAL);
-}
 
 static void a_child_is_seen(void)
 {
@@ -852,34 +586,18 @@ static void figures_agree(void)
 
 static int program(int argc, char **argv)
 {
-    const weft_runtime *rt = weft_current();
-    weft_id l;
-
     (void)argc, (void)argv;
-    first = rt->first_cpu_worker;
-    movable = rt->mode != WEFT_PER_CORE;
     CHECK_OK(weft_mutex_init(&mutex, 0, NULL));
     CHECK_OK(weft_channel_init(&channel, sizeof(int), 0, NULL));
-    CHECK_EQ(not_mobile(NULL), 0);
-    CHECK_OK(weft_lane_spawn(&l, not_mobile, NULL));
-    CHECK_OK(weft_lane_join(l, NULL, soon()));
-    if (!movable) {
-        CHECK_OK(weft_lane_spawn_with(&l, not_mobile, NULL, .mobile = 1));
-        CHECK_OK(weft_lane_join(l, NULL, soon()));
-        return 0;
+    if (run_cases(cases, sizeof cases / sizeof *cases, NULL)) {
+        a_child_is_seen();
+        figures_agree();
     }
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        if (!left_out || strcmp(left_out, cases[i].name) != 0)
-            run_case(&cases[i]);
-    a_child_is_seen();
-    figures_agree();
     return 0;
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
-    left_out = argc > 1 ? argv[1] : NULL;
-    CHECK_EQ(weft_lane_move(0), -EPERM);
     run_clean(program, WORKERS);
     return 0;
 }
