@@ -57,7 +57,9 @@ def jobs():
     yield Row("future", "jobs", "future", peers=go_tokio, bars=ahead(*go_tokio))
     yield Row("ping-1", "jobs", "ping-1", peers=("bare",) + go_tokio + ("boost",), quick=True, bars=bare(40) + ahead(*go_tokio))
     yield Row("ping-1-two", "jobs", "ping-1", workers=2, peers=go_tokio, bars=ahead(*go_tokio))
+    yield Row("ping-100", "jobs", "ping-100", peers=go_tokio, bars=ahead(*go_tokio))
     yield Row("ping-100-two", "jobs", "ping-100", workers=2, peers=go_tokio, bars=ahead(*go_tokio))
+    yield Row("ping-100-across-two", "jobs", "ping-100-across", workers=2, peers=go_tokio)
     for job in ("fan-in", "fan-out"):
         yield Row(job, "jobs", job, size=100000, peers=("bare",) + go_tokio, quick=job == "fan-in", bars=bare(32) + ahead(*go_tokio))
         yield Row(f"{job}-two", "jobs", job, workers=2, size=100000, peers=go_tokio, bars=ahead(*go_tokio))

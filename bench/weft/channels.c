@@ -47,33 +47,52 @@ static int pair(void *number)
     return 0;
 }
 
-static int begun;
+static int pings(void *number) { return ping((long)(intptr_t)number), 0; }
 
-static int echo_elsewhere(void *number)
+static void run_fibers(long n, int (*fn)(void *number))
 {
-    __atomic_store_n(&begun, 1, __ATOMIC_RELEASE);
-    return echo(number);
+    weft_id f[PAIRS];
+    for (long i = 0; i < n; i++)
+        must(weft_spawn(&f[i], fn, (void *)(intptr_t)i));
+    for (long i = 0; i < n; i++)
+        must(weft_join(f[i], NULL, WEFT_NEVER));
 }
 
-/* One pair; with several workers its ends are on two of them: this one does not let go before the other has begun. */
-static long ping_1(long n)
+static int begun;
+
+static int echoes_elsewhere(void *pairs)
+{
+    __atomic_store_n(&begun, 1, __ATOMIC_RELEASE);
+    run_fibers((long)(intptr_t)pairs, echo);
+    return 0;
+}
+
+/* One end of each pair on this worker, the other on another: this one does not let go before the other has begun. */
+static long ping_across(long pairs, long n)
 {
     weft_id l, second;
-    open_pairs(1, n);
-    if (workers == 1) {
-        must(pair((void *)0));
-        return 2 * rounds;
-    }
+    open_pairs(pairs, n);
     __atomic_store_n(&begun, 0, __ATOMIC_RELEASE);
-    must(weft_lane_spawn(&l, echo_elsewhere, (void *)0));
+    must(weft_lane_spawn(&l, echoes_elsewhere, (void *)(intptr_t)pairs));
     must(weft_lane_spawn(&second, nothing, NULL)); /* wakes a thief, who takes the first */
     while (!__atomic_load_n(&begun, __ATOMIC_ACQUIRE))
         ;
     must(weft_lane_join(second, NULL, WEFT_NEVER));
-    ping(0);
+    run_fibers(pairs, pings);
     must(weft_lane_join(l, NULL, WEFT_NEVER));
+    return 2 * rounds * pairs;
+}
+
+static long ping_1(long n)
+{
+    if (workers > 1)
+        return ping_across(1, n);
+    open_pairs(1, n);
+    must(pair((void *)0));
     return 2 * rounds;
 }
+
+static long ping_100_across(long n) { return ping_across(PAIRS, n); }
 
 static long ping_100(long n)
 {
@@ -192,5 +211,13 @@ static long mutex_8(long n)
     return guarded;
 }
 
-const job channel_jobs[] = {{"ping-1", ping_1}, {"ping-100", ping_100}, {"fan-in", fan_in}, {"fan-out", fan_out}, {"select-8", select_8},
-    {"mutex-8", mutex_8}, {0}};
+const job channel_jobs[] = {
+    {"ping-1", ping_1},
+    {"ping-100", ping_100},
+    {"ping-100-across", ping_100_across},
+    {"fan-in", fan_in},
+    {"fan-out", fan_out},
+    {"select-8", select_8},
+    {"mutex-8", mutex_8},
+    {0},
+};

@@ -275,7 +275,7 @@ async fn run(name: &str, n: u64) -> Option<u64> {
         "sleep" => sleep_10ms(n).await,
         "timer" => timer(n).await,
         "ping-1" => ping(1, n).await,
-        "ping-100" => ping(100, n).await,
+        "ping-100" | "ping-100-across" => ping(100, n).await,
         "fan-in" => fan_in(n).await,
         "fan-out" => fan_out(n).await,
         "select-8" => select_8(n).await,
