@@ -9,6 +9,7 @@
  * A file that shrinks while it is sent cannot be helped: its length has been promised, so the connection ends early,
  * which a client can tell from a whole answer.
  */
+#include "cached.h"
 #include "listing.h"
 #include "mime.h"
 #include "respond.h"
@@ -85,7 +86,7 @@ static int send_slice(struct conn *c, weft_id file, uint64_t offset, uint64_t n)
     return r;
 }
 
-static int send_whole(struct conn *c, weft_id file, const char *type, const struct http_entity *entity)
+static int send_whole(struct conn *c, const struct found *f, const char *type, const struct http_entity *entity)
 {
     struct http_reply reply = {.status = 200, .type = type, .length = entity->size, .entity = entity};
     int r = respond_head(c, &reply);
@@ -93,7 +94,12 @@ static int send_whole(struct conn *c, weft_id file, const char *type, const stru
         return r;
     bool head_only = c->rq.method == HTTP_HEAD;
     respond_count(c, 200, head_only ? 0 : entity->size);
-    return head_only ? 0 : send_slice(c, file, 0, entity->size);
+    if (head_only)
+        return 0;
+    r = send_slice(c, f->file, 0, entity->size);
+    if (r == 0 && entity->size <= SMALL_FILE)
+        cached_keep(c, f, type, entity, c->out.base + c->out.len - entity->size);
+    return r;
 }
 
 static size_t content_range(char *to, size_t cap, const struct http_range *range, uint64_t size)
@@ -172,10 +178,14 @@ static int unsatisfiable(struct conn *c, const struct http_entity *entity)
     return respond_head(c, &reply);
 }
 
-static int send_regular(struct conn *c, weft_id file, const char *path, const weft_stat *st)
+static int send_regular(struct conn *c, const struct found *f)
 {
-    const char *type = mime_type(path);
+    const char *type = mime_type(f->path);
+    const weft_stat *st = &f->st;
     struct http_entity entity;
+    int r = cached_look(c, f);
+    if (r != 0)
+        return r < 0 ? r : 0;
     int64_t seconds = st->mtime_ns / WEFT_SECOND, rest = st->mtime_ns % WEFT_SECOND;
     http_entity_make(&entity, st->inode, st->size, rest < 0 ? seconds - 1 : seconds,
         (uint32_t)(rest < 0 ? rest + WEFT_SECOND : rest));
@@ -186,10 +196,10 @@ static int send_regular(struct conn *c, weft_id file, const char *path, const we
     http_plan_make(&plan, &c->rq, c->in + c->at, &entity, now);
     switch (plan.status) {
     case 200:
-        return send_whole(c, file, type, &entity);
+        return send_whole(c, f, type, &entity);
     case 206:
-        return plan.ranges == 1 ? send_range(c, file, type, &entity, &plan.range[0])
-                                : send_ranges(c, file, type, &entity, &plan);
+        return plan.ranges == 1 ? send_range(c, f->file, type, &entity, &plan.range[0])
+                                : send_ranges(c, f->file, type, &entity, &plan);
     case 416:
         return unsatisfiable(c, &entity);
     default: {
@@ -300,22 +310,23 @@ static int respond_listing(struct conn *c, const char *path)
     return r;
 }
 
-static int open_and_stat(struct conn *c, const char *path, weft_id *file, weft_stat *st)
+static int open_and_stat(struct conn *c, struct found *f)
 {
-    int r = weft_open(file, path, OPEN_FLAGS, 0, conn_write_deadline(c));
+    f->looked_ns = weft_now();
+    f->wall_ns = weft_wall_clock();
+    int r = weft_open(&f->file, f->path, OPEN_FLAGS, 0, conn_write_deadline(c));
     if (r < 0)
         return r;
-    r = weft_stat_id(*file, st, conn_write_deadline(c));
+    r = weft_stat_id(f->file, &f->st, conn_write_deadline(c));
     if (r < 0)
-        weft_close(*file);
+        weft_close(f->file);
     return r;
 }
 
 int respond_file(struct conn *c, char *path, size_t cap, const struct http_path *target)
 {
     static const char index[] = "index.html";
-    weft_id file;
-    weft_stat st;
+    struct found f = {.path = path, .path_len = target->len};
     if (target->directory) {
         if (target->len + 1 + sizeof index > cap)
             return respond_status(c, 414);
@@ -323,10 +334,16 @@ int respond_file(struct conn *c, char *path, size_t cap, const struct http_path 
         if (at > 0)
             path[at++] = '/';
         memcpy(path + at, index, sizeof index);
+        f.path_len = at + sizeof index - 1;
     } else if (*path == '\0') {
         return respond_status(c, 400);
     }
-    int r = open_and_stat(c, path, &file, &st);
+    int r = cached_answer(c, path, f.path_len);
+    if (r != 0)
+        return r < 0 ? r : 0;
+    r = open_and_stat(c, &f);
+    if (r < 0 || !S_ISREG(f.st.mode))
+        cached_forget(c, &f);
     if (r == -ENOENT && target->directory) {
         path[target->len] = '\0';
         return respond_listing(c, path);
@@ -334,12 +351,12 @@ int respond_file(struct conn *c, char *path, size_t cap, const struct http_path 
     if (r < 0)
         return respond_error(c, r);
 
-    if (S_ISREG(st.mode))
-        r = send_regular(c, file, path, &st);
-    else if (S_ISDIR(st.mode) && !target->directory)
+    if (S_ISREG(f.st.mode))
+        r = send_regular(c, &f);
+    else if (S_ISDIR(f.st.mode) && !target->directory)
         r = respond_redirect(c, path, target->len, target->query, target->query_len);
     else
         r = respond_status(c, 403);
-    weft_close(file);
+    weft_close(f.file);
     return r;
 }

@@ -97,10 +97,8 @@ static int precondition(const struct http_request *rq, const char *base, const s
 void http_plan_make(struct http_plan *plan, const struct http_request *rq, const char *base,
     const struct http_entity *entity, int64_t now)
 {
-    const unsigned conditional = 1u << HTTP_FIELD_IF_MATCH | 1u << HTTP_FIELD_IF_NONE_MATCH |
-        1u << HTTP_FIELD_IF_MODIFIED_SINCE | 1u << HTTP_FIELD_IF_UNMODIFIED_SINCE;
     plan->ranges = 0;
-    plan->status = rq->seen & conditional ? precondition(rq, base, entity, now) : 0;
+    plan->status = rq->seen & HTTP_CONDITIONAL ? precondition(rq, base, entity, now) : 0;
     if (plan->status != 0)
         return;
     plan->status = 200;

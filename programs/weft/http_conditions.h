@@ -27,6 +27,11 @@ struct http_plan {
 void http_entity_make(struct http_entity *entity, uint64_t inode, uint64_t size, int64_t modified_s,
     uint32_t modified_ns);
 
+/* The bits in a request's `seen` of fields that make its answer depend on what the client has already. */
+#define HTTP_CONDITIONAL \
+    (1u << HTTP_FIELD_IF_MATCH | 1u << HTTP_FIELD_IF_NONE_MATCH | 1u << HTTP_FIELD_IF_MODIFIED_SINCE | \
+        1u << HTTP_FIELD_IF_UNMODIFIED_SINCE)
+
 /* http_plan_make decides; `base` is where the request's bytes are, `now` seconds since 1970. */
 void http_plan_make(struct http_plan *plan, const struct http_request *rq, const char *base,
     const struct http_entity *entity, int64_t now);

@@ -54,6 +54,12 @@ const char *http_reason(int status)
     return line != NULL ? reasons[line - lines] : "";
 }
 
+size_t http_head_date_at(int status)
+{
+    const struct line *line = line_of(status);
+    return line != NULL ? line->len : 0;
+}
+
 static void entity_fields(struct out *o, const struct http_entity *entity)
 {
     out_lit(o, "\r\nETag: ");

@@ -27,6 +27,9 @@ struct http_reply {
 /* http_head appends status line and headers; `date` is an HTTP date of HTTP_DATE_LEN bytes. */
 void http_head(struct out *o, const struct http_reply *reply, const char *date);
 
+/* http_head_date_at returns where in a head with that status its date begins. */
+size_t http_head_date_at(int status);
+
 /* http_reason returns the phrase for a status that this server sends, "" for others. */
 const char *http_reason(int status);
 

@@ -1,9 +1,10 @@
 /*
- * What each worker keeps for itself: counters, the current date as text, and buffers that are not in use.
+ * What each worker keeps for itself: counters, the current date as text, buffers that are not in use, small files.
  */
 #ifndef WEFT_PROGRAM_LOCAL_H
 #define WEFT_PROGRAM_LOCAL_H
 
+#include "cache.h"
 #include "http_date.h"
 
 #include <stdatomic.h>
@@ -23,6 +24,7 @@ struct local {
     struct counters counters;
     int64_t date_s; /* the second that `date` tells */
     char date[HTTP_DATE_LEN];
+    struct cache *cache; /* made when first wanted; see cached.h */
     struct buffer *free;
     unsigned free_count;
     struct local *next;

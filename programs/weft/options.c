@@ -50,6 +50,19 @@ static int parse_count(const char *name, const char *value, unsigned max, unsign
     return 0;
 }
 
+/* How much memory, in MiB; none is a choice. */
+static int parse_mib(const char *name, const char *value, size_t *out, struct complaint c)
+{
+    unsigned mib = 0;
+    if (strcmp(value, "0") != 0) {
+        int r = parse_count(name, value, 1024 * 1024, &mib, c);
+        if (r < 0)
+            return r;
+    }
+    *out = (size_t)mib << 20;
+    return 0;
+}
+
 /* Seconds with up to nine decimals, without the C library's floating point: locales decide how that reads. */
 static int parse_seconds(const char *name, const char *value, int64_t *out_ns, struct complaint c)
 {
@@ -87,6 +100,10 @@ static int set_option(struct options *o, const char *name, const char *value, st
         return parse_count(name, value, 1024, &o->workers, c);
     if (strcmp(name, "max-connections") == 0)
         return parse_count(name, value, 10000000, &o->max_connections, c);
+    if (strcmp(name, "cache") == 0)
+        return parse_mib(name, value, &o->cache_bytes, c);
+    if (strcmp(name, "cache-valid") == 0)
+        return parse_seconds(name, value, &o->cache_valid_ns, c);
     if (strcmp(name, "idle-timeout") == 0)
         return parse_seconds(name, value, &o->idle_timeout_ns, c);
     if (strcmp(name, "header-timeout") == 0)
@@ -94,12 +111,12 @@ static int set_option(struct options *o, const char *name, const char *value, st
     return parse_seconds(name, value, &o->drain_timeout_ns, c);
 }
 
-/* Is it the name of an option that takes a value? header-timeout and log are of HTTP only, as is the directory. */
+/* Is it the name of an option that takes a value? The last four are of HTTP only, as is the directory. */
 static bool known(const char *name, size_t len, bool http)
 {
     static const char *const names[] = {"listen", "mode", "port", "workers", "max-connections", "idle-timeout",
-        "drain-timeout", "header-timeout", "log"};
-    for (size_t i = 0; i < sizeof names / sizeof *names - (http ? 0 : 2); i++)
+        "drain-timeout", "header-timeout", "log", "cache", "cache-valid"};
+    for (size_t i = 0; i < sizeof names / sizeof *names - (http ? 0 : 4); i++)
         if (strlen(names[i]) == len && memcmp(names[i], name, len) == 0)
             return true;
     return false;

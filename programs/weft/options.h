@@ -16,6 +16,8 @@ struct options {
     const char *dir;  /* NULL: the built-in page */
     unsigned workers; /* 0: the runtime's default */
     unsigned max_connections;
+    size_t cache_bytes; /* of small files in each worker's memory; 0: none */
+    int64_t cache_valid_ns;
     int64_t idle_timeout_ns;
     int64_t header_timeout_ns;
     int64_t drain_timeout_ns;

@@ -35,14 +35,19 @@ void respond_count(struct conn *c, int status, uint64_t body_bytes)
         access_log_put(line, o.len);
 }
 
+bool respond_stays_open(struct conn *c)
+{
+    if (!c->rq.keep_alive || tracker_draining(&c->server->tracker))
+        c->closing = true;
+    return !c->closing;
+}
+
 int respond_head(struct conn *c, struct http_reply *reply)
 {
     struct out *o = conn_out(c, HTTP_RESPONSE_HEAD_PLAIN + reply->extra_len);
     if (o == NULL)
         return -EIO;
-    if (!c->rq.keep_alive || tracker_draining(&c->server->tracker))
-        c->closing = true;
-    reply->keep_alive = !c->closing;
+    reply->keep_alive = respond_stays_open(c);
     reply->version_1_0 = c->rq.version_1_0;
     http_head(o, reply, local_date(c->local, NULL));
     return 0;

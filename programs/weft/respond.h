@@ -9,7 +9,7 @@
 #include "http_response.h"
 
 /* The file that is sent whole into the output buffer when it is at most this long; longer ones go by sendfile. */
-#define SMALL_FILE ((size_t)16384)
+#define SMALL_FILE CACHE_FILE_MAX
 
 /* respond answers the request in c->rq. 0, or the error that ends the connection. */
 int respond(struct conn *c);
@@ -25,6 +25,9 @@ int respond_body(struct conn *c, const char *type, const char *body, size_t n, c
 
 /* respond_head begins a response; reply's keep_alive and version_1_0 are filled in here. What follows is the body. */
 int respond_head(struct conn *c, struct http_reply *reply);
+
+/* respond_stays_open tells whether another request may follow the answer to this one; if not, it is the last. */
+bool respond_stays_open(struct conn *c);
 
 /* respond_count accounts for a response that has been written or will be: counters and log. */
 void respond_count(struct conn *c, int status, uint64_t body_bytes);

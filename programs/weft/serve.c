@@ -218,6 +218,9 @@ static const char help[] =
     "  --header-timeout S     how long a request may take to arrive (10)\n"
     "  --drain-timeout S      how long requests may take to finish after SIGTERM or SIGINT (10)\n"
     "  --log FILE|-|none      access log, in the combined format (none)\n"
+    "  --cache MIB            memory of each worker for files up to 16 KiB; 0 reads each time (16)\n"
+    "  --cache-valid S        how long a file kept there is served before it is looked at again: a file that has been\n"
+    "                         changed, removed or forbidden may be served as it was for so long (1)\n"
     "  --help                 this text\n";
 
 /* Makes the directory the working directory; everything is opened beneath that. */
@@ -261,7 +264,7 @@ int command_serve(int argc, char **argv)
 {
     struct options options = {.listen = "127.0.0.1:8080", .log = "none", .max_connections = 16384,
         .idle_timeout_ns = 60 * WEFT_SECOND, .header_timeout_ns = 10 * WEFT_SECOND,
-        .drain_timeout_ns = 10 * WEFT_SECOND};
+        .drain_timeout_ns = 10 * WEFT_SECOND, .cache_bytes = (size_t)16 << 20, .cache_valid_ns = WEFT_SECOND};
     char error[256];
     if (options_parse(&options, true, argc, argv, error, sizeof error) < 0) {
         daemon_complain("weft serve", "%s (see weft serve --help)", error);

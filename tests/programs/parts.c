@@ -115,18 +115,25 @@ static void command_lines_are_understood(void)
     CHECK(strcmp(o.dir, "--help") == 0 && !o.help);
     CHECK_OK(parse(&o, error, "--workers", "1024", "--help"));
     CHECK(o.workers == 1024 && o.help);
+    CHECK_OK(parse(&o, error, "--cache", "0", "--cache-valid=0.25"));
+    CHECK(o.cache_bytes == 0 && o.cache_valid_ns == 250000000);
+    CHECK_OK(parse(&o, error, "--cache=3", NULL, NULL));
+    CHECK_EQ(o.cache_bytes, 3 << 20);
     CHECK_OK(parse(&o, error, "-", NULL, NULL)); /* a directory may be called that */
     static const char *const bad[][3] = {{"--workers", "0"}, {"--workers", "1025"}, {"--workers", "2x"}, {"--workers",
         "-1"},
         {"--workers", ""}, {"--workers", "99999999999999999999"}, {"--mode", "Shared"}, {"--port", ""}, {"--listen",
         ""},
         {"--idle-timeout", "0"}, {"--idle-timeout", "1e3"}, {"--idle-timeout", ".5"}, {"--idle-timeout", "12345678"},
-        {"--idle-timeout", "0.0000000001"}, {"--header-timeout"}, {"--bogus"}, {"--bogus=1"}, {"-v"}, {"--=x"}, {"a",
+        {"--idle-timeout", "0.0000000001"}, {"--header-timeout"}, {"--cache", "-1"}, {"--cache", "00"},
+        {"--cache", "1048577"}, {"--cache-valid", "0"}, {"--bogus"}, {"--bogus=1"}, {"-v"}, {"--=x"}, {"a",
         "b"}, {""}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         if (parse(&o, error, bad[i][0], bad[i][1], bad[i][2]) != -EINVAL)
             TEST_FAIL("%s %s was accepted", bad[i][0], bad[i][1] != NULL ? bad[i][1] : "");
     char *echo[] = {(char[]){"--log"}, (char[]){"x"}};
+    CHECK_EQ(options_parse(&o, false, 2, echo, error, sizeof error), -EINVAL);
+    echo[0] = (char[]){"--cache"};
     CHECK_EQ(options_parse(&o, false, 2, echo, error, sizeof error), -EINVAL);
 }
 

@@ -218,19 +218,6 @@ class Conditions(Case):
                                (["If-Unmodified-Since: Sun, 06 Nov 1994 08:49:37 GMT"], 412)):
             self.assertEqual(self.status(*fields), status, fields)
 
-    def test_etag_changes_with_the_file(self):
-        where = path("site", "changing.txt")
-        seen = set()
-        for text in ("one", "two", "three"):
-            with open(where, "w") as f:
-                f.write(text)
-            os.utime(where, ns=(0, 10**18 + len(seen)))
-            r = self.ask("/changing.txt")
-            self.assertEqual(r.body.decode(), text)
-            seen.add(r["etag"])
-        self.assertEqual(len(seen), 3)
-        os.unlink(where)
-
 
 class BuiltIn(Case):
     directory = False
