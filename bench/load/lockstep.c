@@ -2,7 +2,7 @@
  * calls the server made meanwhile, from a tracepoint, which slows nobody. Both sides share one processor and the server belongs to the
  * scheduling class that never preempts another, so it finds all k requests there when it wakes: the count does not depend on chance.
  *
- *     bench-lockstep [--size BYTES] [--rounds N] [--count 0] [--k 1,16,64,512] [--cpu N] -- SERVER ARGS...
+ *     bench-lockstep [--size BYTES | --http PATH] [--rounds N] [--count 0] [--k 1,16,64,512] [--cpu N] -- SERVER ARGS...
  *
  * Prints {"k": {"least": calls of the round that took fewest, "median": of all, "rounds": how many}, ...}; with --count 0 (for servers that run
  * under an instrument) only the rounds are made. Status 77: no tracepoints here. */
@@ -153,7 +153,7 @@ int main(int argc, char **argv)
 {
     long size = 64, rounds = 200, count = 1, k[K_MAX], ks, most = 0, id = -1;
     char list[128] = "1,16,64,512";
-    const char *cpu = "0";
+    const char *cpu = "0", *http_path = NULL;
     int at = 1;
     for (; at + 1 < argc && strcmp(argv[at], "--") != 0; at += 2) {
         const char *o = argv[at], *v = argv[at + 1];
@@ -163,6 +163,8 @@ int main(int argc, char **argv)
             rounds = number(v, 1, ROUNDS_MAX);
         else if (strcmp(o, "--count") == 0)
             count = number(v, 0, 1);
+        else if (strcmp(o, "--http") == 0)
+            http_path = v;
         else if (strcmp(o, "--cpu") == 0)
             cpu = v;
         else if (strcmp(o, "--k") == 0)
@@ -187,7 +189,7 @@ int main(int argc, char **argv)
         server_end(&target);
         return NOT_HERE;
     }
-    talk_prepare(&words, (size_t)size, NULL);
+    talk_prepare(&words, (size_t)size, http_path);
     connect_all(most);
     putchar('{');
     for (long i = 0; i < ks; i++)

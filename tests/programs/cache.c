@@ -123,7 +123,7 @@ static void what_was_not_used_longest_goes(void)
     struct cache *c = cache_new(limit, VALID);
     struct cache_file f = file_of("first", body, 10 * S);
     cache_keep(c, &f);
-    char name[16];
+    char name[32];
     for (int i = 0; i < 200; i++) {
         snprintf(name, sizeof name, "%d", i);
         f.path = name;
@@ -153,7 +153,7 @@ static void what_was_not_used_longest_goes(void)
 static void there_are_not_more_files_than_may_be(void)
 {
     struct cache *c = cache_new((size_t)1 << 30, VALID);
-    char name[16];
+    char name[32];
     for (int i = 0; i < CACHE_FILES_MAX + 100; i++) {
         snprintf(name, sizeof name, "some/name-%d", i);
         struct cache_file f = file_of(name, name, 10 * S);
