@@ -13,13 +13,15 @@ SOAK_MINUTES ?= 120
 NAME    ?=
 # The row to judge: make bench-verdict ROW=spawn; `python3 bench/house list` says what there is
 ROW     ?=
+# How long a campaign may take, without it as long as it takes: make bench-campaign MINUTES=50
+MINUTES ?=
 # make bench-check UPDATE=1: what is counted now is the new baseline
 UPDATE  ?=
 
 RELEASE := build/release
 WEFT    := $(RELEASE)/programs/weft/weft
 
-.PHONY: help build run test test-quick soak bench bench-quick bench-verdict bench-check bench-build install clean
+.PHONY: help build run test test-quick soak bench bench-quick bench-verdict bench-campaign bench-table bench-check bench-build install clean
 
 help:
 	@echo 'make run         build weft and start `weft serve` (ARGS= for its options)'
@@ -28,7 +30,8 @@ help:
 	@echo 'make test-quick  build and test the plain gcc configuration'
 	@echo 'make soak        the long runs (SOAK_MINUTES= for all of them; default 120)'
 	@echo 'make bench       the benchmarks (NAME= for one), about 30 min; make bench-quick: the short ones, 2 min'
-	@echo 'make bench-verdict ROW=  judges one row; make bench-check: instructions, system calls, bytes'
+	@echo 'make bench-verdict ROW=  judges one row; make bench-campaign: all of them, for 2.5 h or MINUTES='
+	@echo 'make bench-table what was judged, into docs/benchmarks.md; make bench-check: instructions, system calls, bytes'
 	@echo 'make install     install below PREFIX=$(PREFIX) (DESTDIR= to stage)'
 	@echo 'make clean       remove build/'
 
@@ -61,10 +64,14 @@ bench bench-quick:
 	@$(MAKE) --no-print-directory bench-build
 	@python3 bench/house show $(if $(filter bench-quick,$@),--quick) $(NAME)
 
-bench-verdict:
+# All rows when none is named. Interrupted, the same command goes on where it was.
+bench-verdict bench-campaign:
 	@scripts/setup build bench peers
 	@$(MAKE) --no-print-directory bench-build
-	@python3 bench/house verdict $(ROW)
+	@python3 bench/house verdict $(if $(MINUTES),--minutes $(MINUTES)) $(if $(filter bench-verdict,$@),$(ROW))
+
+bench-table:
+	@python3 bench/house table
 
 bench-check:
 	@scripts/setup build bench

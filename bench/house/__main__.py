@@ -1,7 +1,8 @@
 """The benchmark house: python3 bench/house COMMAND.
 
     show [--quick] [NAME]     rows side by side: all, the quick ones, or those of a name
-    verdict ROW               judges one row (or those of a name)
+    verdict [--minutes N] [ROW]   judges one row, those of a name, or all: the most telling first
+    table                     keeps what was judged in bench/verdicts.json and writes it into docs/benchmarks.md
     check [--update]          deterministic figures against bench/baseline.json
     list                      what there is
 """
@@ -12,9 +13,10 @@ import subprocess
 import sys
 import time
 
-import contest
+import bars
+import campaign
+import children
 import counts
-import field
 import peers
 import report
 import rows
@@ -82,22 +84,26 @@ def command_show(options, say):
 
 
 def command_verdict(options, say):
-    wanted = chosen(options.row)
+    wanted = chosen(options.row) if options.row else rows.all_rows()
     peers.prepare()
     kept = store.Store()
     status = 0
     try:
-        for row in wanted:
-            try:
-                verdict.verdict(row, kept, say)
-            except (field.Absent, contest.Broken) as e:
-                say(f"{row.name}: {e}", keep=True)
-                status = 1
-    except KeyboardInterrupt:
-        say("interrupted: the same command goes on where this ended", keep=True)
+        if not campaign.Campaign(wanted, kept, say, options.minutes).run():
+            status = 1
+    except KeyboardInterrupt as e:
+        say(f"interrupted ({e}): the same command goes on where this ended", keep=True)
         status = 130
     finish(kept, say)
     return status
+
+
+def command_table(_options, say):
+    store.Store().keep_verdicts()
+    for cpu in store.judged():
+        bars.write(cpu)
+        say(bars.summary(cpu), keep=True)
+    return 0
 
 
 def command_list(_options, _say):
@@ -115,13 +121,21 @@ def main():
     one.add_argument("--rounds", type=int, help="instead of what the mode has")
     one.add_argument("--slice", type=float, metavar="SECONDS", help="likewise")
     one.add_argument("name", nargs="?")
-    commands.add_parser("verdict").add_argument("row")
+    one = commands.add_parser("verdict")
+    one.add_argument("--minutes", type=float, help="stop after so many, in the middle if need be")
+    one.add_argument("row", nargs="?")
+    commands.add_parser("table")
     commands.add_parser("check").add_argument("--update", action="store_true")
     commands.add_parser("list")
     options = parser.parse_args()
+    children.heed_signals()
     say = Teller()
-    act = {"show": command_show, "verdict": command_verdict, "check": counts.command, "list": command_list}[options.command]
-    return act(options, say)
+    act = {"show": command_show, "verdict": command_verdict, "check": counts.command, "list": command_list, "table": command_table}[options.command]
+    try:
+        return act(options, say)
+    except KeyboardInterrupt as e:
+        say(f"interrupted ({e})", keep=True)
+        return 130
 
 
 if __name__ == "__main__":

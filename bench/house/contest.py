@@ -8,6 +8,8 @@ import random
 import subprocess
 import time
 
+import children
+
 # The only rule for leaving a slice out, fixed before any campaign and the same for every program: somebody else (other processes, or the
 # machine's owner) used more than this share of one processor while it ran. Results always say how many this removed, and what the ratio
 # is with them. A campaign that would lose more than LEFT_OUT_MOST of its pairs is not measured.
@@ -15,7 +17,6 @@ LEFT_OUT = 0.05
 LEFT_OUT_MOST = 1 / 3
 
 TICK = os.sysconf("SC_CLK_TCK")
-PATIENCE_S = 300
 
 
 class Broken(Exception):
@@ -37,10 +38,11 @@ def machine_busy_s():
 class Contender:
     """A program that answers lines. Bound to processors from its first instruction."""
 
-    def __init__(self, name, command, cpus, env=None):
+    end_limit_s = 5
+
+    def __init__(self, name, command, cpus, env=None, inherit=()):
         self.name = name
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env,
-                                        preexec_fn=lambda: os.sched_setaffinity(0, cpus & os.sched_getaffinity(0) or os.sched_getaffinity(0)))
+        self.process = children.start(command, cpus, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env, pass_fds=inherit)
 
     def line(self):
         text = self.process.stdout.readline()
@@ -57,9 +59,13 @@ class Contender:
         return self.line()
 
     def close(self):
-        self.process.stdin.close()
+        """Once is enough, more does no harm."""
         try:
-            self.process.wait(5)
+            self.process.stdin.close()
+        except BrokenPipeError:
+            pass
+        try:
+            self.process.wait(self.end_limit_s)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -82,8 +88,8 @@ class Contender:
 class Jobs(Contender):
     """A program that does jobs on request: "JOB N" is answered by "OPS WALL_NS"."""
 
-    def __init__(self, name, command, cpus, job, size=None, env=None):
-        super().__init__(name, command, cpus, env)
+    def __init__(self, name, command, cpus, job, size=None, env=None, inherit=()):
+        super().__init__(name, command, cpus, env, inherit)
         self.job = job
         self.fixed = size is not None
         self.size = size or 1000
@@ -209,13 +215,26 @@ def rounds(contenders, count, slice_s, each, rng=None):
             each(contender, number, contender.slice(slice_s))
 
 
-def pairs(ours, theirs, count, slice_s, first=0):
-    """Slices in the order A B B A, two by two: yields (ours, theirs)."""
-    for number in range(first, first + count):
-        if number % 2 == 0:
-            a = ours.slice(slice_s)
-            b = theirs.slice(slice_s)
-        else:
-            b = theirs.slice(slice_s)
-            a = ours.slice(slice_s)
-        yield a, b
+def plan(ours, others, number):
+    """The order of round `number`: each of the others has one slice of ours beside it, and ours between two of them serves both. Every second round
+    is the one before it backwards, so that with one other the slices alternate A B B A."""
+    order = list(others)
+    random.Random(number // 2).shuffle(order)
+    found = []
+    for at in range(0, len(order), 2):
+        found += [ours, *order[at:at + 2]]
+    if len(order) % 2 == 0:
+        found.append(ours)
+    return found[::-1] if number % 2 else found
+
+
+def pairs(ours, others, number, slice_s):
+    """One round: {name: (ours, theirs)}."""
+    order = plan(ours, others, number)
+    slices = [contender.slice(slice_s) for contender in order]
+    found = {}
+    for at, contender in enumerate(order):
+        if contender is not ours:
+            beside = at - 1 if at > 0 and order[at - 1] is ours else at + 1
+            found[contender.name] = (slices[beside], slices[at])
+    return found

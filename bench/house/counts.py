@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import tempfile
 
+import children
 import peers
 
 BASELINE = peers.ROOT / "bench" / "baseline.json"
@@ -37,7 +38,7 @@ def environment(**more):
 
 
 def run(command, **more):
-    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=LIMIT_S, env=environment(**more))
+    done = children.run(command, timeout=LIMIT_S, env=environment(**more))
     if done.returncode == NOT_HERE:
         raise NotHere(done.stderr.strip().splitlines()[-1])
     if done.returncode != 0:
@@ -110,8 +111,8 @@ def connection_bytes(name):
     """What a connection that has been served and is idle costs the server."""
     used = []
     for n in CONNECTIONS:
-        said = subprocess.run([peers.LOAD, "--connections", str(n), "--", *peers.ECHO[name](1)], input="slice 50\nmemory\n", capture_output=True,
-                              text=True, timeout=LIMIT_S, env=environment(), check=True).stdout.splitlines()
+        said = children.run([peers.LOAD, "--connections", n, "--", *peers.ECHO[name](1)], input="slice 50\nmemory\n", timeout=LIMIT_S,
+                            env=environment(), check=True).stdout.splitlines()
         memory = json.loads(said[-1])
         used.append(memory["rss"] + memory["page_tables"])
     return (used[1] - used[0]) / (CONNECTIONS[1] - CONNECTIONS[0])

@@ -35,8 +35,15 @@ def half_rate(connections):
 
 
 def start(row, name):
-    """A running contender, or None if it is not here."""
+    """A running contender, or None if it is not here. NAME@N is that program at another size: so many operations, or connections."""
     cpus, load_cpus = processors(row.workers)
+    full_name, size = name, row.size
+    name, _, other_size = name.partition("@")
+    load = dict(row.load)
+    if other_size and row.kind in ("jobs", "cold"):
+        size = int(other_size)
+    elif other_size:
+        load["connections"] = int(other_size)
     if row.kind in ("jobs", "cold"):
         command = peers.JOBS[name](row.workers)
         if command is None:
@@ -44,28 +51,29 @@ def start(row, name):
             return None
         job = "switch" if name == "bare" else row.job
         if row.kind == "cold":
-            return contest.ColdJobs(name, command, cpus, job, row.size)
-        return contest.Jobs(name, command, cpus, job, None if name == "bare" else row.size)
+            return contest.ColdJobs(full_name, command, cpus, job, size)
+        return contest.Jobs(full_name, command, cpus, job, None if name == "bare" else size)
     command = peers.HTTP[name](row.workers, row.job) if row.kind == "http" else peers.ECHO[name](row.workers)
     if command is None:
         peers.missing(name, "not built")
         return None
-    load = dict(row.load)
     if load.get("rate") == "half":
         load["rate"] = half_rate(load["connections"])
-    return contest.Server(name, peers.LOAD, load, command, cpus, load_cpus)
+    return contest.Server(full_name, peers.LOAD, load, command, cpus, load_cpus)
 
 
 @contextlib.contextmanager
-def assembled(row, names, slice_s):
-    """The contenders of these names that are here and can do the job, warmed up, ended afterwards whatever happens."""
+def assembled(row, names, slice_s, again=None):
+    """The contenders of these names that are here and can do the job, warmed up, ended afterwards whatever happens. `again` is the name of ours
+    a second time."""
     there = []
     try:
         for name in names:
             contender = None
             try:
-                contender = start(row, name)
+                contender = start(row, row.ours if name == again else name)
                 if contender:
+                    contender.name = name
                     contender.warm_up(slice_s)
                     there.append(contender)
             except contest.Broken as e:

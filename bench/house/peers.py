@@ -7,6 +7,8 @@ import shutil
 import socket
 import subprocess
 
+import children
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build" / "bench"
 OUT = ROOT / "build" / "bench-peers"
@@ -32,7 +34,7 @@ def all_missing():
 def run(command, **options):
     """Output if it went well, None with its last line said otherwise."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=MAKE_LIMIT_S, **options)
+        done = children.run(command, timeout=MAKE_LIMIT_S, **options)
     except (OSError, subprocess.TimeoutExpired) as e:
         return None, str(e)
     return (done.stdout, "") if done.returncode == 0 else (None, (done.stderr.strip().splitlines() or ["no reason given"])[-1])
@@ -170,7 +172,7 @@ def make_files():
 def response(path):
     """A file with exactly the bytes that `weft serve` answers: what the control then answers."""
     kept = OUT / f"response-{path}"
-    server = subprocess.Popen(weft_serve("epoll")(1), stdout=subprocess.PIPE, text=True)
+    server = children.start(weft_serve("epoll")(1), stdout=subprocess.PIPE, text=True)
     try:
         line = next(line for line in server.stdout if "listening on" in line)
         with socket.create_connection(("127.0.0.1", int(line.strip().rstrip("/").rsplit(":", 1)[1])), 10) as s:

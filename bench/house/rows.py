@@ -5,6 +5,7 @@ of a slice). A job over sockets has options of the load generator. Each bar name
 the one with the lowest median is taken, found in a separate earlier run."""
 
 import dataclasses
+import fnmatch
 
 import peers
 
@@ -134,6 +135,25 @@ def http():
 
 def all_rows():
     return list(jobs()) + list(echo()) + list(http())
+
+
+# The order of a campaign: what tells most first. Names, or how they begin (with *); what none of these names comes last.
+IMPORTANCE = (
+    "echo-64-uring", "yield-2", "spawn", "ping-1", "echo-512-uring", "http-plain-64-uring", "fan-in", "fan-out", "echo-1-uring", "lane-*", "timer*",
+    "skynet-two", "tree-two", "echo-64-epoll", "spawn-many", "ping-1-two", "ping-100-two", "sleep-10k", "sleep-10k-cold", "echo-64-two-uring",
+    "churn-1-uring", "echo-pipelined-uring", "echo-4k-uring", "bulk-*-uring", "read-*-uring", "http-4k-uring", "growth-*", "echo-10000-uring",
+    "echo-64-two-per-core-uring", "fan-in-two", "fan-out-two", "yield-1000", "yield-100000", "select-8", "mutex-8*", "future", "echo-512-epoll",
+    "http-plain-64-epoll", "http-plain-512-uring", "http-1m-uring", "http-churn-uring", "churn-10-uring", "echo-64k-uring", "echo-1024-uring",
+    "sleep-1M*", "echo-1-epoll", "open-uring")
+
+
+def by_importance(rows):
+    def rank(row):
+        for at, name in enumerate(IMPORTANCE):
+            if row.name == name:
+                return at
+        return next((at for at, name in enumerate(IMPORTANCE) if fnmatch.fnmatchcase(row.name, name)), len(IMPORTANCE))
+    return sorted((row for row in rows if row.bars), key=rank)
 
 
 def tables(rows):

@@ -1,8 +1,10 @@
 """results.json: everything that was found, by CPU model and commit, so that what different machines and different days found lies side by side.
 
-    {"AMD EPYC 25/17": {"3f2a9c1": {"machine": {...}, "shows": {row: ...}, "verdicts": {row: {bar: ...}}}}}
+    {"AMD EPYC 25/17": {"3f2a9c1": {"machine": {...}, "shows": {row: ...}, "verdicts": {row: {"bars": ...}}}}}
 
-A verdict keeps its pairs, so one that was interrupted goes on where it was."""
+Slices of verdicts are kept beside it, a file a row, so that one that was interrupted goes on where it was. On request
+what was judged goes into bench/verdicts.json, the newest of each bar by CPU model, which belongs to the tree: docs/benchmarks.md is written
+from it."""
 
 import json
 import os
@@ -15,6 +17,7 @@ import peers
 
 OUT = peers.ROOT / "build" / "bench-results"
 FILE = OUT / "results.json"
+VERDICTS = peers.ROOT / "bench" / "verdicts.json"
 
 
 def cpu_model():
@@ -25,14 +28,18 @@ def cpu_model():
     return f"{os.uname().machine} {found.get('CPU implementer', '?')}/{found.get('CPU part', '?')}"
 
 
+# What figures depend on: who judges them and what is written about them may change without making them old.
+MEASURED = ("src", "include", "programs", "bench", ":(exclude)bench/house", ":(exclude)bench/*.md", ":(exclude)bench/*.json")
+
+
 def commit():
-    """Of the tree as it is: a changed one is told from the commit it came from."""
-    git = lambda *a: subprocess.run(["git", "-C", str(peers.ROOT), *a], capture_output=True, text=True)
-    head = git("rev-parse", "--short=10", "HEAD")
-    if head.returncode != 0:
+    """The last one that changed what is measured; a changed tree is told from it."""
+    git = lambda *a: subprocess.run(["git", "-C", str(peers.ROOT), *a, "--", *MEASURED], capture_output=True, text=True)
+    last = git("log", "-1", "--format=%h", "--abbrev=10")
+    if last.returncode != 0 or not last.stdout.strip():
         return "unknown"
-    changed = git("status", "--porcelain", "--untracked-files=no", "src", "include", "programs", "bench").stdout.strip()
-    return head.stdout.strip() + ("+changes" if changed else "")
+    changed = git("status", "--porcelain", "--untracked-files=no").stdout.strip()
+    return last.stdout.strip() + ("+changes" if changed else "")
 
 
 class Store:
@@ -47,8 +54,67 @@ class Store:
                                 "versions": peers.versions(), "load_average": os.getloadavg()[0]}
 
     def save(self):
-        """Whole or not at all: an interruption leaves the old file."""
         self.here["machine"]["missing"] = peers.all_missing()
-        part = FILE.with_suffix(".part")
-        part.write_text(json.dumps(self.all, sort_keys=True, separators=(",", ":")) + "\n")
-        part.replace(FILE)
+        write(FILE, self.all)
+
+    # ---- slices of verdicts ----
+
+    def pairs_file(self, row):
+        return OUT / "pairs" / re.sub(r"[^A-Za-z0-9]+", "-", self.cpu) / self.commit / f"{row}.json"
+
+    def load_pairs(self, row):
+        """{comparator: [(ours, theirs), ...]}; a slice of ours may be in pairs of two comparators, and is kept once."""
+        path = self.pairs_file(row)
+        if not path.exists():
+            return {}
+        kept = json.loads(path.read_text())
+        return {name: [(kept["slices"][a], kept["slices"][b]) for a, b in pairs] for name, pairs in kept["pairs"].items()}
+
+    def save_pairs(self, row, pairs):
+        slices, places = [], {}
+
+        def place(slice_):
+            if id(slice_) not in places:
+                places[id(slice_)] = len(slices)
+                slices.append(slice_)
+            return places[id(slice_)]
+        numbered = {name: [(place(a), place(b)) for a, b in of] for name, of in pairs.items()}
+        path = self.pairs_file(row)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(path, {"slices": slices, "pairs": numbered})
+
+    # ---- what belongs to the tree ----
+
+    def keep_verdicts(self):
+        """Adds what was judged, at whatever commit, to bench/verdicts.json: the newest that has a figure."""
+        every = judged()
+        for cpu, commit_, row, bar, result in self.results():
+            mine = every.setdefault(cpu, {}).setdefault(row, {})
+            before = mine.get(bar)
+            if before is None or ("ratio" in result or "ratio" not in before) and before["date"] <= result["date"]:
+                mine[bar] = {k: round_all(v) for k, v in result.items()} | {"commit": commit_}
+        VERDICTS.write_text(json.dumps(every, indent=1, sort_keys=True) + "\n")
+
+    def results(self):
+        for cpu, commits in self.all.items():
+            for commit_, found in commits.items():
+                for row, kept in found["verdicts"].items():
+                    for bar, result in kept["bars"].items():
+                        yield cpu, commit_, row, bar, result
+
+
+def round_all(value):
+    if isinstance(value, float):
+        return round(value, 4)
+    return {k: round_all(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+
+def judged():
+    return json.loads(VERDICTS.read_text()) if VERDICTS.exists() else {}
+
+
+def write(path, content):
+    """Whole or not at all: an interruption leaves the old file."""
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(content, sort_keys=True, separators=(",", ":")) + "\n")
+    part.replace(path)

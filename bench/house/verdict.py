@@ -1,6 +1,9 @@
-"""`make bench-verdict ROW=...`: judges the bars of one row. Ours and the comparator both run; slices of 0.6 s alternate A B B A; the ratio is taken
-inside each pair. It looks after 16, 48 and 96 pairs, with 98 % intervals so that looking three times costs nothing, and stops at the first look that
-settles it. Before that, ours against itself: a verdict closer to the bar than that strays from 1 is unresolved."""
+"""Judges the bars of a row. Ours and all comparators run; slices of 0.6 s alternate, and the ratio is taken inside each pair (contest.plan says in which
+order). It looks after 16, 48 and 96 pairs, with 98 % intervals so that looking three times costs nothing, and a bar is settled at the first look that
+settles it. Among the pairs are 16 of ours against itself: a verdict closer to the bar than that strays from 1 is unresolved. All bars with the same
+comparator are judged by the same pairs, whatever their metric."""
+
+import time
 
 import contest
 import field
@@ -11,16 +14,25 @@ LEVEL = 0.98
 SLICE_S = 0.6
 SELF_PAIRS = 16
 CHOICE_ROUNDS = 5
+SAVE_EVERY = 4           # rounds
 WIDEST = 0.03            # half of an interval relative to the ratio; beyond it after the last look: not measured
 WIDEST_QUANTILE = 0.10
 NOT_OURS = "the machine was not ours: another run begins anew"
+ABSENT = "the comparator is not here"
+AGAIN = "self"           # ours a second time
 SAMPLES_BEYOND = 10000   # a quantile counts only with so many samples beyond it, on each side
+
+
+class OutOfTime(Exception):
+    """The time that a campaign was given is used up."""
 
 
 def key(bar):
     against = "best of " + " ".join(bar.against) if isinstance(bar.against, tuple) else bar.against
     return f"{bar.metric} {'>=' if bar.at_least else '<='} {bar.limit:.3g} of {against}"
 
+
+# ---- what pairs say ----
 
 def ratio(pairs, metric):
     """{ratio, low, high} of ours / theirs, and whether there are samples enough."""
@@ -54,6 +66,11 @@ def not_ours(pairs):
     return len(undisturbed(pairs)) < len(pairs) * (1 - contest.LEFT_OUT_MOST)
 
 
+def hopeless(pairs, look):
+    """So many are lost already that the look cannot count, whatever the rest is."""
+    return len(pairs) - len(undisturbed(pairs)) > look * contest.LEFT_OUT_MOST
+
+
 def settle(pairs, bar, stray, last):
     """What the pairs say so far."""
     kept = undisturbed(pairs)
@@ -71,82 +88,164 @@ def settle(pairs, bar, stray, last):
     return result
 
 
-def choose(row, names, metric, at_least, kept, say):
-    """The comparator with the best median among several, in a run of its own that is done once."""
-    about = f"{metric} of {' '.join(names)}"
-    if about not in kept:
-        medians = {}
-        with field.assembled(row, names, SLICE_S) as contenders:
-            slices = {}
-            contest.rounds(contenders, CHOICE_ROUNDS, SLICE_S, lambda c, _n, s: slices.setdefault(c.name, []).append(s))
-            for name, of in slices.items():
-                medians[name] = stats.quantile(stats.pool([s["latency"] for s in of]), contest.QUANTILES[metric]) \
-                    if metric in contest.QUANTILES else stats.median([contest.figure(s, metric) for s in of])
-        if not medians:
-            return None
-        kept[about] = {"chosen": (max if at_least else min)(medians, key=medians.get), "medians": medians}
-        say(f"{row.name}: {about}: {kept[about]['chosen']}", keep=True)
-    return kept[about]["chosen"]
-
-
-def play(row, other, wanted, pairs, say, save, what):
-    """Pairs of ours against the other until there are `wanted`; what there is from an earlier run counts."""
-    if len(pairs) >= wanted:
-        return True
-    slice_s = row.slice_s or SLICE_S
-    with field.assembled(row, (row.ours, other), slice_s) as contenders:
-        if len(contenders) < 2:
-            return False
-        for pair in contest.pairs(*contenders, wanted - len(pairs), slice_s, len(pairs)):
-            pairs.append(pair)
-            say(f"{row.name}: {what}: pair {len(pairs)} of {wanted}, about {(wanted - len(pairs)) * 2 * slice_s / 60:.1f} min to the next look")
-            if len(pairs) % 4 == 0:
-                save()
-    save()
-    return True
-
-
 def strays(pairs, metric):
     """How far ours against itself is from 1."""
     kept = undisturbed(pairs) or pairs
     return abs(ratio(kept, metric)[0]["ratio"] - 1)
 
 
-def verdict(row, store, say):
-    """Judges every bar of the row; what was judged before at this commit on this CPU stays."""
-    kept = store.here["verdicts"].setdefault(row.name, {"pairs": {}, "choices": {}, "bars": {}})
-    pairs = kept["pairs"]
-    if not play(row, row.ours, SELF_PAIRS, pairs.setdefault("self", []), say, store.save, "against itself"):
-        raise field.Absent(f"{row.ours} cannot take part")
-    if not_ours(pairs["self"]):
-        pairs["self"] = []
-        kept["given_up"] = kept.get("given_up", 0) + 1
-        raise contest.Broken(NOT_OURS)
-    for bar in row.bars:
-        if kept["bars"].get(key(bar), {}).get("final"):
-            continue
-        against = choose(row, bar.against, bar.metric, bar.at_least, kept["choices"], say) if isinstance(bar.against, tuple) else bar.against
-        stray = strays(pairs["self"], bar.metric)
-        result = {"verdict": "not measured", "why": "the comparator is not here"}
-        for look in LOOKS if against else ():
-            if not play(row, against, look, pairs.setdefault(against, []), say, store.save, f"against {against}"):
+# ---- who is compared with ----
+
+def medians(slices, metrics):
+    """Of one program's slices, each metric."""
+    return {m: stats.quantile(stats.pool([s["latency"] for s in slices]), contest.QUANTILES[m]) if m in contest.QUANTILES
+            else stats.median([contest.figure(s, m) for s in slices]) for m in metrics}
+
+
+def candidates(row):
+    """Everybody that some bar takes the best of."""
+    return list(dict.fromkeys(name for bar in row.bars if isinstance(bar.against, tuple) for name in bar.against))
+
+
+def comparator(bar, choice):
+    """Whom the bar is against: the one it names, or the best in the round set that was made for that; None: nobody."""
+    if not isinstance(bar.against, tuple):
+        return bar.against
+    there = [name for name in bar.against if name in choice]
+    return (max if bar.at_least else min)(there, key=lambda name: choice[name][bar.metric]) if there else None
+
+
+# ---- judging a row ----
+
+class Case:
+    """One row, what is kept of it, and how it is judged: look(16), look(48), look(96), each going on where the one before ended."""
+
+    def __init__(self, row, store, say, until=None):
+        self.row, self.say, self.until = row, say, until
+        self.store = store
+        self.kept = store.here["verdicts"].setdefault(row.name, {"choice": {}, "bars": {}})
+        self.pairs = store.load_pairs(row.name)
+        self.absent = set()
+        self.slice_s = row.slice_s or SLICE_S
+
+    def open_bars(self):
+        return [bar for bar in self.row.bars if not self.kept["bars"].get(key(bar), {}).get("final")]
+
+    def wanted(self, look):
+        """Who needs more pairs for that look."""
+        if not self.open_bars():
+            return []
+        names = dict.fromkeys([AGAIN] + [comparator(bar, self.kept["choice"]) for bar in self.open_bars()])
+        enough = lambda name: SELF_PAIRS if name == AGAIN else look
+        return [n for n in names if n and n not in self.absent and len(self.pairs.get(n, ())) < enough(n)]
+
+    def undecided(self):
+        return [] if self.kept["choice"] or not self.open_bars() else candidates(self.row)
+
+    def seconds(self, look):
+        """About how long that look takes."""
+        if not self.open_bars():
+            return 0.0
+        chosen = self.undecided()
+        names = self.wanted(look)
+        if chosen:
+            names = names + [None] * len({(bar.metric, bar.against) for bar in self.open_bars() if isinstance(bar.against, tuple)})
+        if not names:
+            return 0.0
+        rounds = max(look - min(len(self.pairs.get(n, ())) for n in names), 0)
+        slices = rounds * (1.5 * len(names) + 0.5) + CHOICE_ROUNDS * len(chosen)
+        return slices * self.kept.get("slice_took", self.slice_s * 1.05) + 0.7 * (len(names) + len(chosen))
+
+    def save(self):
+        self.store.save_pairs(self.row.name, self.pairs)
+        self.store.save()
+
+    def check_time(self):
+        if self.until and time.monotonic() > self.until:
+            raise OutOfTime
+
+    def choose(self, contenders):
+        """Once, in rounds of their own, before any pair."""
+        metrics = sorted({bar.metric for bar in self.row.bars if isinstance(bar.against, tuple)})
+        there = [c for c in contenders if c.name in candidates(self.row)]
+        slices = {}
+
+        def each(contender, number, slice_):
+            self.check_time()
+            slices.setdefault(contender.name, []).append(slice_)
+            self.say(f"{self.row.name}: which control: round {number + 1} of {CHOICE_ROUNDS}")
+        contest.rounds(there, CHOICE_ROUNDS, self.slice_s, each)
+        self.kept["choice"] = {name: medians(of, metrics) for name, of in slices.items()}
+
+    def play(self, ours, contenders, look):
+        """Rounds until everybody who is wanted has pairs enough. Who has fewest is first, so that those of a run that was interrupted catch up."""
+        begun, made = time.monotonic(), 0
+        while wanted := [c for c in contenders if c.name in self.wanted(look)]:
+            self.check_time()
+            number = min(len(self.pairs.setdefault(c.name, [])) for c in wanted)
+            now = [c for c in wanted if len(self.pairs[c.name]) == number]
+            for name, pair in contest.pairs(ours, now, number, self.slice_s).items():
+                self.pairs[name].append(pair)
+                made += 1.5
+            self.kept["slice_took"] = (time.monotonic() - begun) / made
+            self.say(f"{self.row.name}: round {number + 1} of {look} with {' '.join(c.name for c in now)}")
+            if all(hopeless(self.pairs[c.name], SELF_PAIRS if c.name == AGAIN else look) for c in now):
                 break
-            result = settle(pairs[against], bar, stray, look == LOOKS[-1]) | {"against": against, "stray": stray}
-            if result["verdict"] in ("met", "not met"):
-                break
-            if result.get("why") == NOT_OURS:
-                pairs[against] = []
-                kept["given_up"] = kept.get("given_up", 0) + 1
-                break
-        kept["bars"][key(bar)] = result | {"final": result["verdict"] in ("met", "not met") or (result.get("pairs", 0) >= LOOKS[-1] and result.get("why") != NOT_OURS)}
-        store.save()
-        say(f"{row.name}: {sentence(bar, result)}", keep=True)
-    return kept
+            if number % SAVE_EVERY == SAVE_EVERY - 1:
+                self.save()
+
+    def look(self, look):
+        """Makes the pairs that are missing, and says what all of them say."""
+        undecided = self.undecided()
+        names = list(dict.fromkeys(undecided + self.wanted(look)))
+        try:
+            if names:
+                with field.assembled(self.row, [self.row.ours] + names, self.slice_s, again=AGAIN) as contenders:
+                    there = {c.name for c in contenders}
+                    self.absent |= set(names) - there
+                    if undecided:
+                        self.choose(contenders)
+                    chosen = set(self.wanted(look))
+                    for contender in contenders[1:]:
+                        if contender.name not in chosen:
+                            contender.close()
+                    self.play(contenders[0], [c for c in contenders[1:] if c.name in chosen], look)
+        finally:
+            self.save()
+        self.judge(look)
+        self.save()
+
+    def give_up(self, look):
+        """Pairs that cannot count are thrown away, whatever they say. Whether ours against itself is among them."""
+        lost = [name for name, pairs in self.pairs.items()
+                if pairs and (not_ours(pairs) or hopeless(pairs, SELF_PAIRS if name == AGAIN else look))]
+        for name in lost:
+            self.pairs[name] = []
+        self.kept["given_up"] = self.kept.get("given_up", 0) + len(lost)
+        return lost
+
+    def judge(self, look):
+        lost = self.give_up(look)
+        own = self.pairs.get(AGAIN)
+        if not own:
+            raise contest.Broken(NOT_OURS)
+        for bar in self.open_bars():
+            against = comparator(bar, self.kept["choice"])
+            pairs = self.pairs.get(against, [])[:look]
+            if not pairs:
+                result = {"verdict": "not measured", "why": NOT_OURS if against in lost else ABSENT}
+            else:
+                stray = strays(own, bar.metric)
+                result = settle(pairs, bar, stray, look == LOOKS[-1]) | {"against": against, "stray": stray}
+                result["final"] = result["verdict"] in ("met", "not met") or look == LOOKS[-1]
+            result["date"] = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
+            self.kept["bars"][key(bar)] = result
+            self.say(f"{self.row.name}: {sentence(bar, result)}", keep=True)
 
 
 def sentence(bar, result):
     text = f"{key(bar)}: {result['verdict']}"
     if "ratio" in result:
-        text += f", {result['ratio']:.3f} [{result['low']:.3f}, {result['high']:.3f}], {result['pairs']} pairs"
+        text += f", {result['ratio']:.3f} [{result['low']:.3f}, {result['high']:.3f}] of {result['against']}, {result['pairs']} pairs"
         text += f", {result['left_out']} left out (with them {result['with_all']['ratio']:.3f}); against itself 1 ± {result['stray']:.3f}"
     return text + (f" ({result['why']})" if "why" in result else "")

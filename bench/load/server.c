@@ -10,11 +10,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static _Noreturn void become(char **argv, const char *cpus, int batch, int go, int out)
+static _Noreturn void become(pid_t parent, char **argv, const char *cpus, int batch, int go, int out)
 {
     struct sched_param none = {0};
     char byte;
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* however the load ends, its server does not stay */
+    if (getppid() != parent)
+        _exit(1); /* it ended before that was asked */
     if (read(go, &byte, 1) != 1)
         _exit(1);
     bind_to(cpus);
@@ -45,12 +47,13 @@ static void read_address(server *s, int out, const char *name)
 void server_start(server *s, char **argv, const char *cpus, int batch, void (*prepare)(pid_t pid, void *arg), void *arg)
 {
     int go[2], out[2];
+    pid_t parent = getpid();
     if (pipe(go) < 0 || pipe(out) < 0 || (s->pid = fork()) < 0)
         die("start");
     if (s->pid == 0) {
         close(go[1]);
         close(out[0]);
-        become(argv, cpus, batch, go[0], out[1]);
+        become(parent, argv, cpus, batch, go[0], out[1]);
     }
     close(go[0]);
     close(out[1]);

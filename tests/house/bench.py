@@ -1,16 +1,21 @@
 #!/usr/bin/env python3
 """How the benchmark house judges: bench.py SOURCE_DIR. On made-up slices, so nothing is timed."""
 
+import contextlib
 import pathlib
 import sys
 import tempfile
 
 sys.path.insert(0, str(pathlib.Path(sys.argv[1]) / "bench" / "house"))
 
+import bars  # noqa: E402
+import campaign  # noqa: E402
 import contest  # noqa: E402
 import counts  # noqa: E402
+import field  # noqa: E402
 import rows  # noqa: E402
 import stats  # noqa: E402
+import store  # noqa: E402
 import verdict  # noqa: E402
 
 
@@ -88,24 +93,178 @@ def tables():
     check([row.name for row in rows.named("spawn")], ["spawn"], "a row by its name")
 
 
-def order():
-    """A B B A, whichever pair one goes on from."""
+class Pretended:
+    """A contender whose slices are made up: `wall_ns` each, or what it returns."""
+
     calls = []
 
-    class One:
-        def __init__(self, name):
-            self.name = name
+    def __init__(self, name, wall_ns=100, others=0.0):
+        self.name, self.wall_ns, self.others, self.version, self.closed = name, wall_ns, others, "", False
 
-        def slice(self, _s):
-            calls.append(self.name)
-            return self.name
+    def slice(self, _s):
+        check(self.closed, False, f"{self.name} is still there")
+        self.calls.append(self.name)
+        wall = self.wall_ns() if callable(self.wall_ns) else self.wall_ns
+        return slice_(wall, self.others, [[1000, 990000], [5000, 10000]])
 
-    list(contest.pairs(One("a"), One("b"), 4, 0.1))
-    check("".join(calls), "abbaabba", "four pairs")
-    calls.clear()
-    check(list(contest.pairs(One("a"), One("b"), 1, 0.1, first=3)), [("a", "b")], "a pair is ours, theirs")
-    check("".join(calls), "ba", "an odd pair")
+    def close(self):
+        self.closed = True
 
 
-for test in (judging, leaving_out, quantiles, callgrind, baselines, tables, order):
+def order():
+    """A B B A with one other; with more, each has a slice of ours beside it, before it as often as behind."""
+    ours, one = Pretended("a"), Pretended("b")
+    check("".join(c.name for n in range(4) for c in contest.plan(ours, [one], n)), "abbaabba", "four rounds of two")
+    for others in range(1, 8):
+        names = [Pretended(str(i)) for i in range(others)]
+        before = dict.fromkeys(names, 0)
+        for number in range(6):
+            plan = contest.plan(ours, names, number)
+            check(len(plan) <= 1.5 * others + 1, True, "slices of a round")
+            for at, contender in enumerate(plan):
+                if contender is not ours:
+                    beside = [plan[i] is ours for i in (at - 1, at + 1) if 0 <= i < len(plan)]
+                    check(sum(beside), 1, "slices of ours beside one of another")
+                    before[contender] += at > 0 and plan[at - 1] is ours
+        check(set(before.values()), {3}, "ours first as often as second")
+    Pretended.calls.clear()
+    found = contest.pairs(ours, [Pretended("b", 50), Pretended("c", 25)], 0, 0.1)
+    check({n: (a["wall_ns"], b["wall_ns"]) for n, (a, b) in found.items()}, {"b": (100000, 50000), "c": (100000, 25000)}, "pairs are ours, theirs")
+
+
+class Kept:
+    """A store in memory; slices go through JSON as they would on disk."""
+
+    def __init__(self):
+        self.here, self.files = {"verdicts": {}}, {}
+
+    def save(self):
+        pass
+
+    load_pairs = store.Store.load_pairs
+    save_pairs = store.Store.save_pairs
+
+
+def with_contenders(make, work):
+    """Calls work() with contenders that make(name) pretends; None: it is not here."""
+    made = []
+
+    @contextlib.contextmanager
+    def assembled(_row, names, _slice_s, again=None):
+        there = [c for c in map(make, names) if c]
+        made.extend(there)
+        yield there
+        for contender in there:
+            contender.close()
+    real, field.assembled = field.assembled, assembled
+    try:
+        work()
+    finally:
+        field.assembled = real
+    check(all(c.closed for c in made), True, "everybody is ended")
+
+
+THREE = rows.Row("made-up", "echo", ours="us", bars=(rows.Bar("throughput", ("slow", "fast"), 0.97, True), rows.Bar("cpu", ("slow", "fast"), 1.05),
+                                                    rows.Bar("cpu", "peer", 1.0), rows.Bar("cpu", "gone", 1.0)))
+WALLS = {"us": 100, "self": 100, "slow": 150, "fast": 80, "peer": 200}
+
+
+def bars_of(kept):
+    return {bar: r["verdict"] for bar, r in kept.here["verdicts"]["made-up"]["bars"].items()}
+
+
+def cases():
+    """One row: the best control from one round set, everybody in one assembly, ours against itself once, pairs shared by metrics."""
+    with tempfile.TemporaryDirectory() as folder:
+        kept = Kept()
+        kept.pairs_file = lambda row: pathlib.Path(folder) / row
+        case = verdict.Case(THREE, kept, lambda *_a, **_k: None)
+        Pretended.calls.clear()
+        with_contenders(lambda n: Pretended(n, WALLS[n]) if n in WALLS else None, lambda: case.look(16))
+        check({n: Pretended.calls.count(n) for n in ("slow", "fast", "peer", "self")},
+              {"slow": 5, "fast": 5 + 16, "peer": 16, "self": 16}, "slices")
+        check(bars_of(kept), {"throughput >= 0.97 of best of slow fast": "not met", "cpu <= 1.05 of best of slow fast": "not met",
+                              "cpu <= 1 of peer": "met", "cpu <= 1 of gone": "not measured"}, "bars")
+        # Settled bars are left alone, by another run, too.
+        again = verdict.Case(THREE, kept, lambda *_a, **_k: None)
+        check((again.wanted(48), len(again.pairs["fast"])), (["gone"], 16), "what a second run still wants")
+        shared = [a is b for (a, _), (b, _) in zip(again.pairs["fast"], again.pairs["peer"])]
+        check(any(shared), True, "a slice of ours serves two pairs")
+
+
+def interrupted():
+    """What was made before an interruption counts; then others use the machine: what they spoilt is thrown away and made again."""
+    with tempfile.TemporaryDirectory() as folder:
+        kept = Kept()
+        kept.pairs_file = lambda row: pathlib.Path(folder) / row
+        row = rows.Row("made-up", "jobs", ours="us", bars=(rows.Bar("wall", "peer", 1.0),))
+        count = 0
+
+        def stops():
+            nonlocal count
+            count += 1
+            if count > 10:
+                raise KeyboardInterrupt
+            return 200
+        case = verdict.Case(row, kept, lambda *_a, **_k: None)
+        try:
+            with_contenders(lambda n: Pretended(n, stops if n == "peer" else 100), lambda: case.look(16))
+            check(True, False, "an interruption goes on up")
+        except KeyboardInterrupt:
+            pass
+        case = verdict.Case(row, kept, lambda *_a, **_k: None)
+        check({n: len(p) for n, p in case.pairs.items()}, {"self": 10, "peer": 10}, "pairs kept")
+        try:
+            with_contenders(lambda n: Pretended(n, 100, others=0.5), lambda: case.look(48))
+            check(True, False, "a machine that is not ours is told")
+        except contest.Broken as e:
+            check(str(e), verdict.NOT_OURS, "why")
+        check(bars_of(kept), {}, "no verdict from that")
+        with_contenders(lambda n: Pretended(n, 100 if n != "peer" else 200), lambda: case.look(48))
+        check(bars_of(kept), {"wall <= 1 of peer": "met"}, "a verdict in the end")
+
+
+def campaigns():
+    """All rows once before any twice, the most telling first, and no more than fits."""
+    looked = []
+
+    class Case(verdict.Case):
+        def look(self, look):
+            looked.append((self.row.name, look))
+            self.kept["choice"] = {name: {"throughput": 1, "cpu": 1, "p99": 1} for name in self.undecided()}
+            for bar in self.row.bars:
+                self.kept["bars"][verdict.key(bar)] = {"final": look > 16 or self.row.name == "spawn"}
+            self.pairs = {n: [None] * look for n in self.wanted(look)}
+    real, verdict.Case = verdict.Case, Case
+    kept = Kept()
+    kept.pairs_file = lambda row: pathlib.Path("/nonexistent") / row
+    try:
+        three = [row for row in rows.all_rows() if row.name in ("future", "spawn", "echo-64-uring")]
+        check(campaign.Campaign(three, kept, lambda *_a, **_k: None).run(), True, "a campaign that settles everything")
+        check(looked, [("echo-64-uring", 16), ("spawn", 16), ("future", 16), ("echo-64-uring", 48), ("future", 48)], "looks")
+        looked.clear()
+        fresh = Kept()
+        fresh.pairs_file = kept.pairs_file
+        check(campaign.Campaign(rows.all_rows(), fresh, lambda *_a, **_k: None, minutes=1).run(), False, "a campaign that does not fit")
+        fresh.here["verdicts"].clear()
+        check(0 < len(looked) and all(Case(rows.named(name)[0], fresh, None).seconds(16) < 66 for name, _ in looked), True, "only what fits")
+    finally:
+        verdict.Case = real
+
+
+def pages():
+    """A section is put in its place, and the text around it stays."""
+    page = "# A\n\ntext\n"
+    once = bars.placed(page, "cpu 1", ["one"])
+    twice = bars.placed(bars.placed(once, "cpu 2", ["other"]), "cpu 1", ["two"])
+    check(("one" in twice, "two" in twice, "other" in twice, twice.startswith(page)), (False, True, True, True), "sections by CPU")
+    met = {"verdict": "met", "ratio": 0.5, "low": 0.4, "high": 0.6, "pairs": 16, "left_out": 1, "with_all": {"ratio": 0.5}, "stray": 0.01,
+           "against": "go", "date": "2026-01-01 00:00 UTC", "commit": "abc"}
+    row = rows.named("spawn")[0]
+    check("**met**" in bars.cells(row, row.bars[1], met) and "16, 1" in bars.cells(row, row.bars[1], met), True, "a line of the table")
+    check(bars.standing(dict(met, verdict="unresolved")), "not measured", "what is not settled yet")
+    check(bars.standing(dict(met, verdict="unresolved", final=True)), "unresolved", "what is")
+
+
+for test in (judging, leaving_out, quantiles, callgrind, baselines, tables, order, cases, interrupted, campaigns, pages):
     test()

@@ -1,0 +1,85 @@
+"""The table of bars in docs/benchmarks.md: one section a CPU model, between two marks, written from bench/verdicts.json and the rows."""
+
+import peers
+import rows
+import store
+import verdict
+
+PAGE = peers.ROOT / "docs" / "benchmarks.md"
+NAMES = {"met": "**met**", "not met": "not met", "unresolved": "unresolved", "not measured": "not measured"}
+METRICS = {"p999": "p99.9", "wall": "time", "cpu": "CPU"}
+
+
+def words(bar):
+    """A bar as one reads it."""
+    metric = METRICS.get(bar.metric, bar.metric)
+    against = bar.against
+    if isinstance(against, tuple):
+        against = "the best control" if set(against) == set(peers.CONTROLS) else "the best of " + ", ".join(against)
+    else:
+        against = {"bare": "a bare switch"}.get(against, against)
+    return f"{metric} {'≥' if bar.at_least else '≤'} {bar.limit:.3g} of {against}"
+
+
+def standing(result):
+    """met, not met, unresolved or not measured: what is not settled yet is not measured."""
+    if result is None or not (result.get("final") or result["verdict"] in ("met", "not met")):
+        return "not measured"
+    return result["verdict"]
+
+
+def why(result):
+    if result is None:
+        return ""
+    if standing(result) == "not measured" and "why" not in result:
+        return f": {result['pairs']} pairs did not settle it yet"
+    return f": {result['why']}" if "why" in result else ""
+
+
+def cells(row, bar, result):
+    found = NAMES[standing(result)] + why(result)
+    if result is None or "ratio" not in result:
+        return f"| `{row.name}` | {words(bar)} | {found} | | | | | |"
+    named = f" ({result['against']})" if isinstance(bar.against, tuple) else ""
+    return (f"| `{row.name}` | {words(bar)}{named} | {found} | {result['ratio']:.3f} [{result['low']:.3f}, {result['high']:.3f}] "
+            f"| {result['pairs']}, {result['left_out']} | {result['with_all']['ratio']:.3f} | 1 ± {result['stray']:.3f} "
+            f"| {result['date'][:10]}, {result['commit']} |")
+
+
+def every(cpu):
+    judged = store.judged().get(cpu, {})
+    for row in rows.all_rows():
+        for bar in row.bars:
+            yield row, bar, judged.get(row.name, {}).get(verdict.key(bar))
+
+
+def summary(cpu):
+    count = dict.fromkeys(NAMES, 0)
+    for _row, _bar, result in every(cpu):
+        count[standing(result)] += 1
+    return ", ".join(f"{n} {name}" for name, n in count.items())
+
+
+def section(cpu):
+    yield f"On {cpu}: {summary(cpu)}.\n"
+    yield "| row | bar | verdict | ratio [98 %] | pairs, left out | with all | against itself | date, commit |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for row, bar, result in every(cpu):
+        yield cells(row, bar, result)
+
+
+def marks(cpu):
+    return f"<!-- verdicts of {cpu}: written by bench/house -->\n", f"<!-- end of the verdicts of {cpu} -->\n"
+
+
+def placed(text, cpu, lines):
+    """The page with that section in its place, or at its end if it has none yet."""
+    begin, end = marks(cpu)
+    new = begin + "\n" + "\n".join(lines) + "\n\n" + end
+    if begin in text and end in text:
+        return text[:text.index(begin)] + new + text[text.index(end) + len(end):]
+    return text.rstrip("\n") + "\n\n" + new
+
+
+def write(cpu):
+    PAGE.write_text(placed(PAGE.read_text(), cpu, section(cpu)))
