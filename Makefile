@@ -21,6 +21,8 @@ UPDATE  ?=
 RELEASE := build/release
 WEFT    := $(RELEASE)/programs/weft/weft
 
+BENCH_BUILD := --buildtype=release -Ddebug=true -Dtests=false -Dbench=true
+
 .PHONY: help build run test test-quick soak bench bench-quick bench-verdict bench-campaign bench-table bench-check bench-build install clean
 
 help:
@@ -56,7 +58,7 @@ soak:
 	@SOAK_MINUTES='$(SOAK_MINUTES)' scripts/test --soak $(CONFIGS)
 
 bench-build:
-	@scripts/configure build/bench --buildtype=release -Ddebug=true -Dtests=false -Dbench=true
+	@scripts/configure build/bench $(BENCH_BUILD)
 	@ninja -C build/bench
 
 bench bench-quick:
@@ -75,7 +77,8 @@ bench-table:
 
 bench-check:
 	@scripts/setup build bench
-	@$(MAKE) --no-print-directory bench-build
+	@scripts/configure build/bench $(BENCH_BUILD)
+	@ninja -C build/bench bench-counted programs/weft/weft
 	@python3 bench/house check $(if $(UPDATE),--update)
 
 # The prefix is written into weft.pc, so it is configured, not only copied to. Libraries go to lib/, where every

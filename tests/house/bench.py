@@ -70,17 +70,33 @@ def callgrind():
     """Self cost of one program's functions, of a file with calls into and out of another object."""
     with tempfile.NamedTemporaryFile("w+", suffix=".out") as f:
         f.write("events: Ir\n\nob=/x/prog\nfn=a\n10 5\n11 7\ncfn=b\ncob=/lib/libc\ncalls=1 3\n11 1000\n+1 2\n\n"
-                "ob=/lib/libc\nfn=b\n3 1000\n\nob=/x/prog\nfn=c\n* 4\n")
+                "ob=/lib/libc\nfn=b\n3 1000\n\nob=/x/prog\nfn=c\n* 4\n\nfn=0x1100\n1 9\n")
         f.flush()
         check(counts.own_instructions(f.name, "prog"), 18, "a program's own instructions")
 
 
 def baselines():
-    base = {"instructions, x": 100, "calls, x": 33, "allocations, x": 0, "bytes, x": 100}
+    """Within 3 % where the baseline was counted, with more room elsewhere, and never nothing at all."""
+    kept = {"instructions, x": 100, "calls, x": 33, "allocations, x": 0, "bytes, x": 100, "instructions, epoll-edge, a request": 100}
+    here = "x86_64, gcc 12.2.0, linux 6.18"
+    same = counts.Baseline({here: kept, "x86_64, gcc 14.1.0, linux 6.18": {}}, here)
     for name, value, expected in (("instructions, x", 103, False), ("instructions, x", 103.1, True), ("calls, x", 33, False), ("calls, x", 34, True),
                                   ("allocations, x", 0, False), ("allocations, x", 0.001, True), ("bytes, x", 116, False),
-                                  ("bytes, x", 117, True), ("calls, y", 1000, False)):
-        check(counts.worse(name, value, base), expected, f"{value} for {name}")
+                                  ("bytes, x", 117, True), ("calls, y", 1000, False), ("instructions, epoll-edge, a request", 200, False)):
+        check(same.worse(name, value), expected, f"{value} for {name}")
+    kernel = counts.Baseline({here: kept}, "x86_64, gcc 12.2.0, linux 6.1")
+    check([kernel.worse(*f) for f in (("instructions, x", 104), ("calls, x", 36), ("calls, x", 37), ("bytes, x", 114))], [True, False, True, False],
+          "another kernel")
+    compiler = counts.Baseline({here: kept}, "x86_64, gcc 14.1.0, linux 6.18")
+    check([compiler.worse(*f) for f in (("instructions, x", 130), ("instructions, x", 131), ("calls, x", 34))], [False, True, True], "another compiler")
+    nothing = counts.Baseline({here: kept}, "aarch64, gcc 12.2.0, linux 6.18")
+    check((nothing.worse("instructions, x", 999), nothing.worse("allocations, x", 0.01)), (False, True), "another instruction set")
+    calls = {"calls, weft-uring, 16 at once": 4, "calls, uring-multishot, 16 at once": 3, "calls, weft-epoll, 16 at once": 34,
+             "calls, epoll-edge, 16 at once": 33, "calls, weft-epoll, 1 at once": 9}
+    check([name for name, _, _ in counts.beside_controls(calls)], ["calls, weft-uring, 16 at once"], "beside the controls of the same run")
+    said = []
+    failed, held = counts.judge(same, {"instructions, x": 104, "allocations, x": 0, "calls, epoll-edge, 1 at once": 9}, lambda text, keep: said.append(text))
+    check((failed, held, len(said)), (["instructions, x"], 2, 3), "what is worse, what was held, what is said")
 
 
 def tables():
