@@ -140,7 +140,8 @@ int weft__io_try(weft__selection *s, unsigned i)
 
 /* ---- entering and leaving ---- */
 
-/* Room for the ops. If that had to be waited for, what the cases are about must be looked up again. */
+/* Room for the ops. If that had to be waited for, what the cases are about must be looked up again; meanwhile the room is kept for us, or two that
+ * wait for the same would let each other in for ever. */
 static int charge(weft__selection *s, int64_t deadline)
 {
     weft__account *a = s->fiber->crew->account;
@@ -150,7 +151,7 @@ static int charge(weft__selection *s, int64_t deadline)
     r = weft__account_charge_by(a, WEFT__CHARGE_OPS, s->io, deadline);
     if (r < 0)
         return r;
-    weft__account_discharge(a, WEFT__CHARGE_OPS, s->io);
+    weft__account_reserve(s->fiber->home, a, WEFT__CHARGE_OPS, s->io);
     return WEFT__SELECT_AGAIN;
 }
 

@@ -557,6 +557,32 @@ static int limited(void *arg)
     return 0;
 }
 
+static int selects_readable(void *arg)
+{
+    return weft_select((weft_case[]){WEFT_CAN_READ(*(weft_id *)arg)}, 1, SOON);
+}
+
+/* Several wait for the room of one op: who is served has it, and does not pass it on to the next before it looks again. */
+static int in_line(void *arg)
+{
+    enum { MANY = 4 };
+    weft_id a[MANY], b[MANY], f[MANY];
+
+    (void)arg;
+    for (int i = 0; i < MANY; i++) {
+        connect_pair(&a[i], &b[i]);
+        if (i > 0)
+            say(b[i], "!");
+    }
+    for (int i = 1; i < MANY; i++)
+        CHECK_OK(weft_spawn(&f[i], selects_readable, &a[i]));
+    const int64_t brief = weft_after(WEFT_MILLISECOND); /* until then the room is ours, and they stand in line */
+    CHECK_ERR(weft_select((weft_case[]){WEFT_CAN_READ(a[0])}, 1, brief), -ETIMEDOUT);
+    for (int i = 1; i < MANY; i++)
+        joined(f[i], 0);
+    return 0;
+}
+
 static int limits(void *arg)
 {
     weft_id l;
@@ -565,6 +591,9 @@ static int limits(void *arg)
     (void)arg;
     CHECK_OK(weft_lane_spawn_with(&l, limited, NULL, .limits = &(weft_limits){.ops = 1}));
     CHECK_OK(weft_lane_join(l, &r, SOON));
+    CHECK_EQ(r, 0);
+    CHECK_OK(weft_lane_spawn_with(&l, in_line, NULL, .limits = &(weft_limits){.ops = 1, .ops_wait = 1}));
+    CHECK_OK(weft_lane_join(l, &r, WEFT_NEVER));
     CHECK_EQ(r, 0);
     return 0;
 }
