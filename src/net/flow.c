@@ -46,6 +46,13 @@ static void put_head(unsigned char head[HEAD], enum frame kind, size_t n)
         head[i] = (unsigned char)(v >> (24 - 8 * i));
 }
 
+/* Whoever waits looks whether it still has something to wait for. */
+static void wake_all(flow *f)
+{
+    weft_event_set(&f->may_read);
+    weft_event_set(&f->may_write);
+}
+
 /* With `writing` held. Nothing of a frame is written, or all, or the flow is torn. */
 static int write_frame(flow *f, enum frame kind, const void *data, size_t n, int64_t deadline)
 {
@@ -56,7 +63,10 @@ static int write_frame(flow *f, enum frame kind, const void *data, size_t n, int
         return -EIO;
     put_head(head, kind, n);
     int r = weft_writev_all(f->sock, iov, data ? 2 : 1, &done, deadline);
-    f->torn = r < 0 && done > 0;
+    if (r < 0 && done > 0) {
+        f->torn = 1;
+        wake_all(f);
+    }
     return r;
 }
 
@@ -84,18 +94,12 @@ static int await_credit(flow *f, int64_t deadline)
     if (r == 0 && !f->credit)
         f->info.stalls++;
     while (r == 0 && !f->credit) {
+        weft_event_reset(&f->may_write);
         r = weft_event_wait(&f->may_write, deadline);
         if (r == 0)
             r = out_of_order(f);
     }
     return r;
-}
-
-static void spend(flow *f, size_t n)
-{
-    f->credit -= n;
-    if (!f->credit && !f->failed)
-        weft_event_reset(&f->may_write);
 }
 
 /* A frame's worth, with `writing` held; 0: there is no credit any more. */
@@ -106,7 +110,7 @@ static ssize_t write_some(flow *f, const void *buf, size_t n, int64_t deadline)
     int r = out_of_order(f);
     if (r < 0 || n == 0)
         return r;
-    spend(f, n);
+    f->credit -= n;
     r = write_frame(f, DATA, buf, n, deadline);
     if (r < 0 && !f->torn) { /* none of it went */
         f->credit += n;
@@ -156,8 +160,10 @@ int weft_flow_finish(weft_flow *opaque, int64_t deadline)
     int r = out_of_order(f);
     if (r == 0)
         r = send_frame(f, END, 0, deadline);
-    if (r == 0)
+    if (r == 0) {
         f->finished = 1;
+        wake_all(f);
+    }
     return r;
 }
 
@@ -194,8 +200,8 @@ static int take_frame(flow *f)
     case DATA:
         return take_data(f, n);
     case GRANT:
-        if (n > WEFT_FLOW_MAX - f->credit)
-            return -EPROTO;
+        if (n >= WEFT_FLOW_MAX - f->credit)
+            return -EPROTO; /* a frame could not say so much */
         f->credit += n;
         weft_event_set(&f->may_write);
         return 0;
@@ -215,10 +221,16 @@ static int pump(void *arg)
     do
         r = take_frame(f);
     while (r == 0);
-    f->failed = r;
-    weft_event_set(&f->may_read);
-    weft_event_set(&f->may_write);
-    return 0;
+    return r;
+}
+
+/* It is over, or never ran for want of a stack. */
+static void pump_over(void *ctx, weft_id member, int result)
+{
+    flow *f = ctx;
+    (void)member;
+    f->failed = result;
+    wake_all(f);
 }
 
 /* ---- in: the reader ---- */
@@ -289,6 +301,8 @@ int weft_flow_open(weft_flow *opaque, weft_id sock, void *buffer, size_t window,
     /* A grant must not wait for the acknowledgement of the one before; what is no TCP has no such thing. */
     (void)weft_sock_set(sock, WEFT_NODELAY, 1);
     int r = write_frame(f, GRANT, NULL, window, WEFT_NEVER);
+    if (r == 0)
+        r = weft_group_tell(&f->pump, pump_over, f);
     return r < 0 ? r : weft_group_run(&f->pump, pump, f);
 }
 

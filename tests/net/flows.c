@@ -181,6 +181,7 @@ static int breaks_the_contract(void *arg)
         {0xc0, 0x00, 0x00, 0x00},             /* no such kind */
         {0x80, 0, 0, 0, 0x00, 0x00, 0x00, 1}, /* END, and DATA after it */
         {0x7f, 0xff, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff}, /* GRANT, more than can be */
+        {0x60, 0, 0, 0, 0x60, 0, 0, 0},       /* the same, by one */
     };
     unsigned char block[WINDOW];
 
@@ -194,6 +195,8 @@ static int breaks_the_contract(void *arg)
         CHECK_OK(weft_write_all(s[1], bad[i], i < 2 ? 4 : 8, NULL, SOON));
         if (i == 2) /* told of the END first */
             CHECK_EQ(weft_flow_read(&ends[0].flow, block, 1, SOON), 0);
+        if (i > 2) /* a write between the two would make room for the second */
+            CHECK_EQ(weft_flow_read(&ends[0].flow, block, 1, SOON), -EPROTO);
         int r;
         do
             r = (int)weft_flow_write(&ends[0].flow, block, 1, SOON);
@@ -202,6 +205,107 @@ static int breaks_the_contract(void *arg)
         CHECK_OK(weft_flow_close(&ends[0].flow));
         CHECK_OK(weft_close(s[0]));
         CHECK_OK(weft_close(s[1]));
+    }
+    return 0;
+}
+
+/* ---- who waits is told ---- */
+
+static int writes_one(void *arg) { return (int)weft_flow_write(arg, "!", 1, SOON); }
+
+static int reads_one(void *arg)
+{
+    char c;
+    return (int)weft_flow_read(arg, &c, 1, SOON);
+}
+
+static int result_of(weft_id fiber)
+{
+    int r;
+    CHECK_OK(weft_join(fiber, &r, SOON));
+    return r;
+}
+
+static int writes_much(void *arg)
+{
+    static unsigned char much[64 << 20]; /* more than all buffers hold */
+    size_t done;
+    const int r = weft_flow_write_all(arg, much, sizeof much, &done, SOON);
+    CHECK_EQ(done, 0);
+    return r;
+}
+
+/* A write that is ended in the middle of a frame breaks the flow for whoever waits for credit or bytes, too. */
+static int torn(void *arg)
+{
+    static const unsigned char grant[] = {0x44, 0, 0, 0}; /* for all of it */
+    unsigned char head[4];
+    weft_id s[2], much, writer, reader;
+
+    (void)arg;
+    connect_pair(&s[0], &s[1]);
+    CHECK_OK(weft_flow_open(&ends[0].flow, s[0], ends[0].buffer, WINDOW, LOW));
+    CHECK_OK(weft_read_all(s[1], head, sizeof head, NULL, SOON));
+    CHECK_OK(weft_spawn(&reader, reads_one, &ends[0].flow));
+    CHECK_OK(weft_spawn(&much, writes_much, &ends[0].flow));
+    CHECK_OK(weft_write_all(s[1], grant, sizeof grant, NULL, SOON));
+    CHECK_OK(weft_read_all(s[1], head, sizeof head, NULL, SOON)); /* nobody reads more */
+    CHECK_EQ(head[0], 0x04);
+    CHECK_OK(weft_spawn(&writer, writes_one, &ends[0].flow));
+    CHECK_OK(weft_yield());
+    CHECK_OK(weft_cancel(much));
+    CHECK_EQ(result_of(much), -ECANCELED);
+    CHECK_EQ(result_of(writer), -EIO);
+    CHECK_EQ(result_of(reader), -EIO);
+    CHECK_ERR(weft_flow_write(&ends[0].flow, head, 1, SOON), -EIO);
+    CHECK_OK(weft_flow_close(&ends[0].flow));
+    return 0;
+}
+
+/* And so does saying that nothing more is written, for who waits to write. */
+static int finished_meanwhile(void *arg)
+{
+    weft_id writer;
+    char block[WINDOW] = {0};
+
+    (void)arg;
+    open_both();
+    CHECK_OK(weft_flow_write_all(&ends[0].flow, block, sizeof block, NULL, SOON));
+    CHECK_OK(weft_spawn(&writer, writes_one, &ends[0].flow));
+    CHECK_OK(weft_yield());
+    CHECK_OK(weft_flow_finish(&ends[0].flow, SOON));
+    CHECK_EQ(result_of(writer), -EPIPE);
+    close_both();
+    return 0;
+}
+
+static int parks(void *arg)
+{
+    (void)arg;
+    return weft_park(WEFT_NEVER);
+}
+
+/* There is no stack for the fiber that takes in what comes: nobody waits for it. */
+static int without_stacks(void *arg)
+{
+    enum { MANY = 40 };
+    weft_id f[MANY], s[2];
+    char block[1];
+
+    (void)arg;
+    connect_pair(&s[0], &s[1]);
+    for (int i = 0; i < MANY; i++)
+        CHECK_OK(weft_spawn(&f[i], parks, NULL));
+    CHECK_OK(weft_sleep(weft_after(WEFT_MILLISECOND)));
+    CHECK_OK(weft_flow_open(&ends[0].flow, s[0], ends[0].buffer, WINDOW, LOW));
+    const ssize_t r = weft_flow_read(&ends[0].flow, block, 1, SOON);
+    if (r != -EAGAIN && r != -ENOMEM)
+        TEST_FAIL("a read of a flow without its fiber answered %zd", r);
+    CHECK_EQ(weft_flow_write(&ends[0].flow, block, 1, SOON), r);
+    CHECK_OK(weft_flow_close(&ends[0].flow));
+    for (int i = 0; i < MANY; i++) {
+        (void)weft_unpark(f[i]);
+        CHECK_OK(weft_join(f[i], NULL, SOON));
     }
     return 0;
 }
@@ -222,7 +326,13 @@ static int arguments(void *arg)
 }
 
 static const test_case cases[] = {
-    CASE(arguments), CASE(both_ways), CASE(without_credit), CASE(peer_goes), CASE(breaks_the_contract),
+    CASE(arguments), CASE(both_ways), CASE(without_credit), CASE(peer_goes), CASE(breaks_the_contract), CASE(torn),
+    CASE(finished_meanwhile),
 };
 
-int main(int argc, char **argv) { return RUN(cases, argc, argv); }
+int main(int argc, char **argv)
+{
+    if (argc < 2)
+        run_case(&(test_case)CASE(without_stacks), &(weft_options){.workers = 2, .max_stacks = 16});
+    return RUN(cases, argc, argv);
+}
