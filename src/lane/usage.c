@@ -122,14 +122,19 @@ static void answer(weft__inquiry *q, int result)
     drop(q);
 }
 
-/* To wherever the lane is now; nobody: it is not born and has nothing. */
+/* To wherever the lane is now; nobody: it is not born and has nothing. A worker that is to leave is asked as well, since it has lanes still: it
+ * goes once the record of the last is free, and waits then for who is in here and saw it in use. */
 static void send(weft__inquiry *q)
 {
+    weft_runtime *rt = q->rt;
+    weft__add_seq(&rt->guests, 1, "usage.guest"); /* before the look at the record; pairs with the wait in weft__worker_retire */
     weft__worker *home = weft__home_of(&q->lane->crew.home);
-    if (!home)
-        answer(q, lives(q->lane, q->id) ? 0 : -ESRCH);
-    else if (!weft__worker_place(home, &q->head.message))
-        answer(q, -ESRCH); /* nobody leaves while it has lanes */
+    int gone = !lives(q->lane, q->id);
+    if (!gone && home)
+        weft__worker_send(home, &q->head.message);
+    weft__sub_seq(&rt->guests, 1, "usage.guest");
+    if (gone || !home)
+        answer(q, gone ? -ESRCH : 0);
 }
 
 static void asked(weft_task *t)

@@ -292,6 +292,74 @@ static void leaving_hears_of_the_last_lane(void)
     spy_close(&s);
 }
 
+static int begun = -1;
+
+static int begins_and_waits(void *arg)
+{
+    int none = -1;
+    __atomic_compare_exchange_n(&begun, &none, *(const int *)arg, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+    return waits_at_gate(NULL);
+}
+
+/* On the root's home, too. */
+static int asks_who_leaves(void *arg)
+{
+    enum { CHILDREN = 4 };
+    weft_id child[CHILDREN], near;
+    weft_id_info at, there;
+    weft_limits used;
+
+    (void)arg;
+    second = thread_of(host, &second_result);
+    for (int i = 0; i < CHILDREN; i++)
+        CHECK_OK(weft_lane_spawn_with(&child[i], begins_and_waits, &i, .copy = sizeof i));
+    while (get(&begun) < 0)
+        sched_yield();
+    const weft_id other = child[get(&begun)];
+    CHECK_OK(weft_id_inspect(weft_lane_self(), &at));
+    CHECK_OK(weft_id_inspect(other, &there));
+    CHECK(there.worker != at.worker);
+    CHECK_OK(weft_leave(rt));
+    do { /* until it takes no more lanes */
+        CHECK_OK(weft_lane_spawn_with(&near, waits_at_gate, NULL, .near = other));
+        while (weft_lane_usage_of(near, &used, WEFT_NEVER) == 0 && !used.fibers)
+            CHECK_OK(weft_yield());
+        CHECK_OK(weft_id_inspect(near, &there));
+        CHECK_OK(weft_kill(near));
+        CHECK_OK(weft_lane_join(near, NULL, WEFT_NEVER));
+    } while (there.worker != at.worker);
+    CHECK_OK(weft_lane_usage_of(other, &used, soon())); /* but those that it has can be asked */
+    CHECK_EQ(used.fibers, 1);
+    put(&gates_open, 1);
+    for (int i = 0; i < CHILDREN; i++)
+        CHECK_OK(weft_lane_join(child[i], NULL, WEFT_NEVER));
+    CHECK_EQ(weft_lane_usage_of(other, &used, soon()), -ESRCH);
+    return 0;
+}
+
+static void leaving_answers_for_its_lanes(void)
+{
+    static spy s;
+    weft_info info;
+    int r = 1;
+
+    begin(&s, 2);
+    CHECK_OK(weft_runtime_info(rt, &info));
+    if (info.mode != WEFT_PER_CORE) {
+        second_result = 1;
+        const pthread_t first = thread_of(host, &r);
+        CHECK_OK(weft_lane_spawn_in(rt, NULL, asks_who_leaves, NULL, NULL));
+        CHECK_OK(weft_wait(rt, WEFT_NEVER));
+        pthread_join(second, NULL);
+        CHECK_EQ(second_result, 0);
+        CHECK_OK(weft_stop(rt));
+        pthread_join(first, NULL);
+        CHECK_EQ(r, 0);
+    }
+    CHECK_OK(weft_end(rt));
+    spy_close(&s);
+}
+
 static void bad_arguments(void)
 {
     CHECK_EQ(weft_run(NULL), -EINVAL);
@@ -315,6 +383,7 @@ int main(int argc, char **argv)
         {"come_again", places_come_back},
         {"leave_lanes", leaving_waits_for_lanes},
         {"leave_last", leaving_hears_of_the_last_lane},
+        {"leave_asked", leaving_answers_for_its_lanes},
     };
 
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
