@@ -83,7 +83,6 @@ void weft__account_bury(weft__lane *lane)
     lane->crew.account = NULL;
     if (a->common)
         return;
-    weft__account_end(a);
     put_account(lane->rt, a);
 }
 

@@ -277,6 +277,8 @@ void weft__lane_finish(weft__lane *lane)
 {
     weft__worker *w = lane->crew.home;
     weft_exit why;
+    if (lane->crew.account)
+        weft__account_end(lane->crew.account); /* what its last fiber reserved lies here, and the record goes elsewhere */
     weft__exit_settle(lane);
     weft__exit_fill(lane, &why);
     weft__lane_enter(lane, WEFT__LANE_ENDED);

@@ -411,6 +411,76 @@ static int ops_of_all(int argc, char **argv)
     return two_ops(l, -ETIMEDOUT);
 }
 
+/* ---- room that was asked for and never used ---- */
+
+enum { BEGUN = 1, ASKED, KEPT, LET_GO };
+static int step, keeper = -1;
+
+static void reach(int n) { put(&step, n); }
+
+static void await_step(int n)
+{
+    while (get(&step) < n)
+        CHECK_OK(weft_yield());
+}
+
+/* Keeps its worker from the moment when the other lane has ended there until its record is another's; the first of several. */
+static int keeps_its_worker(void *arg)
+{
+    int none = -1;
+    if (!__atomic_compare_exchange_n(&keeper, &none, *(const int *)arg, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        return 0;
+    reach(BEGUN);
+    await_step(ASKED);
+    until(&step, KEPT);
+    CHECK_OK(weft_yield());
+    CHECK_OK(weft_yield());
+    reach(LET_GO);
+    return 0;
+}
+
+static int asks_and_ends(void *arg)
+{
+    (void)arg;
+    CHECK_OK(weft_room(WEFT_ROOM_OPS, 1, WEFT_NOW));
+    reach(ASKED);
+    return 0;
+}
+
+static int has_all_its_room(void *arg)
+{
+    (void)arg;
+    reach(KEPT);
+    await_step(LET_GO);
+    return weft_room(WEFT_ROOM_OPS, 3, WEFT_NOW);
+}
+
+/* It goes back as the lane ends, and not later: the books may be another lane's then. */
+static int room_of_the_dead(int argc, char **argv)
+{
+    const weft_limits limits = {.ops = 3};
+    enum { SEVERAL = 4 };
+    weft_info info;
+    weft_id k[SEVERAL], l;
+    int r = 1;
+    (void)argc, (void)argv;
+    CHECK_OK(weft_runtime_info(weft_current(), &info));
+    if (info.mode == WEFT_PER_CORE)
+        return 0; /* what follows is about two workers, and nothing would take the keeper to the other */
+    for (int i = 0; i < SEVERAL; i++) /* one alone would not be announced to the other worker */
+        CHECK_OK(weft_lane_spawn_with(&k[i], keeps_its_worker, &i, .copy = sizeof i));
+    until(&step, BEGUN);
+    CHECK_OK(weft_lane_spawn_with(&l, asks_and_ends, NULL, .limits = &limits, .near = k[get(&keeper)]));
+    CHECK_OK(weft_lane_join(l, &r, soon()));
+    CHECK_EQ(r, 0);
+    CHECK_OK(weft_lane_spawn_with(&l, has_all_its_room, NULL, .limits = &limits, .pinned = 1));
+    CHECK_OK(weft_lane_join(l, &r, soon()));
+    CHECK_EQ(r, 0);
+    for (int i = 0; i < SEVERAL; i++)
+        CHECK_OK(weft_lane_join(k[i], NULL, soon()));
+    return 0;
+}
+
 static void under(weft_options opt, int (*fn)(int, char **))
 {
     static spy s;
@@ -429,5 +499,6 @@ int main(void)
     under((weft_options){.workers = 3, .max_lanes = 4}, lanes_of_all);
     under((weft_options){.workers = 2, .max_ids = 2}, ids_of_all);
     under((weft_options){.workers = 2, .max_ops = 2, .ops_wait = 1}, ops_of_all);
+    under((weft_options){.workers = 2}, room_of_the_dead);
     return 0;
 }
