@@ -245,8 +245,8 @@ static void receive_refuse(weft__node *n)
         return;
     weft__news_init(&news);
     weft__sync_lock(&c->lock);
-    if (!put_back(c, n->data, &news) && grow(c))
-        put_back(c, n->data, &news);
+    while (!put_back(c, n->data, &news) && grow(c))
+        ; /* what was got may be in use by now, for senders that waited */
     if (c->store)
         weft__store_tell(c->store, &news);
     weft__spin_unlock(&c->lock);

@@ -242,6 +242,46 @@ static void death(void)
     }
 }
 
+static int sends_when_told(void *arg)
+{
+    while (!get(&phase))
+        CHECK_OK(weft_yield());
+    const item it = make(*(const int *)arg);
+    s.fail_maps_from = 0;
+    s.fail_map = spy_get(&s.map_calls) + 1; /* it waits for the want of memory; the next who asks for some gets it */
+    return weft_channel_send(&c, &it, WEFT_NEVER);
+}
+
+/* The memory that is got for what goes back is not another sender's. */
+static void death_without_memory(void)
+{
+    item it;
+    weft_id l, f;
+    int n = 1;
+
+    CHECK_OK(weft_channel_init_growing(&c, sizeof(item), LIMIT));
+    put(&phase, 0);
+    CHECK_OK(weft_lane_spawn_with(&l, receives_and_dies, NULL, .pinned = 1));
+    reached(&phase, 1);
+    put(&phase, 0);
+    CHECK_OK(weft_spawn(&f, sends_when_told, &n));
+    settle(); /* its turn is before that of whom we give something now */
+    s.fail_maps_from = spy_get(&s.map_calls) + 1;
+    fill(0, 1);
+    for (int r = 0; r == 0; n += r == 0) {
+        it = make(n);
+        r = weft_channel_try_send(&c, &it);
+        CHECK(r == 0 || r == -EAGAIN);
+    }
+    kill_here(l);
+    put(&phase, 1);
+    CHECK_OK(weft_lane_join(l, NULL, soon()));
+    joined(f);
+    CHECK_EQ(weft_channel_length(&c), n + 1);
+    drain(0, n + 1);
+    CHECK_OK(weft_channel_end(&c));
+}
+
 /* ---- many ---- */
 
 enum { SENDERS = 3, EACH = 4000 };
@@ -316,6 +356,7 @@ static int run(int argc, char **argv)
     without_memory();
     closing();
     death();
+    death_without_memory();
     many();
     return 0;
 }
