@@ -135,9 +135,11 @@ typedef struct weft__sitter {
     weft__resource *at; /* NULL: it was told, or sits nowhere */
 } weft__sitter;
 
+#define WEFT__NO_ITEM INT64_MIN /* no errno: -EAGAIN may be what came of one, at a limit */
+
 /* A resource that items come from: buffers of a stream, connections. An item that nobody takes stays for the next reader. Owner's worker. */
 typedef struct weft__source {
-    /* Takes the next one into `to` if there is one, without waiting for it: 0 or more; -EAGAIN none; an error. May suspend for a tick. */
+    /* Takes the next one into `to` if there is one, without waiting for it: 0 or more; NO_ITEM; an error. May suspend for a tick. */
     int64_t (*next)(weft_id id, void *to);
     /* May bytes be waited for beside it? 0 or -EBUSY. NULL: always. */
     int (*direct)(weft__resource *r);

@@ -94,7 +94,7 @@ static int64_t next_connection(weft_id listener, void *out)
         raw = weft__handle_await(&l->h, &op, WEFT_NOW);
     } while (weft__accept_skips(raw));
     if (raw < 0)
-        return raw == -ETIMEDOUT ? -EAGAIN : raw;
+        return raw == -ETIMEDOUT || raw == -EAGAIN ? WEFT__NO_ITEM : raw; /* none, or no room to ask */
     return adopt(raw, out);
 }
 

@@ -116,8 +116,12 @@ int weft_listen_addr(weft_id *out, const weft_addr *address, const weft_listen_o
         return r;
     weft__handle *h;
     r = weft__handle_make(&weft__listener_type, raw, WEFT_DESC_LISTENER, &h);
-    if (r < 0)
+    if (r < 0) {
+        weft__listener none = {.backlog = 0};
+        remember_file(&none, address); /* what was made and is not to be */
+        remove_file(&none);
         return r;
+    }
     weft__listener *l = weft__listener_of(h);
     l->backlog = flags.backlog;
     l->reuse_port = (uint8_t)(flags.reuse_port != 0);

@@ -405,7 +405,7 @@ int weft__stream_disarm(weft__sock *s, int64_t deadline)
 static int64_t next_buffer(weft_id id, void *to)
 {
     ssize_t n = weft_read_buffer(id, to, WEFT_NOW);
-    return n == -ETIMEDOUT ? -EAGAIN : n;
+    return n == -ETIMEDOUT || n == -EAGAIN ? WEFT__NO_ITEM : n; /* none, or no room to ask */
 }
 
 static int direct(weft__resource *r)

@@ -127,7 +127,7 @@ int weft__io_try(weft__selection *s, unsigned i)
     int64_t r;
     if (c->kind == WEFT_CASE_BUFFER || c->kind == WEFT_CASE_ACCEPT) {
         r = take_next(c);
-        return r == -EAGAIN ? 0 : conclude_io(s, c, r);
+        return r == WEFT__NO_ITEM ? 0 : conclude_io(s, c, r);
     }
     weft__handle *h = weft__handle_of(s->nodes[i].object);
     weft_op op;
@@ -287,7 +287,7 @@ static int conclude_message(weft__selection *s, weft_case *c)
 static int conclude_next(weft__selection *s, weft_case *c)
 {
     int64_t r = take_next(c);
-    if (r == -EAGAIN)
+    if (r == WEFT__NO_ITEM)
         return WEFT__SELECT_AGAIN;
     int done = conclude_io(s, c, r);
     return done < 0 ? done : 0;

@@ -71,6 +71,32 @@ static int a_file_that_was_replaced_stays(void *arg)
     return 0;
 }
 
+static int refused(void *arg)
+{
+    weft_id l, other;
+    CHECK_OK(weft_listen(&l, test_address(), NULL));
+    CHECK_ERR(weft_listen(&other, arg, NULL), -EAGAIN);
+    return 0;
+}
+
+/* A listener that there is no id for leaves no file. */
+static int a_limit_leaves_no_file(void *arg)
+{
+    (void)arg;
+    char path[64], address[80];
+    weft_id lane, l;
+    int r = 1;
+    snprintf(path, sizeof path, "%s/l", folder);
+    snprintf(address, sizeof address, "unix:%s", path);
+    CHECK_OK(weft_lane_spawn_with(&lane, refused, address, .limits = &(weft_limits){.ids = 1}));
+    CHECK_OK(weft_lane_join(lane, &r, WEFT_NEVER));
+    CHECK_EQ(r, 0);
+    CHECK(!exists(path));
+    CHECK_OK(weft_listen(&l, address, NULL));
+    CHECK_OK(weft_close(l));
+    return 0;
+}
+
 static int an_abstract_name(void *arg)
 {
     (void)arg;
@@ -159,8 +185,8 @@ static int any_address(void *arg)
 }
 
 static const test_case cases[] = {
-    CASE(a_sockets_file_comes_and_goes), CASE(a_file_that_was_replaced_stays), CASE(an_abstract_name),
-    CASE(an_accept_loop_on_a_unix_socket), CASE(ip6), CASE(any_address)};
+    CASE(a_sockets_file_comes_and_goes), CASE(a_file_that_was_replaced_stays), CASE(a_limit_leaves_no_file),
+    CASE(an_abstract_name), CASE(an_accept_loop_on_a_unix_socket), CASE(ip6), CASE(any_address)};
 
 int main(int argc, char **argv)
 {

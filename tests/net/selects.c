@@ -583,6 +583,38 @@ static int in_line(void *arg)
     return 0;
 }
 
+/* A connection that there is no id for is told of, and not taken in silence. */
+static int accepts_at_the_limit(void *arg)
+{
+    weft_id l = listen_here(where), conn;
+
+    (void)arg;
+    __atomic_store_n(&waiting, 1, __ATOMIC_RELEASE);
+    for (int i = 0; i < 2; i++) {
+        weft_case k[] = {WEFT_ACCEPT(l, &conn)};
+        if (i) /* until there is one, which is then tried for without waiting */
+            CHECK_EQ(weft_select((weft_case[]){WEFT_CAN_ACCEPT(l)}, 1, SOON), 0);
+        CHECK_EQ(weft_select(k, 1, i ? WEFT_NOW : SOON), 0);
+        CHECK_EQ(k[0].result, -EAGAIN);
+    }
+    return 0;
+}
+
+static void connections_at_the_limit(void)
+{
+    weft_id l, conn[2];
+    int r;
+
+    __atomic_store_n(&waiting, 0, __ATOMIC_RELEASE);
+    CHECK_OK(weft_lane_spawn_with(&l, accepts_at_the_limit, NULL, .limits = &(weft_limits){.ids = 1}));
+    while (!__atomic_load_n(&waiting, __ATOMIC_ACQUIRE))
+        CHECK_OK(weft_yield());
+    for (int i = 0; i < 2; i++)
+        CHECK_OK(weft_connect(&conn[i], where, SOON)); /* the backlog takes it */
+    CHECK_OK(weft_lane_join(l, &r, WEFT_NEVER));
+    CHECK_EQ(r, 0);
+}
+
 static int limits(void *arg)
 {
     weft_id l;
@@ -592,6 +624,7 @@ static int limits(void *arg)
     CHECK_OK(weft_lane_spawn_with(&l, limited, NULL, .limits = &(weft_limits){.ops = 1}));
     CHECK_OK(weft_lane_join(l, &r, SOON));
     CHECK_EQ(r, 0);
+    connections_at_the_limit();
     CHECK_OK(weft_lane_spawn_with(&l, in_line, NULL, .limits = &(weft_limits){.ops = 1, .ops_wait = 1}));
     CHECK_OK(weft_lane_join(l, &r, WEFT_NEVER));
     CHECK_EQ(r, 0);
