@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/atomic.h"
+#include "port/at_once.h"
 #include "port/beneath.h"
 #include "port/port.h"
 
@@ -62,6 +63,8 @@ static int64_t run_stat(weft_op *op)
         r = fstat((int)op->desc->handle, &st);
     if (r < 0)
         return -errno;
+    if (!op->stat.path)
+        weft__at_once_learn((int)op->desc->handle);
     *op->stat.out = (weft_stat){
         .size = (uint64_t)st.st_size,
         .mtime_ns = in_ns(st.st_mtim),

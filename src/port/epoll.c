@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "port/at_once.h"
 #include "port/op.h"
 
 /* How long an op on the later list waits before it tries again. */
@@ -186,7 +187,9 @@ static enum weft_path epoll_path(weft_port *port, enum weft_opcode code)
     case WEFT_OP_SENDFILE:
         return WEFT_PATH_READY;
     default:
-        return (unsigned)code < WEFT_OP_COUNT && weft__op_rows[code].pooled ? WEFT_PATH_POOL : WEFT_PATH_NONE;
+        if ((unsigned)code >= WEFT_OP_COUNT || !weft__op_rows[code].pooled)
+            return WEFT_PATH_NONE;
+        return weft__at_once_how(code) ? WEFT_PATH_CALL : WEFT_PATH_POOL;
     }
 }
 
@@ -196,6 +199,8 @@ static const char *epoll_why(weft_port *port, enum weft_opcode code)
     case WEFT_PATH_READY:
         return code == WEFT_OP_SENDFILE ? "tried, then waited for; a cold file blocks for up to 256 KiB"
                                         : "tried, then waited for";
+    case WEFT_PATH_CALL:
+        return weft__at_once_how(code) ? weft__at_once_how(code) : "";
     case WEFT_PATH_POOL:
         return "files are never ready, only done: a thread waits";
     default:

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #include "base/check.h"
+#include "port/at_once.h"
 #include "port/op.h"
 
 /* By opcode: the queue of its descriptor that an op waits in. */
@@ -352,6 +353,20 @@ static void submit_multi(weft__epoll *s, weft_op *op, int behind)
         list(&s->ready, op);
 }
 
+/* NOP, SHUTDOWN, and what of files may be done at once. */
+static void submit_unqueued(weft_port *port, weft_op *op)
+{
+    if (op->code == WEFT_OP_NOP || op->code == WEFT_OP_SHUTDOWN) {
+        weft_port_complete(port, op, op->code == WEFT_OP_NOP ? 0 : weft__op_attempt(op));
+        return;
+    }
+    int64_t r = weft__at_once(op);
+    if (r == -EAGAIN)
+        weft_port_refuse(port, op, -ENOTSUP); /* by this path: a thread waits, if there is a pool */
+    else
+        weft_port_complete(port, op, r);
+}
+
 void weft__epoll_submit(weft_port *port, weft_op *op)
 {
     weft__epoll *s = port->state;
@@ -361,8 +376,8 @@ void weft__epoll_submit(weft_port *port, weft_op *op)
     e->listed = 0;
     e->busy = 0;
     op->drv[7] = 0;
-    if (queue == WEFT__QUEUE_NONE) { /* NOP, SHUTDOWN */
-        weft_port_complete(port, op, op->code == WEFT_OP_NOP ? 0 : weft__op_attempt(op));
+    if (queue == WEFT__QUEUE_NONE) {
+        submit_unqueued(port, op);
         return;
     }
     int behind = queue != WEFT__QUEUE_POLL && *head_of(op->desc, queue);

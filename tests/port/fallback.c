@@ -5,6 +5,8 @@
 
 #include <fcntl.h>
 
+#include "port/at_once.h"
+
 static weft_port_driver pretender;
 static const weft_port_driver *real;
 static int64_t refusal[WEFT_OP_COUNT]; /* 0: the ring can do it */
@@ -13,7 +15,7 @@ static unsigned ring_tries;
 static enum weft_path pretended_path(weft_port *port, enum weft_opcode code)
 {
     enum weft_path path = real->path(port, code);
-    return path == WEFT_PATH_READY || path == WEFT_PATH_POOL ? WEFT_PATH_RING : path;
+    return path == WEFT_PATH_READY || path == WEFT_PATH_POOL || weft__at_once_how(code) ? WEFT_PATH_RING : path;
 }
 
 static void pretended_submit(weft_port *port, weft_op *op)
