@@ -44,17 +44,18 @@ struct cache *cache_new(size_t bytes, int64_t valid_ns)
 /* Only names of files that there are get in, so nobody can fill one bucket with names of his choice. */
 static uint64_t hash_of(const char *path, size_t n)
 {
-    uint64_t h = n;
-    for (; n >= 8; path += 8, n -= 8) {
-        uint64_t word;
-        memcpy(&word, path, sizeof word);
-        h = (h ^ word) * 0x9e3779b97f4a7c15u;
-        h ^= h >> 29;
+    uint64_t h = n, word = 0;
+    if (n < sizeof word) {
+        memcpy(&word, path, n);
+    } else {
+        for (size_t at = 0; at + sizeof word < n; at += sizeof word) {
+            memcpy(&word, path + at, sizeof word);
+            h = (h ^ word) * 0x9e3779b97f4a7c15u;
+            h ^= h >> 29;
+        }
+        memcpy(&word, path + n - sizeof word, sizeof word); /* some of it once more, rather than byte by byte */
     }
-    uint64_t rest = 0;
-    for (size_t i = 0; i < n; i++)
-        rest = rest << 8 | (unsigned char)path[i];
-    h = (h ^ rest) * 0x9e3779b97f4a7c15u;
+    h = (h ^ word) * 0x9e3779b97f4a7c15u;
     return h ^ h >> 32;
 }
 

@@ -30,7 +30,7 @@ static bool wants_ranges(const struct conn *c)
 
 static bool fits(const struct conn *c, const struct cache_entry *e)
 {
-    return c->out.base != NULL && HTTP_RESPONSE_HEAD_PLAIN + e->body_len <= c->out.cap - c->out.len;
+    return HTTP_RESPONSE_HEAD_PLAIN + e->body_len <= c->out.cap - c->out.len;
 }
 
 /* What most are answered with: head and body in one copy, only the date is new. */
@@ -38,7 +38,7 @@ static int put_ready(struct conn *c, const struct cache_entry *e)
 {
     struct out *o = &c->out;
     memcpy(o->base + o->len, cache_head(e), e->head_len + e->body_len);
-    memcpy(o->base + o->len + http_head_date_at(200), local_date(c->local, NULL), HTTP_DATE_LEN);
+    memcpy(o->base + o->len + http_head_date_at(200), local_date(c->local, c->now_ns, NULL), HTTP_DATE_LEN);
     o->len += e->head_len + e->body_len;
     respond_count(c, 200, e->body_len);
     return 1;
@@ -50,7 +50,7 @@ static int put(struct conn *c, const struct cache_entry *e)
     if (c->rq.seen & HTTP_CONDITIONAL) {
         struct http_plan plan;
         int64_t now;
-        local_date(c->local, &now);
+        local_date(c->local, c->now_ns, &now);
         http_plan_make(&plan, &c->rq, c->in + c->at, &e->entity, now);
         status = plan.status;
     }
@@ -77,11 +77,14 @@ int cached_answer(struct conn *c, const char *path, size_t path_len)
     struct cache *cache = cache_of(c);
     if (cache == NULL || wants_ranges(c))
         return 0;
-    struct cache_entry *e = cache_find(cache, path, path_len, weft_now());
+    if (conn_out(c, 1) == NULL)
+        return -EIO;
+    struct cache_entry *e = cache_find(cache, path, path_len, c->now_ns);
     if (e != NULL && !fits(c, e)) {
         if (conn_out(c, ANSWER_MAX) == NULL)
             return -EIO;
-        e = cache_find(cache, path, path_len, weft_now()); /* it may be another one by now */
+        c->now_ns = weft_now();
+        e = cache_find(cache, path, path_len, c->now_ns); /* it may be another one by now */
     }
     return e != NULL ? put(c, e) : 0;
 }
@@ -101,9 +104,8 @@ int cached_look(struct conn *c, const struct found *f)
         cache_forget(cache, f->path, f->path_len, f->looked_ns);
         return 0;
     }
-    if (c->out.base == NULL || c->out.cap - c->out.len < ANSWER_MAX)
-        if (conn_out(c, ANSWER_MAX) == NULL)
-            return -EIO;
+    if (conn_out(c, ANSWER_MAX) == NULL)
+        return -EIO;
     struct cache_identity identity = identity_of(&f->st);
     struct cache_entry *e = cache_look(cache, f->path, f->path_len, &identity, f->looked_ns);
     return e != NULL ? put(c, e) : 0;
@@ -126,7 +128,7 @@ void cached_keep(struct conn *c, const struct found *f, const char *type, const 
     struct out head = out_fixed(memory, sizeof memory);
     const struct http_reply reply = {.status = 200, .keep_alive = true, .type = type, .length = entity->size,
         .entity = entity};
-    http_head(&head, &reply, local_date(c->local, NULL));
+    http_head(&head, &reply, local_date(c->local, c->now_ns, NULL));
     const struct cache_file file = {.path = f->path, .path_len = f->path_len, .identity = identity_of(&f->st),
         .entity = *entity, .type = type, .head = head.base, .head_len = head.len, .body = body,
         .body_len = (size_t)entity->size, .looked_ns = f->looked_ns, .wall_ns = f->wall_ns};

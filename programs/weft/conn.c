@@ -21,6 +21,7 @@ void conn_open(struct conn *c, const weft_conn *accepted, struct server *server)
     c->in = c->small;
     c->in_cap = sizeof c->small;
     c->at = c->end = 0;
+    c->now_ns = weft_now();
     c->out = out_fixed(NULL, 0);
     c->slot = TRACKER_NONE;
     c->closing = c->linger = c->crowded = c->shielded = false;
@@ -107,6 +108,7 @@ ssize_t conn_fill(struct conn *c, int64_t deadline)
         return r;
     size_t room = c->in_cap - c->end;
     ssize_t n = weft_read(c->id, c->in + c->end, room, deadline);
+    c->now_ns = weft_now();
     if (n > 0) {
         c->crowded = (size_t)n == room;
         c->end += (size_t)n;
@@ -123,7 +125,7 @@ int conn_flush(struct conn *c)
 {
     if (c->out.len == 0)
         return 0;
-    int r = weft_write_all(c->id, c->out.base, c->out.len, NULL, conn_write_deadline(c));
+    int r = weft_write_all(c->id, c->out.base, c->out.len, NULL, c->now_ns + c->server->options->idle_timeout_ns);
     c->out.len = 0;
     return r;
 }
@@ -149,6 +151,7 @@ struct out *conn_out(struct conn *c, size_t n)
     if (n > c->out.cap - c->out.len) {
         if (n > c->out.cap || conn_flush(c) < 0)
             return NULL;
+        c->now_ns = weft_now();
     }
     return &c->out;
 }

@@ -37,6 +37,7 @@ struct conn {
     char *in; /* `small`, or a pooled buffer */
     size_t in_cap;
     size_t at, end; /* in[at, end): read and not answered; the request being read begins at `at` */
+    int64_t now_ns; /* on the runtime's clock, not long ago: since then nothing was waited for */
     struct out out; /* written with the next flush; base is NULL while nothing waits */
     uint32_t slot;
     bool closing;  /* nothing more is read as a request */
@@ -67,7 +68,7 @@ void conn_rest(struct conn *c);
 /* conn_out returns the builder with at least n bytes of room, flushing if it must; NULL after an error. */
 struct out *conn_out(struct conn *c, size_t n);
 
-/* conn_write_deadline is how long a write may take to get on. */
+/* conn_write_deadline is how long something that may have to wait may take to get on, from now. */
 int64_t conn_write_deadline(const struct conn *c);
 
 #endif

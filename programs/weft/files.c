@@ -69,6 +69,7 @@ static int copy_slice(struct conn *c, weft_id file, uint64_t offset, size_t n)
         offset += (uint64_t)got;
         n -= (size_t)got;
     }
+    c->now_ns = weft_now();
     return 0;
 }
 
@@ -192,7 +193,7 @@ static int send_regular(struct conn *c, const struct found *f)
 
     struct http_plan plan;
     int64_t now;
-    local_date(c->local, &now);
+    local_date(c->local, c->now_ns, &now);
     http_plan_make(&plan, &c->rq, c->in + c->at, &entity, now);
     switch (plan.status) {
     case 200:
@@ -320,6 +321,7 @@ static int open_and_stat(struct conn *c, struct found *f)
     r = weft_stat_id(f->file, &f->st, conn_write_deadline(c));
     if (r < 0)
         weft_close(f->file);
+    c->now_ns = weft_now();
     return r;
 }
 

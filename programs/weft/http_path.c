@@ -77,6 +77,25 @@ static int decode(const char **at, const char *end, unsigned char *c)
     return *c < 0x20 || *c == 0x7f ? -EINVAL : 0;
 }
 
+/* The common case: segments that begin with neither a dot nor a slash, nothing encoded, no query, no slash at the end. */
+static bool resolve_plain(const char *target, size_t n, char *to, size_t cap, struct http_path *path)
+{
+    if (n < 2 || n > cap || *target != '/')
+        return false;
+    char before = '/';
+    for (size_t i = 1; i < n; i++) {
+        char c = target[i];
+        if (c <= ' ' || c == 0x7f || c == '%' || c == '?' || c == '#' || (before == '/' && (c == '.' || c == '/')))
+            return false;
+        to[i - 1] = before = c;
+    }
+    if (before == '/')
+        return false;
+    to[n - 1] = '\0';
+    *path = (struct http_path){.len = n - 1};
+    return true;
+}
+
 int http_path_resolve(const char *target, size_t n, char *to, size_t cap, struct http_path *path)
 {
     if (n == 0 || cap == 0)
@@ -86,6 +105,8 @@ int http_path_resolve(const char *target, size_t n, char *to, size_t cap, struct
         if (r < 0)
             return r;
     }
+    if (resolve_plain(target, n, to, cap, path))
+        return 0;
     const char *end = memchr(target, '#', n);
     if (end == NULL)
         end = target + n;

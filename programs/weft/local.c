@@ -24,7 +24,7 @@ static struct local *make_local(void)
     struct local *l = calloc(1, sizeof *l);
     if (l == NULL)
         abort(); /* nothing can be served without; it happens at start, if at all */
-    l->date_s = -1;
+    l->date_until_ns = INT64_MIN;
     struct local *head = atomic_load_explicit(&all, memory_order_relaxed);
     do
         l->next = head;
@@ -39,15 +39,16 @@ __attribute__((noinline)) struct local *local_here(void)
     return here;
 }
 
-const char *local_date(struct local *l, int64_t *unix_seconds)
+const char *local_date(struct local *l, int64_t now_ns, int64_t *unix_seconds)
 {
-    int64_t now = weft_wall_clock() / WEFT_SECOND;
-    if (now != l->date_s) {
-        l->date_s = now;
-        http_date_format(l->date, now);
+    if (now_ns >= l->date_until_ns) {
+        int64_t wall = weft_wall_clock();
+        l->date_s = wall / WEFT_SECOND;
+        l->date_until_ns = now_ns + WEFT_SECOND - wall % WEFT_SECOND;
+        http_date_format(l->date, l->date_s);
     }
     if (unix_seconds != NULL)
-        *unix_seconds = now;
+        *unix_seconds = l->date_s;
     return l->date;
 }
 

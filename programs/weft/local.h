@@ -23,6 +23,7 @@ struct counters {
 struct local {
     struct counters counters;
     int64_t date_s; /* the second that `date` tells */
+    int64_t date_until_ns; /* until then on the runtime's clock, unless somebody sets the time of day */
     char date[HTTP_DATE_LEN];
     struct cache *cache; /* made when first wanted; see cached.h */
     struct buffer *free;
@@ -33,8 +34,11 @@ struct local {
 /* local_here returns the calling worker's own; lanes stay on their worker, so a lane may keep the pointer. */
 struct local *local_here(void);
 
-/* local_date returns the date as HTTP text, made anew at most once a second. */
-const char *local_date(struct local *l, int64_t *unix_seconds);
+/*
+ * local_date returns the date as HTTP text. `now_ns` is on the runtime's clock; the time of day is looked at once a
+ * second, so that is how late it shows that somebody has set it.
+ */
+const char *local_date(struct local *l, int64_t now_ns, int64_t *unix_seconds);
 
 /* local_count adds to a counter of one's own worker. */
 static inline void local_count(_Atomic uint64_t *counter, uint64_t n)

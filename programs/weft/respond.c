@@ -29,7 +29,7 @@ void respond_count(struct conn *c, int status, uint64_t body_bytes)
         *colon = '\0'; /* logs name hosts, not ports */
     struct out o = out_fixed(line, sizeof line);
     int64_t now;
-    local_date(c->local, &now);
+    local_date(c->local, c->now_ns, &now);
     access_log_format(&o, peer, now, &c->rq, c->in + c->at, status, body_bytes);
     if (!o.truncated)
         access_log_put(line, o.len);
@@ -49,7 +49,7 @@ int respond_head(struct conn *c, struct http_reply *reply)
         return -EIO;
     reply->keep_alive = respond_stays_open(c);
     reply->version_1_0 = c->rq.version_1_0;
-    http_head(o, reply, local_date(c->local, NULL));
+    http_head(o, reply, local_date(c->local, c->now_ns, NULL));
     return 0;
 }
 
@@ -118,7 +118,7 @@ int respond_body(struct conn *c, const char *type, const char *body, size_t n, c
     if (entity != NULL) {
         struct http_plan plan;
         int64_t now;
-        local_date(c->local, &now);
+        local_date(c->local, c->now_ns, &now);
         http_plan_make(&plan, &c->rq, c->in + c->at, entity, now);
         if (plan.status == 304 || plan.status == 412)
             reply = (struct http_reply){.status = plan.status, .entity = entity};

@@ -206,6 +206,32 @@ static void what_could_be_read_in_two_ways(void)
     refused("POST / HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", 400);
 }
 
+/* Wherever a head is longer by one CR or LF, or a line begins as one that goes on: heads of many lengths, every place. */
+static void lines_end_in_one_way_only(void)
+{
+    for (int pad = 0; pad < 40; pad++) {
+        char head[160], with[164];
+        size_t n = (size_t)snprintf(head, sizeof head, "GET / HTTP/1.1\r\nHost: x\r\nX: %.*s\r\n\r\n", pad,
+            "yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy");
+        struct http_request rq;
+        http_request_init(&rq);
+        CHECK_EQ(http_request_feed(&rq, head, n), HTTP_EVENT_DONE);
+        static const char added[] = "\r\n \t:";
+        for (const char *c = added; *c != '\0'; c++)
+            for (size_t at = 0; at + 2 < n; at++) {
+                bool begins_line = at > 0 && head[at - 1] == '\n';
+                if (*c != '\r' && *c != '\n' && !begins_line)
+                    continue;
+                memcpy(with, head, at);
+                with[at] = *c;
+                memcpy(with + at + 1, head + at, n - at);
+                http_request_init(&rq);
+                if (http_request_feed(&rq, with, n + 1) == HTTP_EVENT_DONE)
+                    TEST_FAIL("accepted with %#x at %zu: %s", (unsigned)*c, at, head);
+            }
+    }
+}
+
 int main(void)
 {
     fields_are_spans_however_they_arrive();
@@ -220,5 +246,6 @@ int main(void)
     large_heads_are_refused();
     what_is_refused();
     what_could_be_read_in_two_ways();
+    lines_end_in_one_way_only();
     return 0;
 }
