@@ -4,6 +4,7 @@
     verdict [--minutes N] [ROW]   judges one row, those of a name, or all: the most telling first
     table                     keeps what was judged in bench/verdicts.json and writes it into docs/benchmarks.md
     check [--update]          deterministic figures against bench/baseline.json
+    modes                     the three modes side by side, into docs/modes.md
     list                      what there is
 """
 
@@ -17,6 +18,7 @@ import bars
 import campaign
 import children
 import counts
+import modes
 import peers
 import report
 import rows
@@ -106,6 +108,11 @@ def command_table(_options, say):
     return 0
 
 
+def command_modes(_options, say):
+    peers.prepare()
+    return modes.command(store.Store(), say)
+
+
 def command_list(_options, _say):
     for row in rows.all_rows():
         print(f"{row.name:28} {row.kind:5} {row.workers} worker(s)  {'quick  ' if row.quick else '       '}"
@@ -126,11 +133,13 @@ def main():
     one.add_argument("row", nargs="?")
     commands.add_parser("table")
     commands.add_parser("check").add_argument("--update", action="store_true")
+    commands.add_parser("modes")
     commands.add_parser("list")
     options = parser.parse_args()
     children.heed_signals()
     say = Teller()
-    act = {"show": command_show, "verdict": command_verdict, "check": counts.command, "list": command_list, "table": command_table}[options.command]
+    act = {"show": command_show, "verdict": command_verdict, "check": counts.command, "list": command_list, "table": command_table,
+           "modes": command_modes}[options.command]
     try:
         return act(options, say)
     except KeyboardInterrupt as e:

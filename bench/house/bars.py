@@ -7,7 +7,7 @@ import verdict
 
 PAGE = peers.ROOT / "docs" / "benchmarks.md"
 NAMES = {"met": "**met**", "not met": "not met", "unresolved": "unresolved", "not measured": "not measured"}
-METRICS = {"p999": "p99.9", "wall": "time", "cpu": "CPU"}
+METRICS = {"p999": "p99.9", "wall": "time", "cpu": "CPU", "switches": "context switches"}
 
 
 def words(bar):
@@ -15,7 +15,7 @@ def words(bar):
     metric = METRICS.get(bar.metric, bar.metric)
     against = bar.against
     if isinstance(against, tuple):
-        against = "the best control" if set(against) == set(peers.CONTROLS) else "the best of " + ", ".join(against)
+        against = "the best control" if set(against) >= set(peers.SINKS) else "the best of " + ", ".join(against)
     else:
         against = {"bare": "a bare switch"}.get(against, against)
     return f"{metric} {'≥' if bar.at_least else '≤'} {bar.limit:.3g} of {against}"

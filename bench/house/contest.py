@@ -5,6 +5,7 @@ much of the machine somebody else used meanwhile, by which alone slices are left
 import json
 import os
 import random
+import select
 import subprocess
 import time
 
@@ -17,6 +18,7 @@ LEFT_OUT = 0.05
 LEFT_OUT_MOST = 1 / 3
 
 TICK = os.sysconf("SC_CLK_TCK")
+PATIENCE_S = 120  # for one line
 
 
 class Broken(Exception):
@@ -45,6 +47,10 @@ class Contender:
         self.process = children.start(command, cpus, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env, pass_fds=inherit)
 
     def line(self):
+        """The next line. One is asked for at a time, so none waits in a buffer of ours."""
+        if not select.select([self.process.stdout], [], [], PATIENCE_S)[0]:
+            self.process.kill()
+            raise Broken(f"{self.name} said nothing for {PATIENCE_S} s")
         text = self.process.stdout.readline()
         if not text:
             raise Broken(f"{self.name} ended with status {self.process.wait()}")
@@ -191,6 +197,8 @@ def figure(slice_, metric):
         return slice_["wall_ns"] / slice_["ops"]
     if metric == "cpu":
         return slice_["cpu_ns"] / slice_["ops"]
+    if metric == "switches":
+        return slice_["switches"] / slice_["ops"]
     if metric == "throughput":
         return slice_["ops"] * 1e9 / slice_["wall_ns"]
     raise KeyError(metric)

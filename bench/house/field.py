@@ -53,7 +53,8 @@ def start(row, name):
         if row.kind == "cold":
             return contest.ColdJobs(full_name, command, cpus, job, size)
         return contest.Jobs(full_name, command, cpus, job, None if name == "bare" else size)
-    command = peers.HTTP[name](row.workers, row.job) if row.kind == "http" else peers.ECHO[name](row.workers)
+    tables = {"http": peers.HTTP, "server": peers.SERVERS}
+    command = tables[row.kind][name](row.workers, row.job) if row.kind in tables else peers.ECHO[name](row.workers)
     if command is None:
         peers.missing(name, "not built")
         return None

@@ -6,6 +6,7 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 
 import children
 
@@ -118,6 +119,8 @@ JOBS = {
     "libuv": program(PROGRAMS / "libuv-jobs"),
     "erlang": erlang_jobs,
     "bare": program(PROGRAMS / "bare-switch"),
+    "weft-epoll": lambda workers: ["env", "WEFT_PORT=epoll", PROGRAMS / "weft-jobs", workers],
+    "uring-reads": program(PROGRAMS / "uring-reads"),
 }
 
 
@@ -155,10 +158,37 @@ ECHO = {
 CONTROLS = ["epoll-edge", "epoll-level", "uring-plain", "uring-tuned", "uring-multishot"]
 
 
+# ---- servers that do something else than echo: (WORKERS, what) -> command, or None ----
+
+def weft_server(port, mode="shared"):
+    return lambda workers, what: program(PROGRAMS / "weft-servers", what, workers, port, mode)()
+
+
+def sink(name, how):
+    return lambda workers, what: fixed(name, how)(workers) if what == "sink" else None
+
+
+SERVERS = {
+    "weft-uring": weft_server("uring"),
+    "weft-epoll": weft_server("epoll"),
+    **{f"weft-{port}-{mode}": weft_server(port, mode) for port in ("uring", "epoll") for mode in ("single-io", "per-core")},
+    "epoll-edge": sink("epoll-sink", "edge"),
+    "epoll-level": sink("epoll-sink", "level"),
+    "uring-tuned": sink("uring-sink", "single"),
+    "uring-multishot": sink("uring-sink", "multishot"),
+}
+SINKS = ["epoll-edge", "epoll-level", "uring-tuned", "uring-multishot"]
+
+
 # ---- HTTP: everybody serves this folder, or what was read from it ----
 
 WWW = OUT / "www"
 FILES = {"hello.txt": 13, "4k.bin": 4096, "1m.bin": 1 << 20}
+
+
+# What random reads are made of: each block begins with its number.
+BLOCKS = 16384
+BLOCKS_FILE = OUT / "blocks"
 
 
 def make_files():
@@ -167,6 +197,9 @@ def make_files():
         content = b"Hello, World!" if size == 13 else bytes(i * 31 & 255 for i in range(size))
         if not (WWW / name).exists():
             (WWW / name).write_bytes(content)
+    if not BLOCKS_FILE.exists():
+        BLOCKS_FILE.write_bytes(b"".join(i.to_bytes(8, sys.byteorder) + bytes(4088) for i in range(BLOCKS)))
+    os.environ["BENCH_FILE"] = str(BLOCKS_FILE)
 
 
 def response(path):

@@ -69,7 +69,7 @@ def lines(here):
         if "broken" in row:
             yield f"### {name}\n\nBroken: {row['broken']}"
         else:
-            yield from (over_sockets if row["kind"] in ("echo", "http") else in_process)(name, row)
+            yield from (in_process if row["kind"] in ("jobs", "cold") else over_sockets)(name, row)
         yield ""
 
 

@@ -16,7 +16,7 @@ SWITCH_NS = 1.8
 
 @dataclasses.dataclass(frozen=True)
 class Bar:
-    metric: str          # wall, cpu: ns an operation; throughput; p50, p99, p999
+    metric: str          # wall, cpu: ns an operation; throughput; p50, p99, p999; switches: of context, an operation
     against: object      # a name, or a tuple of names: the best of them
     limit: float         # of ours / theirs
     at_least: bool = False
@@ -25,7 +25,7 @@ class Bar:
 @dataclasses.dataclass(frozen=True)
 class Row:
     name: str
-    kind: str            # jobs, cold, echo, http
+    kind: str            # jobs, cold, echo, http, server
     job: str = ""
     workers: int = 1
     size: object = None
@@ -75,6 +75,10 @@ def jobs():
     yield Row("sleep-1M", "jobs", "sleep", size=1000000, peers=go_tokio, bars=ahead(*go_tokio))
     yield Row("sleep-1M-cold", "cold", "sleep", size=1000000, peers=go_tokio, bars=ahead("go"))
     yield Row("timer", "jobs", "timer", peers=("libuv",) + go_tokio, bars=ahead("libuv", *go_tokio))
+    yield Row("timers", "jobs", "timers", size=1000000, peers=("libuv",) + go_tokio, bars=ahead("libuv", *go_tokio))
+    yield Row("read-4k-uring", "jobs", "read-4k", peers=("uring-reads", "libuv"),
+              bars=(Bar("throughput", "uring-reads", 0.95, True), Bar("throughput", "libuv", 2.0, True)))
+    yield Row("read-4k-epoll", "jobs", "read-4k", ours="weft-epoll", peers=("uring-reads", "libuv"), bars=(Bar("throughput", "libuv", 1.9, True),))
     for job in ("lane-spawn", "lane-message", "lane-kill"):
         yield Row(job, "jobs", job, peers=("erlang",), bars=ahead("erlang"))
 
@@ -119,6 +123,43 @@ def echo():
                                      (Bar("throughput", who, 1.0, True), Bar("cpu", who, 1.0), Bar("p99", who, 1.0))))
 
 
+GROWTH = 1.3  # what is called flat
+
+
+def growth():
+    """Ours beside itself at another size."""
+    for port in ("uring", "epoll"):
+        yield Row(f"growth-echo-{port}", "echo", load=(("connections", 10000),), ours=f"weft-{port}", peers=(f"weft-{port}@512",),
+                  bars=(Bar("cpu", f"weft-{port}@512", GROWTH),))
+    for job in ("spawn-many", "timers", "ids"):
+        yield Row(f"growth-{job}", "jobs", job, size=1000000, peers=("weft@1000",), bars=(Bar("wall", "weft@1000", GROWTH),))
+
+
+def bulk():
+    """One way: what is sent is swallowed, and each MiB acknowledged by a byte, so that what is counted has been read."""
+    for port in ("uring", "epoll"):
+        controls = tuple(peers.SINKS) if port == "uring" else EPOLL_CONTROLS
+        for n in (1, 8):
+            yield Row(f"bulk-{n}-{port}", "server", "sink", load=(("connections", n), ("size", 1 << 20), ("depth", 4), ("acknowledged", 1)),
+                      ours=f"weft-{port}", peers=tuple(peers.SINKS), bars=(Bar("throughput", controls, 0.97 if port == "uring" else 0.92, True),))
+
+
+def low_rate():
+    """So few requests that the server sleeps before each: the control's context switches are one a request."""
+    for port in ("uring", "epoll"):
+        yield Row(f"low-rate-{port}", "echo", load=(("connections", 64), ("rate", 1000)), ours=f"weft-{port}", peers=("epoll-edge",),
+                  bars=(Bar("switches", "epoll-edge", 1.1),))
+
+
+MODES = ("weft-uring", "weft-uring-single-io", "weft-uring-per-core")
+
+
+def modes():
+    """Which mode when: shown, not judged."""
+    for job in ("plain", "mixed", "skewed"):
+        yield Row(f"modes-{job}", "server", job, workers=2, load=(("connections", 64),), ours=MODES[0], peers=MODES[1:])
+
+
 def http():
     """Everybody serves the same files. The control answers the very bytes of `weft serve`; nginx sends headers of its own, about as many."""
     for port in ("uring", "epoll"):
@@ -134,17 +175,17 @@ def http():
 
 
 def all_rows():
-    return list(jobs()) + list(echo()) + list(http())
+    return [row for group in (jobs, echo, bulk, http, low_rate, growth, modes) for row in group()]
 
 
 # The order of a campaign: what tells most first. Names, or how they begin (with *); what none of these names comes last.
 IMPORTANCE = (
-    "echo-64-uring", "yield-2", "spawn", "ping-1", "echo-512-uring", "http-plain-64-uring", "fan-in", "fan-out", "echo-1-uring", "lane-*", "timer*",
+    "echo-64-uring", "yield-2", "spawn", "ping-1", "echo-512-uring", "low-rate-uring", "http-plain-64-uring", "fan-in", "fan-out", "echo-1-uring", "lane-*", "timer",
     "skynet-two", "tree-two", "echo-64-epoll", "spawn-many", "ping-1-two", "ping-100-two", "sleep-10k", "sleep-10k-cold", "echo-64-two-uring",
-    "churn-1-uring", "echo-pipelined-uring", "echo-4k-uring", "bulk-*-uring", "read-*-uring", "http-4k-uring", "growth-*", "echo-10000-uring",
+    "churn-1-uring", "echo-pipelined-uring", "echo-4k-uring", "bulk-*-uring", "read-*-uring", "http-4k-uring", "growth-echo-*", "growth-spawn-many", "growth-ids", "echo-10000-uring",
     "echo-64-two-per-core-uring", "fan-in-two", "fan-out-two", "yield-1000", "yield-100000", "select-8", "mutex-8*", "future", "echo-512-epoll",
     "http-plain-64-epoll", "http-plain-512-uring", "http-1m-uring", "http-churn-uring", "churn-10-uring", "echo-64k-uring", "echo-1024-uring",
-    "sleep-1M*", "echo-1-epoll", "open-uring")
+    "sleep-1M*", "echo-1-epoll", "open-uring", "timers")
 
 
 def by_importance(rows):

@@ -49,7 +49,8 @@ void histogram_print(const histogram *h, FILE *out); /* [[upper edge in ns, coun
  * which every byte that comes in is checked. */
 typedef struct talk {
     size_t size;          /* of a message, or of a request */
-    const char *request;  /* NULL: echo */
+    const char *request;  /* NULL: echo, or acknowledged */
+    int acknowledged;     /* each message is answered by one byte, a zero */
     char *body;           /* HTTP: of the first response; the others must be the same */
     size_t body_size;
     int body_known;

@@ -6,14 +6,16 @@
  *         --depth N          messages under way on a connection (1)
  *         --rate N           open loop: so many messages a second, whatever the server does; latency counts from when each should have been sent
  *         --churn N          a connection is closed after N messages, and another made
+ *         --acknowledged 1   the server swallows, and answers each message with one byte
  *         --http PATH        GET requests; the bodies of all responses must be the first one's
  *         --cpus LIST, --server-cpus LIST
  *
- *     slice MS               one line of JSON: messages, wall and server CPU time in ns, and the latencies
+ *     slice MS               one line of JSON: messages, wall and server CPU time in ns, context switches of the server, and the latencies
  *     memory                 one line of JSON: resident memory and page tables of the server, bytes
  *
  * At the end of its input it ends the server. */
 #include "load.h"
+#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +24,7 @@
 
 enum { EVENTS = 256, PATIENCE_MS = 20000, OPEN_WINDOW = 8192 };
 
-static long connections = 64, depth = 1, rate, churn;
+static long connections = 64, depth = 1, rate, churn, acknowledged;
 static const char *http_path, *cpus, *server_cpus;
 static long size = 64;
 
@@ -60,16 +62,26 @@ static void record(peer *p, int done, int64_t now)
 
 /* ---- closed loop: an answer asks the next question ---- */
 
-static void closed_event(peer *p)
+/* Sends what it can and takes what came: how many messages were answered, and when. */
+static int exchange(peer *p, int64_t *now)
 {
     peer_push(p, &words);
     int done = peer_take(p, &words);
     if (done < 0)
         fail("the server closed a connection");
+    if (done > 0) {
+        *now = now_ns();
+        record(p, done, *now);
+    }
+    return done;
+}
+
+static void closed_event(peer *p)
+{
+    int64_t now;
+    int done = exchange(p, &now);
     if (done == 0)
         return;
-    int64_t now = now_ns();
-    record(p, done, now);
     if (now < slice_end)
         peer_ask(p, &words, (unsigned)done, now);
     else if (p->answered == p->asked)
@@ -99,14 +111,9 @@ static void churn_event(peer *p)
 {
     if (p->fd < 0)
         return; /* an event of the connection that was closed a moment ago */
-    peer_push(p, &words);
-    int done = peer_take(p, &words);
-    if (done < 0)
-        fail("the server closed a connection");
-    if (done == 0)
+    int64_t now;
+    if (exchange(p, &now) == 0)
         return;
-    int64_t now = now_ns();
-    record(p, done, now);
     if (p->answered < (uint64_t)churn) {
         peer_ask(p, &words, 1, now);
         return;
@@ -153,11 +160,8 @@ static void open_due(int64_t now)
 static void open_event(peer *p)
 {
     uint64_t before = p->asked - p->answered;
-    peer_push(p, &words);
-    int done = peer_take(p, &words);
-    if (done < 0)
-        fail("the server closed a connection");
-    record(p, done, now_ns());
+    int64_t now;
+    exchange(p, &now);
     flying -= before > 0 && p->asked == p->answered;
 }
 
@@ -189,8 +193,31 @@ static int wait_events(struct epoll_event *events)
     return n > 0 ? n : 0;
 }
 
+/* Context switches of all threads of the server that are still there, asked for and not. */
+static long long switches(void)
+{
+    char path[64], file[512], line[256];
+    long long sum = 0;
+    snprintf(path, sizeof path, "/proc/%d/task", (int)target.pid);
+    DIR *tasks = opendir(path);
+    for (struct dirent *d; tasks && (d = readdir(tasks));) {
+        snprintf(file, sizeof file, "%s/%s/status", path, d->d_name);
+        FILE *f = d->d_name[0] == '.' ? NULL : fopen(file, "r");
+        while (f && fgets(line, sizeof line, f)) {
+            const char *count = strstr(line, "voluntary_ctxt_switches:");
+            sum += count ? atoll(count + strlen("voluntary_ctxt_switches:")) : 0;
+        }
+        if (f)
+            fclose(f);
+    }
+    if (tasks)
+        closedir(tasks);
+    return sum;
+}
+
 static void run_slice(long ms)
 {
+    long long switched = switches();
     const struct loop *loop = rate ? &open_loop : churn ? &churn_loop : &closed_loop;
     struct epoll_event events[EVENTS];
     histogram_clear(&latencies);
@@ -206,8 +233,9 @@ static void run_slice(long ms)
             open_due(now_ns());
     }
     int64_t took = now_ns() - begin;
-    printf("{\"ops\":%llu,\"wall_ns\":%lld,\"cpu_ns\":%lld,\"latency\":", (unsigned long long)done_total, (long long)took,
-           (long long)(read_clock(target.clock) - cpu));
+    int64_t used = read_clock(target.clock) - cpu;
+    printf("{\"ops\":%llu,\"wall_ns\":%lld,\"cpu_ns\":%lld,\"switches\":%lld,\"latency\":", (unsigned long long)done_total, (long long)took,
+           (long long)used, switches() - switched);
     histogram_print(&latencies, stdout);
     printf("}\n");
 }
@@ -239,7 +267,8 @@ static void print_memory(void)
 static char **read_options(int argc, char **argv)
 {
     const struct { const char *name; long *value, low, high; } numbers[] = {{"--connections", &connections, 1, 1000000}, {"--size", &size, 1, 1 << 20},
-        {"--depth", &depth, 1, 4096}, {"--rate", &rate, 1, 100000000}, {"--churn", &churn, 1, 1000000}};
+        {"--depth", &depth, 1, 4096}, {"--rate", &rate, 1, 100000000}, {"--churn", &churn, 1, 1000000},
+        {"--acknowledged", &acknowledged, 0, 1}};
     const struct { const char *name, **value; } texts[] = {{"--http", &http_path}, {"--cpus", &cpus}, {"--server-cpus", &server_cpus}};
     int at = 1;
     for (; at + 1 < argc && strcmp(argv[at], "--") != 0; at += 2) {
@@ -275,6 +304,7 @@ int main(int argc, char **argv)
     server_start(&target, program, server_cpus, 0, NULL, NULL);
     bind_to(cpus);
     talk_prepare(&words, (size_t)size, http_path);
+    words.acknowledged = (int)acknowledged;
     poller = epoll_create1(EPOLL_CLOEXEC);
     peers = calloc((size_t)connections, sizeof *peers);
     if (poller < 0 || !peers)

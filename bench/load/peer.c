@@ -118,6 +118,17 @@ static int take_echo(peer *p, const talk *t, size_t n)
     return (int)(p->received / t->size - before);
 }
 
+static int take_acknowledged(peer *p, const talk *t, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (received[i] != 0)
+            fail("a wrong byte came back on connection %u", p->number);
+    p->received += n;
+    if (p->received * t->size > p->sent)
+        fail("more was acknowledged than was sent");
+    return (int)n;
+}
+
 /* The length the response's head announces, once all of the head is there; -1: not yet. */
 static long read_head(peer *p)
 {
@@ -191,7 +202,7 @@ int peer_take(peer *p, talk *t)
             break;
         if (n < 0)
             die("recv");
-        done += t->request ? take_http(p, t, (size_t)n) : take_echo(p, t, (size_t)n);
+        done += t->request ? take_http(p, t, (size_t)n) : t->acknowledged ? take_acknowledged(p, t, (size_t)n) : take_echo(p, t, (size_t)n);
         if ((size_t)n < sizeof received)
             break; /* all that was there: the next edge tells of more */
     }

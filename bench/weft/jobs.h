@@ -12,7 +12,7 @@ typedef struct job {
     job_fn *run;
 } job;
 
-extern const job fiber_jobs[], channel_jobs[], lane_jobs[]; /* each ends with {0} */
+extern const job fiber_jobs[], channel_jobs[], lane_jobs[], resource_jobs[]; /* each ends with {0} */
 extern int workers;
 
 void must(int r);                               /* 0 or more, else it ends the program with its sentence */

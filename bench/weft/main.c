@@ -53,7 +53,7 @@ void run_each(long n, int (*fn)(void *number))
 
 static job_fn *find(const char *name)
 {
-    static const job *const all[] = {fiber_jobs, channel_jobs, lane_jobs};
+    static const job *const all[] = {fiber_jobs, channel_jobs, lane_jobs, resource_jobs};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         for (const job *j = all[i]; j->name; j++)
             if (strcmp(j->name, name) == 0)

@@ -13,6 +13,7 @@ import campaign  # noqa: E402
 import contest  # noqa: E402
 import counts  # noqa: E402
 import field  # noqa: E402
+import modes  # noqa: E402
 import rows  # noqa: E402
 import stats  # noqa: E402
 import store  # noqa: E402
@@ -278,6 +279,8 @@ def pages():
            "against": "go", "date": "2026-01-01 00:00 UTC", "commit": "abc"}
     row = rows.named("spawn")[0]
     check("**met**" in bars.cells(row, row.bars[1], met) and "16, 1" in bars.cells(row, row.bars[1], met), True, "a line of the table")
+    page = modes.PAGE.read_text()
+    check(modes.placed(modes.placed(page, ["other"]), ["one"]), modes.placed(page, ["one"]), "modes are written over what was there")
     check(bars.standing(dict(met, verdict="unresolved")), "not measured", "what is not settled yet")
     check(bars.standing(dict(met, verdict="unresolved", final=True)), "unresolved", "what is")
 

@@ -136,3 +136,25 @@ func timer(n int) int {
 	check(stopped, n)
 	return n
 }
+
+var stopped []*time.Timer
+
+// All armed, then all stopped, the last one first; their storage is there from the first time on.
+func timers(n int) int {
+	for len(stopped) < n {
+		t := time.AfterFunc(time.Hour, func() {})
+		t.Stop()
+		stopped = append(stopped, t)
+	}
+	for i := 0; i < n; i++ {
+		stopped[i].Reset(time.Hour - time.Duration(i)*time.Microsecond)
+	}
+	found := 0
+	for i := n - 1; i >= 0; i-- {
+		if stopped[i].Stop() {
+			found++
+		}
+	}
+	check(found, n)
+	return n
+}

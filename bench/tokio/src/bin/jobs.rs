@@ -140,6 +140,30 @@ async fn timer(n: u64) -> u64 {
     n
 }
 
+/// All armed by their first poll, then all cancelled by their drop, the last one first. A sleep cannot be disarmed and used again, so each is made here;
+/// their storage is one vector.
+async fn timers(n: u64) -> u64 {
+    let far = tokio::time::Instant::now() + Duration::from_secs(3600);
+    let mut all: Vec<tokio::time::Sleep> = (0..n).map(|i| tokio::time::sleep_until(far - Duration::from_micros(i))).collect();
+    tokio::task::unconstrained(std::future::poll_fn(|context| {
+        for sleep in all.iter_mut() {
+            // The vector neither grows nor moves while any of them is armed.
+            let sleep = unsafe { Pin::new_unchecked(sleep) };
+            check(sleep.poll(context).is_ready() as u64, 0);
+        }
+        std::task::Poll::Ready(())
+    }))
+    .await;
+    while let Some(sleep) = all.last_mut() {
+        let last: *mut tokio::time::Sleep = sleep;
+        unsafe {
+            all.set_len(all.len() - 1);
+            std::ptr::drop_in_place(last);
+        }
+    }
+    n
+}
+
 async fn ping_pong(rounds: u64) {
     let (to_there, mut there) = mpsc::channel::<u64>(1);
     let (to_back, mut back) = mpsc::channel::<u64>(1);
@@ -274,6 +298,7 @@ async fn run(name: &str, n: u64) -> Option<u64> {
         "tree" => tree(2, n).await,
         "sleep" => sleep_10ms(n).await,
         "timer" => timer(n).await,
+        "timers" => timers(n).await,
         "ping-1" => ping(1, n).await,
         "ping-100" | "ping-100-across" => ping(100, n).await,
         "fan-in" => fan_in(n).await,
