@@ -126,9 +126,9 @@ typedef struct weft_info {
     enum weft_mode mode;
     const char *port;        /* driver's name */
     unsigned workers;
-    unsigned cpus;
+    unsigned cpus;           /* that the process may use; 0: not asked, for one worker that is not bound needs none of it */
     size_t stack_size;
-    const char *topology;    /* who described the machine */
+    const char *topology;    /* who described the machine, or "not asked" */
 } weft_info;
 WEFT_API int weft_runtime_info(weft_runtime *rt, weft_info *out);
 

@@ -60,12 +60,21 @@ static int pretence(char *out, size_t size)
     return out[0] != 0;
 }
 
-static int discover(weft_topology *out, int plain)
+/* hwloc looks at the whole machine, whatever part of it is ours: of a single processor the system's files tell as much. */
+static int is_for_hwloc(void)
 {
     const char *asked = getenv("WEFT_TOPOLOGY");
+
+    if (asked && strcmp(asked, "system") == 0)
+        return 0;
+    return (asked && strcmp(asked, "hwloc") == 0) || weft__topology_mask_count() != 1;
+}
+
+static int discover(weft_topology *out, int plain)
+{
     int r = -ENOTSUP;
 
-    if (!plain && (!asked || strcmp(asked, "system") != 0))
+    if (!plain && is_for_hwloc())
         r = weft__topology_hwloc(out);
     if (r < 0)
         r = weft__topology_system(out);

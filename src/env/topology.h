@@ -7,6 +7,9 @@
 /* The affinity mask and what Linux tells in /sys (caches, packages, nodes). Allocates nothing. 0 or -errno. */
 int weft__topology_system(weft_topology *out);
 
+/* How many processors the affinity mask has, or -errno. */
+int weft__topology_mask_count(void);
+
 /* hwloc's view, restricted to the affinity mask. 0, -ENOTSUP where it was not built in, or another -errno. */
 int weft__topology_hwloc(weft_topology *out);
 

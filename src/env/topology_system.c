@@ -148,6 +148,16 @@ static int read_mask(weft_topology *t)
     return t->count > 0 ? 0 : -ENODEV;
 }
 
+int weft__topology_mask_count(void)
+{
+    weft_topology t;
+    int r;
+
+    t.count = 0;
+    r = read_mask(&t);
+    return r < 0 ? r : (int)t.count;
+}
+
 int weft__topology_system(weft_topology *out)
 {
     weft_topology t;

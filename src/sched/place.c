@@ -73,19 +73,30 @@ static int apply_settings(weft_runtime *rt)
     return r < 0 ? r : number_set(rt, "WEFT_SCATTER", &rt->scatter);
 }
 
-int weft__place_plan(weft_runtime *rt)
+/* A single worker that nobody binds has no neighbours and no place: then hundreds of system calls are saved. */
+static void look_around(weft_runtime *rt)
 {
-    int set = apply_settings(rt);
-    if (set < 0)
-        return set;
     weft_topology *t = &rt->topology;
+    if (rt->opt.workers == 1 && rt->mode != WEFT_PER_CORE) {
+        t->source = "not asked";
+        return;
+    }
     int r = rt->env->topology ? rt->env->topology(rt->env->self, t) : -ENOTSUP;
     if (r < 0) {
         memset(t, 0, sizeof *t);
         t->cpus = t->count = 1;
         t->source = "none";
     }
+}
+
+int weft__place_plan(weft_runtime *rt)
+{
+    int set = apply_settings(rt);
+    if (set < 0)
+        return set;
+    const weft_topology *t = &rt->topology;
     rt->mode = rt->opt.mode ? rt->opt.mode : WEFT_SHARED;
+    look_around(rt);
     unsigned n = rt->opt.workers ? rt->opt.workers : t->cpus;
     if (n < 1 || n > WEFT__WORKERS_MAX - 1) {
         if (rt->opt.workers) {

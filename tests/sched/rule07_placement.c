@@ -5,10 +5,12 @@
 
 static weft_topology machine;
 static uint64_t bound;
+static int asked;
 
 static int given_topology(void *self, weft_topology *out)
 {
     (void)self;
+    asked++;
     *out = machine;
     return 0;
 }
@@ -92,6 +94,26 @@ static void counts(void)
         CHECK(strcmp(info.topology, "synthetic") == 0);
         near_order(rt);
         CHECK_EQ(bound, 0); /* only per-core mode binds */
+        CHECK_OK(weft_end(rt));
+        spy_close(&s);
+    }
+}
+
+/* A single worker that nobody binds has no use for the machine's description. */
+static void not_asked(void)
+{
+    static spy s;
+    weft_info info;
+
+    make_machine(4);
+    for (int m = WEFT_SHARED; m <= WEFT_PER_CORE; m++) {
+        asked = 0;
+        weft_runtime *rt = start(&s, (enum weft_mode)m, 1);
+        CHECK_EQ(asked, m == WEFT_PER_CORE);
+        CHECK_OK(weft_runtime_info(rt, &info));
+        CHECK_EQ(info.workers, 1);
+        CHECK_EQ(info.cpus, m == WEFT_PER_CORE ? 4 : 0);
+        near_order(rt);
         CHECK_OK(weft_end(rt));
         spy_close(&s);
     }
@@ -218,6 +240,7 @@ static void pinned_stay(void)
 int main(void)
 {
     counts();
+    not_asked();
     binding();
     bad_numbers();
     per_core_never_moves();
