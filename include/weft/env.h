@@ -75,6 +75,8 @@ struct weft_env {
     /* Makes pages inaccessible so that any touch faults (0 or -errno); NULL: no guards are set. */
     int (*guard)(void *self, void *p, size_t bytes);
     int (*unguard)(void *self, void *p, size_t bytes);
+    /* guard for n pieces of `bytes`, the next one `stride` behind the last: 0, or -errno and any of them may be guarded. NULL: one after the other. */
+    int (*guard_row)(void *self, void *p, size_t bytes, size_t stride, unsigned n);
     /* How many bytes one guard should take (0: one page). */
     size_t guard_size;
     /* Drops the contents of pages and gives the memory back; they read as zero after. NULL: kept. */

@@ -229,35 +229,19 @@ static void block_log(void *self, enum weft_log_level level, const char *text, s
 static int block_worker_enter(void *self)
 {
     const weft_env *e = base(self);
-    void *p;
-    int r;
 
-    if (e->worker_enter != weft__posix_worker_enter)
-        return e->worker_enter(e->self);
-    weft__posix_unblock_interrupts();
-    if (!weft__posix_signal_stack_needed())
-        return 0;
-    p = block_map(self, WEFT__SIGNAL_STACK_SIZE, 0);
-    if (!p)
-        return -ENOMEM;
-    r = weft__posix_signal_stack_set(p);
-    if (r < 0)
-        block_unmap(self, p, WEFT__SIGNAL_STACK_SIZE);
-    return r;
+    return e->worker_enter == weft__posix_worker_enter ? weft__posix_worker_enter_on(self, block_map, block_unmap)
+                                                       : e->worker_enter(e->self);
 }
 
 static void block_worker_leave(void *self)
 {
     const weft_env *e = base(self);
-    void *p;
 
-    if (e->worker_leave != weft__posix_worker_leave) {
+    if (e->worker_leave == weft__posix_worker_leave)
+        weft__posix_worker_leave_on(self, block_unmap);
+    else
         e->worker_leave(e->self);
-        return;
-    }
-    p = weft__posix_signal_stack_clear();
-    if (p)
-        block_unmap(self, p, WEFT__SIGNAL_STACK_SIZE);
 }
 
 static int block_fault_watch(void *self, weft_fault_fn *describe, void *ctx)

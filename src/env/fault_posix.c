@@ -1,8 +1,8 @@
 /*
- * Owns the process's handlers for SIGSEGV and SIGBUS while anybody watches for faults: a fault in somebody's guard is reported with
- * write(2) and then ends the process as it would have without us, so that a core file shows the faulting instruction; unless who knows
- * the guard has mended the matter by sending the thread elsewhere. A fault
- * that nobody knows goes to the handler that was there before.
+ * Owns the process's handlers for what guards raise (SIGSEGV, and SIGBUS outside of Linux) while anybody watches for faults: a fault in
+ * somebody's guard is reported with write(2) and then ends the process as it would have without us, so that a core file shows the faulting
+ * instruction; unless who knows the guard has mended the matter by sending the thread elsewhere. A fault that nobody knows goes to the handler
+ * that was there before.
  *
  * watch and unwatch: any thread, one at a time by a lock. The handler takes no lock: it reads a table of fixed size, each entry of
  * which is complete before its function is published, and calls only what a watcher promises to be safe there. It runs on the
@@ -29,7 +29,12 @@ static struct {
 static pthread_mutex_t changing = PTHREAD_MUTEX_INITIALIZER; /* guards refs, users, and who installs */
 static unsigned users;
 
+/* What a touch of a guard raises. */
+#if defined(__linux__)
+static const int signals[] = {SIGSEGV};
+#else
 static const int signals[] = {SIGSEGV, SIGBUS};
+#endif
 #define SIGNALS (sizeof signals / sizeof *signals)
 static struct sigaction before[SIGNALS];
 
@@ -123,18 +128,24 @@ static void on_fault(int sig, siginfo_t *info, void *machine)
     errno = saved;
 }
 
+static int is_ours(const struct sigaction *a) { return a->sa_flags & SA_SIGINFO && a->sa_sigaction == on_fault; }
+
+/* Where ours is found, somebody who covered it for a while has taken his away: what was there before us is known. */
 static int install(void)
 {
-    struct sigaction ours = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    struct sigaction ours = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK}, there;
 
     sigemptyset(&ours.sa_mask);
-    for (size_t i = 0; i < SIGNALS; i++)
-        if (sigaction(signals[i], &ours, &before[i]) != 0) {
+    for (size_t i = 0; i < SIGNALS; i++) {
+        if (sigaction(signals[i], &ours, &there) != 0) {
             int r = -errno;
             while (i-- > 0)
                 (void)sigaction(signals[i], &before[i], NULL);
             return r;
         }
+        if (!is_ours(&there))
+            before[i] = there;
+    }
     return 0;
 }
 
@@ -142,16 +153,10 @@ static int install(void)
 static void uninstall(void)
 {
     for (size_t i = 0; i < SIGNALS; i++) {
-        struct sigaction now;
-        if (sigaction(signals[i], NULL, &now) == 0 && now.sa_flags & SA_SIGINFO && now.sa_sigaction == on_fault)
-            (void)sigaction(signals[i], &before[i], NULL);
+        struct sigaction there;
+        if (sigaction(signals[i], &before[i], &there) == 0 && !is_ours(&there))
+            (void)sigaction(signals[i], &there, NULL);
     }
-}
-
-static int is_installed(void)
-{
-    struct sigaction now;
-    return sigaction(signals[0], NULL, &now) == 0 && now.sa_flags & SA_SIGINFO && now.sa_sigaction == on_fault;
 }
 
 /* Under the lock. The entry of (fn, ctx), or a free one, or -1. */
@@ -179,7 +184,7 @@ int weft__posix_fault_watch(void *self, weft_fault_fn *describe, void *ctx)
     int i = entry_for(describe, ctx);
     if (i < 0)
         r = -EAGAIN;
-    else if (users == 0 && !is_installed())
+    else if (users == 0)
         r = install();
     if (r == 0) {
         watchers[i].ctx = ctx;

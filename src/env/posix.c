@@ -140,6 +140,7 @@ static void fill(void)
         .unmap = weft__posix_unmap,
         .map_as = weft__posix_map_as,
         .guard = weft__posix_guard,
+        .guard_row = weft__posix_guard_row,
         .unguard = weft__posix_unguard,
 #if defined(__aarch64__)
         .guard_size = 65536, /* kernels with 64 KiB pages exist: a stack laid out for them runs on all */

@@ -18,6 +18,7 @@ void *weft__posix_map(void *self, size_t bytes, size_t align);
 void weft__posix_unmap(void *self, void *p, size_t bytes);
 void *weft__posix_map_as(void *self, size_t bytes, size_t align, enum weft_map_as how);
 int weft__posix_guard(void *self, void *p, size_t bytes);
+int weft__posix_guard_row(void *self, void *p, size_t bytes, size_t stride, unsigned n);
 int weft__posix_unguard(void *self, void *p, size_t bytes);
 void weft__posix_discard(void *self, void *p, size_t bytes);
 int weft__posix_populate(void *self, void *p, size_t bytes);
@@ -37,13 +38,11 @@ int weft__posix_thread_start(void *self, weft_thread **out, const weft_thread_op
 void weft__posix_thread_join(void *self, weft_thread *thread);
 int weft__posix_worker_enter(void *self);
 void weft__posix_worker_leave(void *self);
-/* What worker_enter and worker_leave are made of, for an environment with memory of its own. A signal stack that is there already (a
- * host's, a sanitizer's) is left alone: needed says 0. clear returns the memory that set was given, or NULL. */
+/* The same with signal stacks out of an environment's own memory. One that is there already (a host's, a sanitizer's) is left alone. */
 #define WEFT__SIGNAL_STACK_SIZE (64u << 10) /* room for AVX-512 state, a backtrace and its text */
-int weft__posix_signal_stack_needed(void);
-int weft__posix_signal_stack_set(void *p);
-void *weft__posix_signal_stack_clear(void);
-void weft__posix_unblock_interrupts(void);
+int weft__posix_worker_enter_on(void *self, void *(*map)(void *self, size_t bytes, size_t align),
+                                void (*unmap)(void *self, void *p, size_t bytes));
+void weft__posix_worker_leave_on(void *self, void (*unmap)(void *self, void *p, size_t bytes));
 
 /* posix_interrupt.c */
 uintptr_t weft__posix_worker_tag(void *self);

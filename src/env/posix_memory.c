@@ -1,10 +1,12 @@
 /* Owns memory by pages: mappings, guards, giving back, committing. Any thread. The only state is which advice works, which is found
  * out once by trying, because emulators and old kernels answer 0 to advice they do not know. */
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
+#include "arch/layout.h"
 #include "base/atomic.h"
 #include "base/check.h"
 #include "env/posix.h"
@@ -15,6 +17,16 @@
 #define ADVICE_POPULATE_WRITE 23
 #define ADVICE_GUARD_INSTALL 102
 #define ADVICE_GUARD_REMOVE 103
+
+#if WEFT__VALGRIND
+#include <valgrind/valgrind.h>
+#define ON_VALGRIND RUNNING_ON_VALGRIND /* which says of calls that it does not know that it does not know them */
+#else
+#define ON_VALGRIND 0
+#endif
+
+#define MYSELF (-10000) /* PIDFD_SELF, in place of a descriptor of this process */
+#define ROW_MAX 64u
 
 #ifndef MAP_NORESERVE
 #define MAP_NORESERVE 0
@@ -120,34 +132,15 @@ void weft__posix_unmap(void *self, void *p, size_t bytes)
     give_back(p, (bytes + page - 1) & ~(page - 1));
 }
 
-/* Whether the kernel refuses to read from p: asked by a write(2) from it, which answers instead of faulting. */
-static int inaccessible(int pipe_out, const void *p)
-{
-    return write(pipe_out, p, 1) < 0 && errno == EFAULT;
-}
-
 #if defined(__linux__)
-static int advice_guards(int pipe_out, char *p, size_t page)
+/* The advice was given for this page. It is believed if the kernel now refuses to read a path there: so nothing is mapped for finding out, and strict
+ * mode may have it, too. Threads that find out at the same time find the same. 1 if the page is guarded. */
+static int learn_guard_kind(const char *p, int advised)
 {
-    if (madvise(p, page, ADVICE_GUARD_INSTALL) != 0 || !inaccessible(pipe_out, p))
-        return 0;
-    return madvise(p, page, ADVICE_GUARD_REMOVE) == 0 && write(pipe_out, p, 1) == 1;
-}
+    const int works = advised && access(p, F_OK) != 0 && errno == EFAULT;
 
-/* Tried on a page that is about to be guarded, whose content does not matter any more: so nothing is mapped for it, and strict mode
- * may have it, too. Threads that find out at the same time find the same. */
-static void find_guard_kind(char *p)
-{
-    enum weft__guard_kind kind = WEFT__GUARD_MPROTECT;
-    int ends[2];
-
-    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)
-        return; /* no descriptor left: mprotect this time, and tried again at the next guard */
-    if (advice_guards(ends[1], p, weft__posix_page_size()))
-        kind = WEFT__GUARD_MADVISE;
-    close(ends[0]);
-    close(ends[1]);
-    __atomic_store_n(&guard_kind, (int)kind, __ATOMIC_RELAXED);
+    __atomic_store_n(&guard_kind, (int)(works ? WEFT__GUARD_MADVISE : WEFT__GUARD_MPROTECT), __ATOMIC_RELAXED);
+    return works;
 }
 #endif
 
@@ -161,13 +154,47 @@ void weft__posix_guard_force(enum weft__guard_kind kind)
     __atomic_store_n(&guard_kind, (int)kind, __ATOMIC_RELAXED);
 }
 
+#if defined(__linux__) && defined(SYS_process_madvise)
+static int advise_row(char *p, size_t bytes, size_t stride, unsigned n)
+{
+    struct iovec row[ROW_MAX];
+
+    for (unsigned i = 0; i < n; i++)
+        row[i] = (struct iovec){.iov_base = p + i * stride, .iov_len = bytes};
+    const long done = syscall(SYS_process_madvise, MYSELF, row, n, ADVICE_GUARD_INSTALL, 0);
+    return done < 0 ? -errno : (size_t)done == n * bytes ? 0 : -EINVAL;
+}
+#endif
+
+/* All of them by one call where the kernel advises a process about itself by vectors (Linux 6.15), which it either does or not: emulators and Valgrind
+ * do not have it. */
+int weft__posix_guard_row(void *self, void *p, size_t bytes, size_t stride, unsigned n)
+{
+    (void)self;
+#if defined(__linux__) && defined(SYS_process_madvise)
+    static int refused;
+
+    if (weft__posix_guard_kind() == WEFT__GUARD_MPROTECT || n > ROW_MAX || ON_VALGRIND || weft__load_relaxed(&refused, "guard.row"))
+        return -ENOTSUP;
+    const int r = advise_row(p, bytes, stride, n);
+    if (r < 0 && r != -EINVAL) /* that is for locked memory, and may be different for the next row */
+        weft__store_relaxed(&refused, 1, "guard.row");
+    if (r == 0 && weft__posix_guard_kind() == WEFT__GUARD_UNKNOWN && !learn_guard_kind(p, 1))
+        return -ENOTSUP;
+    return r;
+#else
+    (void)p, (void)bytes, (void)stride, (void)n;
+    return -ENOTSUP;
+#endif
+}
+
 /* Locked memory (mlockall) refuses the advice: mprotect stands in for that range, at the price of a mapping of its own. */
 int weft__posix_guard(void *self, void *p, size_t bytes)
 {
     (void)self;
 #if defined(__linux__)
-    if (weft__posix_guard_kind() == WEFT__GUARD_UNKNOWN)
-        find_guard_kind(p);
+    if (weft__posix_guard_kind() == WEFT__GUARD_UNKNOWN && learn_guard_kind(p, madvise(p, bytes, ADVICE_GUARD_INSTALL) == 0))
+        return 0;
 #endif
     if (weft__posix_guard_kind() == WEFT__GUARD_MADVISE) {
         if (madvise(p, bytes, ADVICE_GUARD_INSTALL) == 0)

@@ -139,33 +139,21 @@ void weft__posix_thread_join(void *self, weft_thread *t)
 
 static _Thread_local void *signal_stack;
 
-int weft__posix_signal_stack_needed(void)
-{
-    stack_t there;
-
-    return sigaltstack(NULL, &there) != 0 || (there.ss_flags & SS_DISABLE);
-}
-
-int weft__posix_signal_stack_set(void *p)
+/* 1; 0: there is one already, a host's or a sanitizer's, which stays; -errno. In one system call where there is none. */
+static int set_signal_stack(void *p)
 {
     const stack_t ours = {.ss_sp = p, .ss_size = WEFT__SIGNAL_STACK_SIZE};
+    stack_t before;
 
-    if (sigaltstack(&ours, NULL) != 0)
+    if (sigaltstack(&ours, &before) != 0)
         return -errno;
+    if (!(before.ss_flags & SS_DISABLE))
+        return sigaltstack(&before, NULL) == 0 ? 0 : -errno;
     signal_stack = p;
-    return 0;
+    return 1;
 }
 
-void *weft__posix_signal_stack_clear(void)
-{
-    const stack_t none = {.ss_flags = SS_DISABLE, .ss_size = WEFT__SIGNAL_STACK_SIZE};
-    void *p = signal_stack;
-
-    signal_stack = NULL;
-    return p && sigaltstack(&none, NULL) == 0 ? p : NULL;
-}
-
-void weft__posix_unblock_interrupts(void)
+static void unblock_interrupts(void)
 {
     sigset_t set;
 
@@ -175,29 +163,36 @@ void weft__posix_unblock_interrupts(void)
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
-int weft__posix_worker_enter(void *self)
+int weft__posix_worker_enter_on(void *self, void *(*map)(void *, size_t, size_t), void (*unmap)(void *, void *, size_t))
 {
-    void *p;
-    int r;
-
-    (void)self;
-    weft__posix_unblock_interrupts(); /* a thread of the host's may have blocked them */
-    if (!weft__posix_signal_stack_needed())
-        return 0;
-    p = weft__posix_map(NULL, WEFT__SIGNAL_STACK_SIZE, 0);
+    unblock_interrupts(); /* a thread of the host's may have blocked them */
+    void *p = map(self, WEFT__SIGNAL_STACK_SIZE, 0);
     if (!p)
         return -ENOMEM;
-    r = weft__posix_signal_stack_set(p);
-    if (r < 0)
-        weft__posix_unmap(NULL, p, WEFT__SIGNAL_STACK_SIZE);
-    return r;
+    const int r = set_signal_stack(p);
+    if (r <= 0)
+        unmap(self, p, WEFT__SIGNAL_STACK_SIZE);
+    return r < 0 ? r : 0;
+}
+
+void weft__posix_worker_leave_on(void *self, void (*unmap)(void *, void *, size_t))
+{
+    const stack_t none = {.ss_flags = SS_DISABLE, .ss_size = WEFT__SIGNAL_STACK_SIZE};
+    void *p = signal_stack;
+
+    signal_stack = NULL;
+    if (p && sigaltstack(&none, NULL) == 0)
+        unmap(self, p, WEFT__SIGNAL_STACK_SIZE);
+}
+
+int weft__posix_worker_enter(void *self)
+{
+    (void)self;
+    return weft__posix_worker_enter_on(NULL, weft__posix_map, weft__posix_unmap);
 }
 
 void weft__posix_worker_leave(void *self)
 {
-    void *p = weft__posix_signal_stack_clear();
-
     (void)self;
-    if (p)
-        weft__posix_unmap(NULL, p, WEFT__SIGNAL_STACK_SIZE);
+    weft__posix_worker_leave_on(NULL, weft__posix_unmap);
 }

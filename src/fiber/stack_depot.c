@@ -199,6 +199,16 @@ static int guard_slot(const weft_env *env, weft__stack_slab *slab, uint32_t slot
     return r;
 }
 
+/* The guards of n neighbours, and the one above them, at once where the environment can; else each is set as its stack is made. */
+static void guard_row(const weft_env *env, weft__stack_slab *slab, const uint32_t slots[], uint32_t n)
+{
+    if (!env->guard_row || slab->guard == 0 || n < 2 || slots[n - 1] - slots[0] != n - 1)
+        return;
+    if (env->guard_row(env->self, slab->first + slots[0] * slab->stride, slab->guard, slab->stride, n + 1) == 0)
+        for (uint32_t slot = slots[0]; slot <= slots[n - 1] + 1; slot++)
+            __atomic_fetch_or(&slab->guarded[slot / 64], (uint64_t)1 << slot % 64, __ATOMIC_RELAXED);
+}
+
 /* The guard above is set along with the one below: a page table that has any guard in it cannot become a huge page. */
 static int make_stack(weft__stack_depot *depot, weft__stack_slab *slab, uint32_t slot, weft__stack **out)
 {
@@ -250,6 +260,7 @@ static int make_reserved(weft__stack_depot *depot, weft__stack_slab *slab, const
     uint32_t made = 0;
     int error = 0;
 
+    guard_row(depot->env, slab, slots, n);
     for (uint32_t i = n; i-- > 0;) { /* the lowest comes first in the list */
         weft__stack *s;
         int r = make_stack(depot, slab, slots[i], &s);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "env/region.h"
 #include "sched/text.h"
 
 static size_t pages(const weft_env *env, size_t n) { return (n + env->page_size - 1) / env->page_size * env->page_size; }
@@ -162,6 +163,7 @@ void weft__realm_close(weft_runtime *rt)
 {
     const weft_env *env = rt->env;
     weft__lane_realm *realm = rt->lanes;
+    weft__region_ending(env);
     weft__fibers_close(rt);
     weft__ties_close(&realm->ties);
     weft__mail_close(&realm->mail, env);

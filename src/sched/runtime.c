@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "env/default.h"
+#include "env/region.h"
 #include "sched/sched.h"
 #include "sched/text.h"
 
@@ -83,19 +84,25 @@ static int choose_driver(weft_runtime *rt)
 int weft__runtime_open(weft_runtime **out, const weft_options *opt, const weft__sched_hooks *hooks, unsigned host_places)
 {
     const weft_env *base = opt && opt->env ? opt->env : weft__default_env(), *env = base;
-    weft_env block;
+    weft_env own;
     int r = weft_env_missing(base, NULL) ? check_tables(base, opt && opt->driver ? opt->driver : weft_driver_named("auto")) : 0;
     if (r < 0)
         return r;
     if (opt && opt->memory) {
-        r = weft_env_block(&block, base, opt->memory, opt->memory_size);
+        r = weft_env_block(&own, base, opt->memory, opt->memory_size);
         if (r < 0)
             return r;
-        env = &block;
+        env = &own;
+    } else if (base == weft_env_posix()) { /* another's table is left as it is */
+        own = *base;
+        weft__region_open(&own);
+        env = &own;
     }
     weft_runtime *rt = env->map(env->self, runtime_bytes(env), 0);
-    if (!rt)
+    if (!rt) {
+        weft__region_close(env);
         return -ENOMEM;
+    }
     rt->magic = WEFT__RUNTIME_MAGIC;
     rt->env_storage = *env;
     rt->env = &rt->env_storage;
@@ -121,6 +128,7 @@ int weft__runtime_open(weft_runtime **out, const weft_options *opt, const weft__
     return 0;
 unmap:
     env->unmap(env->self, rt, runtime_bytes(env));
+    weft__region_close(env);
     return r;
 }
 
@@ -251,6 +259,7 @@ void weft__runtime_close(weft_runtime *rt)
             env.unmap(env.self, rt->worker[i], weft__worker_bytes(rt));
     rt->magic = 0;
     env.unmap(env.self, rt, runtime_bytes(&env));
+    weft__region_close(&env);
 }
 
 /* The place of a thread that has left. */

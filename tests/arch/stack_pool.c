@@ -63,6 +63,7 @@ static void reset(void)
     env.map = count_map;
     env.unmap = count_unmap;
     env.guard = count_guard;
+    env.guard_row = NULL;
     env.discard = count_discard;
     env.resident = count_resident;
     env.populate = count_populate;

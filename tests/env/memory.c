@@ -80,6 +80,21 @@ static void guards(const weft_env *e)
     e->unmap(NULL, p, 6 * page);
 }
 
+/* All at once where the kernel can; where it cannot nothing is lost but time. */
+static void row(const weft_env *e)
+{
+    char *p = e->map(NULL, 12 * page, 0);
+
+    CHECK(p);
+    memset(p, 7, 12 * page);
+    const int r = e->guard_row(NULL, p + page, page, 3 * page, 4);
+    CHECK(r <= 0);
+    for (size_t i = 0; r == 0 && i < 12; i++)
+        CHECK_EQ(readable(p + i * page), i % 3 != 1);
+    CHECK(e->guard_row(NULL, p, page, page, 1000) < 0); /* more than one vector holds */
+    e->unmap(NULL, p, 12 * page);
+}
+
 /* Emulators answer mincore as they like: told apart by a page that nobody has touched and one that was. */
 static int counts(const weft_env *e, char *p)
 {
@@ -127,8 +142,12 @@ int main(void)
     CHECK_EQ(weft__posix_guard_kind(), WEFT__GUARD_UNKNOWN);
     guards(e);
     CHECK(weft__posix_guard_kind() != WEFT__GUARD_UNKNOWN);
+    row(e);
     commitment(e);
+    weft__posix_guard_force(WEFT__GUARD_UNKNOWN);
+    row(e); /* finds out, too */
     weft__posix_guard_force(WEFT__GUARD_MPROTECT);
+    CHECK(e->guard_row(NULL, ends, page, page, 2) < 0);
     guards(e);
     commitment(e);
     return 0;
