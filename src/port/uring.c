@@ -11,6 +11,8 @@
 
 #include "port/uring.h"
 
+#define ENTRIES_UNREGISTERED 64 /* registering the ring's descriptor costs two calls, and pays with longer lives */
+
 static weft__uring *state_of(const weft_port *port)
 {
     weft__uring *u = port->state;
@@ -54,6 +56,8 @@ static int call_kernel(weft__uring *u, unsigned submit, unsigned complete, unsig
 {
     struct io_uring_getevents_arg arg = {.ts = (uintptr_t)ts};
     weft__store_relaxed(&u->port->entered, u->port->entered + 1, "uring.entered"); /* others read it */
+    if (u->late_ring_fd && u->port->entered > ENTRIES_UNREGISTERED)
+        weft__uring_register_ring(u);
     flags |= u->enter_flags;
     if (!(flags & IORING_ENTER_GETEVENTS))
         return u->sys->enter(u->sys->self, u->enter_fd, submit, complete, flags, NULL, 0);
@@ -193,15 +197,15 @@ static int uring_open(weft_port *port, const weft_port_config *config)
     return weft__uring_open_on(port, config, &weft__ring_sys_kernel);
 }
 
-/* The ring's own poll is ended and waited for first: with the caller's memory under the rings the kernel must have
- * nothing left to write. */
+/* With the caller's memory under the rings the kernel must have nothing left to write: then the ring's own poll is ended and waited for first. Else it
+ * ends with the ring, some time. */
 static void uring_close(weft_port *port)
 {
     weft__uring *u = state_of(port);
     WEFT_ASSERT(!u->in_ring && !u->deferred.head && !u->starved.head && !u->waiting_statx.head && !u->calls.head);
     u->closing = 1;
     int r = 0;
-    if (u->wake_armed && weft__uring_disarm_wake(u))
+    if (!u->memory_size && u->wake_armed && weft__uring_disarm_wake(u))
         while (u->wake_armed && (r >= 0 || r == -EINTR || r == -EAGAIN || r == -EBUSY)) {
             r = hand_over(u, !weft__uring_completions(u), WEFT_NEVER);
             weft__uring_reap(u);

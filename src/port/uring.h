@@ -92,11 +92,13 @@ typedef struct weft__uring_buffers {
     uint32_t free; /* not lent and not filled, as far as completions seen tell */
     uint32_t releases;
     uint16_t tail;
+    uint8_t ready; /* handed to the kernel, or into the stack: at the first stream where the kernel has such rings for certain */
 } weft__uring_buffers;
 
 #define WEFT__URING_MAGIC 0x676e6972u
 #define WEFT__URING_BATCH 64u
 #define WEFT__URING_STATX 64u
+#define WEFT__NO_BUFFER_RING "streams by readiness: provided buffer rings are off or not in this kernel"
 
 typedef struct weft__uring {
     uint32_t magic;
@@ -133,6 +135,8 @@ typedef struct weft__uring {
     uint8_t absolute;      /* the kernel's time-outs are on env's clock */
     uint8_t multi_accept, multi_recv;
     uint8_t no_iowait;
+    uint8_t recent;        /* Linux 6.12 or later, which has all that is probed for */
+    uint8_t late_ring_fd;  /* the ring's descriptor is registered once there were some entries */
     uint8_t valgrind;
     int wake_fd;
     int end_fd; /* rings in the caller's memory: hangs up when the kernel has done with them; else -1 */
@@ -171,6 +175,8 @@ int weft__uring_open_on(weft_port *port, const weft_port_config *config, const w
 /* uring_setup.c: ring, memory and what goes with them. On failure everything is undone. */
 int weft__uring_setup(weft__uring **out, weft_port *port, const weft_port_config *config, const weft__ring_sys *sys);
 void weft__uring_teardown(weft__uring *u);
+/* Saves the descriptor's look-up on each entry. The index belongs to this thread, as the ring does. */
+void weft__uring_register_ring(weft__uring *u);
 /* How much config->memory has to hold in strict mode, wherever it begins. */
 size_t weft__uring_memory_bytes(const weft_port_config *config, size_t page);
 
@@ -204,6 +210,8 @@ void weft__uring_attempt(weft__uring *u, weft_op *op);
 /* The memory's parts are given in *b (ring, stack, lent, data; ring is dropped where the kernel has none) with size
  * and count. */
 void weft__uring_buffers_open(weft__uring *u, const weft__uring_buffers *b);
+/* Before the first stream. */
+void weft__uring_buffers_ready(weft__uring *u);
 void weft__uring_buffers_close(weft__uring *u);
 /* A buffer for a receive that the driver makes itself; 0 or -ENOBUFS. */
 int weft__uring_buffer_take(weft__uring *u, uint32_t *bid);

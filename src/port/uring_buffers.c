@@ -1,5 +1,5 @@
 /* Provided buffers: lent by the port to whoever reads a stream, so that an idle connection holds none. The kernel
- * takes them from a ring it shares with us; where it has no such ring, receives are made by the driver into buffers
+ * takes them from a ring it shares with us, from the first stream on; where it has no such ring, receives are made by the driver into buffers
  * from a stack. Home thread only.
  *
  * `free` counts in the order of completions: added ones, less those that completions seen so far say were used. When
@@ -28,12 +28,23 @@ static void add(weft__uring_buffers *b, uint32_t bid)
 
 void weft__uring_buffers_open(weft__uring *u, const weft__uring_buffers *from)
 {
+    u->buffers = *from;
+    if (!u->buffers.ring || !u->recent)
+        weft__uring_buffers_ready(u);
+}
+
+void weft__uring_buffers_ready(weft__uring *u)
+{
     weft__uring_buffers *b = &u->buffers;
-    *b = *from;
+    if (b->ready)
+        return;
+    b->ready = 1;
     if (b->ring) {
         struct io_uring_buf_reg reg = {.ring_addr = (uintptr_t)b->ring, .ring_entries = b->count};
-        if (u->sys->reg(u->sys->self, u->fd, IORING_REGISTER_PBUF_RING, &reg, 1) < 0)
+        if (u->sys->reg(u->sys->self, u->fd, IORING_REGISTER_PBUF_RING, &reg, 1) < 0) {
             b->ring = NULL;
+            u->why[WEFT_OP_RECV] = WEFT__NO_BUFFER_RING;
+        }
     }
     for (uint32_t bid = 0; bid < b->count; bid++)
         add(b, bid);
@@ -41,7 +52,7 @@ void weft__uring_buffers_open(weft__uring *u, const weft__uring_buffers *from)
 
 void weft__uring_buffers_close(weft__uring *u)
 {
-    if (!u->buffers.ring)
+    if (!u->buffers.ring || !u->buffers.ready)
         return;
     struct io_uring_buf_reg reg = {0};
     u->sys->reg(u->sys->self, u->fd, IORING_UNREGISTER_PBUF_RING, &reg, 1);

@@ -1,5 +1,5 @@
 /* What this kernel's rings can do, op by op: which path each takes and, in a line, why. Asked once, when the port is
- * opened; what the answer hides (a seccomp filter, a file system) shows as -EINVAL, -EOPNOTSUPP or -EPERM when an op
+ * opened, unless a feature flag tells of a release that has them all; what the answer hides (a seccomp filter, a file system) shows as -EINVAL, -EOPNOTSUPP or -EPERM when an op
  * runs, and the core then takes the next path for that op alone. */
 #include <string.h>
 
@@ -66,7 +66,7 @@ void weft__uring_probe(weft__uring *u)
     memset(&answer, 0, sizeof answer);
     _Static_assert(sizeof head == sizeof answer.head, "the probe's array follows its head");
     unsigned n = 0;
-    if (u->sys->reg(u->sys->self, u->fd, IORING_REGISTER_PROBE, &answer, PROBED) >= 0) {
+    if (!u->recent && u->sys->reg(u->sys->self, u->fd, IORING_REGISTER_PROBE, &answer, PROBED) >= 0) {
         memcpy(&head, &answer, sizeof head);
         n = head.ops_len < PROBED ? head.ops_len : PROBED;
     }
@@ -99,7 +99,7 @@ void weft__uring_probe(weft__uring *u)
     if (!u->multi_accept)
         u->why[WEFT_OP_ACCEPT] = "one at a time: multishot is off or not in this kernel";
     if (!u->buffers.ring)
-        u->why[WEFT_OP_RECV] = "streams by readiness: provided buffer rings are off or not in this kernel";
+        u->why[WEFT_OP_RECV] = WEFT__NO_BUFFER_RING;
     else if (!u->multi_recv)
         u->why[WEFT_OP_RECV] = "streams one at a time: multishot is off or not in this kernel";
 }

@@ -186,9 +186,9 @@ static int same_clock(const weft_env *env)
     return now >= before.tv_sec * WEFT_SECOND + before.tv_nsec && now <= after.tv_sec * WEFT_SECOND + after.tv_nsec;
 }
 
-/* Saves the descriptor's look-up on each entry. The index belongs to this thread, as the ring does. */
-static void register_ring(weft__uring *u)
+void weft__uring_register_ring(weft__uring *u)
 {
+    u->late_ring_fd = 0;
     struct io_uring_rsrc_update update = {.offset = UINT32_MAX, .data = (uint32_t)u->fd};
     if (u->sys->reg(u->sys->self, u->fd, IORING_REGISTER_RING_FDS, &update, 1) != 1)
         return;
@@ -286,8 +286,8 @@ int weft__uring_setup(weft__uring **out, weft_port *port, const weft_port_config
     u->deferred_work = !!(params.flags & IORING_SETUP_DEFER_TASKRUN);
     u->absolute = (params.features & WEFT__FEAT_MIN_TIMEOUT) && same_clock(port->env);
     u->no_iowait = !!(params.features & WEFT__FEAT_NO_IOWAIT);
-    if (!config->shared && !(config->disable & (WEFT_URING_NO_REGRING | WEFT_URING_SQPOLL)))
-        register_ring(u);
+    u->recent = !!(params.features & WEFT__FEAT_MIN_TIMEOUT);
+    u->late_ring_fd = !config->shared && !(config->disable & (WEFT_URING_NO_REGRING | WEFT_URING_SQPOLL));
     make_pools(u, &plan, block);
     weft__uring_probe(u);
     *out = u;

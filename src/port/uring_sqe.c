@@ -229,6 +229,7 @@ static void wait_in(weft__uring_list *list, weft_op *op, enum weft__uring_where 
 /* The ring's way for a stream of provided buffers. 0: the op waits elsewhere. */
 static int stream_may_start(weft__uring *u, weft_op *op)
 {
+    weft__uring_buffers_ready(u);
     if (!u->buffers.ring) {
         weft__uring_attempt(u, op);
         return 0;

@@ -78,12 +78,32 @@ static uint64_t first_filled(const weft__wheel *w, unsigned *level)
     return UINT64_MAX;
 }
 
+/* When the first timer of a slot of a higher level is due, if it has a few only; else when the slot begins. To wake just for putting timers nearer is
+ * a waste that a single one far off would cause several times. */
+static uint64_t first_in_slot(const weft__wheel *w, unsigned level, uint64_t begin)
+{
+    enum { FEW = 8 };
+    const weft__link *slot = &w->slots[level][begin >> (6 * level) & 63];
+    uint64_t first = UINT64_MAX;
+    unsigned n = 0;
+    for (const weft__link *l = slot->next; l != slot; l = l->next) {
+        uint64_t due = grain_of(((const weft__timer *)(const void *)l)->deadline_ns);
+        if (++n > FEW)
+            return begin;
+        if (due < first)
+            first = due;
+    }
+    return n ? first : begin; /* empty: taken out of a slot whose bit was still set */
+}
+
 int64_t weft__wheel_next(weft__wheel *w)
 {
     if (!w->armed)
         return WEFT_NEVER;
     unsigned level = 0;
     uint64_t grain = w->first = first_filled(w, &level);
+    if (level > 0 && grain != UINT64_MAX)
+        grain = first_in_slot(w, level, grain);
     if (grain >= (uint64_t)INT64_MAX >> WEFT__WHEEL_GRAIN_BITS)
         return WEFT_NEVER;
     return (int64_t)(grain << WEFT__WHEEL_GRAIN_BITS);

@@ -145,6 +145,29 @@ static void by_next(void)
     CHECK(rounds <= TIMERS * WEFT__WHEEL_LEVELS);
 }
 
+/* A few timers far off cost a wake-up each, and none on the way down the levels. */
+static void few_far(void)
+{
+    unsigned rounds = 0;
+
+    now = 987654321;
+    reaction = 0;
+    fired = 0;
+    memset(models, 0, sizeof models);
+    weft__wheel_init(&wheel, now);
+    for (int i = 0; i < 4; i++) {
+        models[i].timer.fire = fire;
+        arm(&models[i], now + 30 * WEFT_SECOND + i * 7 * WEFT_MILLISECOND + 12345);
+    }
+    for (int64_t next; (next = weft__wheel_next(&wheel)) != WEFT_NEVER; rounds++) {
+        now = next;
+        weft__wheel_advance(&wheel, now);
+        check_lateness();
+    }
+    CHECK_EQ(fired, 4);
+    CHECK_EQ(rounds, 4);
+}
+
 /* How many words of memory differ after an operation: a bound that does not depend on the number of timers. */
 static weft__timer *million;
 static uint64_t million_fired;
@@ -221,6 +244,7 @@ int main(void)
     for (uint64_t seed = 1; seed <= 6; seed++)
         against_model(seed, (int64_t)(seed % 3) * 1000000007 * 1000);
     by_next();
+    few_far();
     a_million();
     far();
     return 0;
