@@ -125,7 +125,7 @@ int conn_flush(struct conn *c)
 {
     if (c->out.len == 0)
         return 0;
-    int r = weft_write_all(c->id, c->out.base, c->out.len, NULL, c->now_ns + c->server->options->idle_timeout_ns);
+    int r = weft_write_all(c->id, c->out.base, c->out.len, NULL, conn_write_deadline(c));
     c->out.len = 0;
     return r;
 }

@@ -37,7 +37,7 @@ struct conn {
     char *in; /* `small`, or a pooled buffer */
     size_t in_cap;
     size_t at, end; /* in[at, end): read and not answered; the request being read begins at `at` */
-    int64_t now_ns; /* on the runtime's clock, not long ago: since then nothing was waited for */
+    int64_t now_ns; /* when the request was taken up or something was last waited for, on the runtime's clock */
     struct out out; /* written with the next flush; base is NULL while nothing waits */
     uint32_t slot;
     bool closing;  /* nothing more is read as a request */

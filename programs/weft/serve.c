@@ -38,6 +38,8 @@ static int read_head(struct conn *c, enum http_event *event)
 {
     int64_t deadline = 0;
     http_request_init(&c->rq);
+    if (c->at < c->end)
+        c->now_ns = weft_now(); /* it was here before the answer to the last one, which may have taken long */
     for (;;) {
         if (c->at < c->end) {
             *event = http_request_feed(&c->rq, c->in + c->at, c->end - c->at);

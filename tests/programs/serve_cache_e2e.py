@@ -4,8 +4,8 @@ import time
 import unittest
 
 import e2e
-from e2e import Client
-from serve_case import Case, big, path, setUpModule, tearDownModule  # noqa: F401
+from e2e import Client, wait_until
+from serve_case import BIG, Case, big, path, setUpModule, tearDownModule  # noqa: F401
 
 VALID = 0.05
 
@@ -145,6 +145,26 @@ class Brief(Case):
         write("again.txt", b"0")
         for i in range(1, 12):  # at once after it was read, of the same size
             self.changes("/again.txt", lambda: overwrite("again.txt", b"%d" % (i % 10)), 200, b"%d" % (i % 10))
+
+    def test_a_request_that_had_to_wait_behind_another(self):
+        """It came with one whose answer the client was slow to read: what counts is when it is answered."""
+        write("behind.txt", b"before")
+        c = self.client()
+        self.assertEqual(c.ask("/behind.txt").body, b"before")
+        c.send("GET /big.bin HTTP/1.1\r\nHost: x\r\n\r\nGET /behind.txt HTTP/1.1\r\nHost: x\r\n\r\n")
+        self.assertGreater(c.more(), 0)  # the first answer is on its way, and far too long to get away
+        overwrite("behind.txt", b"after")
+        changed = time.monotonic()
+        wait_until(lambda: time.monotonic() > changed + VALID, "what was kept to be too old")
+        while b"\r\n\r\n" not in c.buffer:
+            self.assertGreater(c.more(), 0)
+        left = BIG - len(c.buffer.split(b"\r\n\r\n", 1)[1])
+        while left > 0:
+            got = len(c.s.recv(min(left, 1 << 20)))
+            self.assertGreater(got, 0)
+            left -= got
+        c.buffer = b""
+        self.assertEqual(c.response().body, b"after")
 
     def test_longer_and_shorter(self):
         write("size.bin", big[:100])
