@@ -4,6 +4,7 @@
     verdict [--minutes N] [ROW]   judges one row, those of a name, or all: the most telling first
     table                     keeps what was judged in bench/verdicts.json and writes it into docs/benchmarks.md
     check [--update]          deterministic figures against bench/baseline.json
+    choices [--minutes N] [NAME]  design choices beside what was not chosen, built apart
     modes                     the three modes side by side, into docs/modes.md
     list                      what there is
 """
@@ -17,6 +18,7 @@ import time
 import bars
 import campaign
 import children
+import choices
 import counts
 import modes
 import peers
@@ -88,6 +90,17 @@ def command_show(options, say):
 def command_verdict(options, say):
     wanted = chosen(options.row) if options.row else rows.all_rows()
     peers.prepare()
+    return judge(wanted, options, say)
+
+
+def command_choices(options, say):
+    if options.name and options.name not in [choice.name for choice in choices.CHOICES]:
+        sys.exit(f"no choice is called {options.name}; there are: {' '.join(choice.name for choice in choices.CHOICES)}")
+    peers.prepare()
+    return judge(choices.prepare([options.name] if options.name else [], say), options, say)
+
+
+def judge(wanted, options, say):
     kept = store.Store()
     status = 0
     try:
@@ -132,6 +145,9 @@ def main():
     one.add_argument("--minutes", type=float, help="stop after so many, in the middle if need be")
     one.add_argument("row", nargs="?")
     commands.add_parser("table")
+    one = commands.add_parser("choices")
+    one.add_argument("--minutes", type=float, help="as of verdict")
+    one.add_argument("name", nargs="?")
     commands.add_parser("check").add_argument("--update", action="store_true")
     commands.add_parser("modes")
     commands.add_parser("list")
@@ -139,7 +155,7 @@ def main():
     children.heed_signals()
     say = Teller()
     act = {"show": command_show, "verdict": command_verdict, "check": counts.command, "list": command_list, "table": command_table,
-           "modes": command_modes}[options.command]
+           "modes": command_modes, "choices": command_choices}[options.command]
     try:
         return act(options, say)
     except KeyboardInterrupt as e:

@@ -1,11 +1,13 @@
-"""The table of bars in docs/benchmarks.md: one section a CPU model, between two marks, written from bench/verdicts.json and the rows."""
+"""The tables of bars in docs/benchmarks.md, and of choices in docs/design/choices.md: one section a CPU model, between two marks, written from
+bench/verdicts.json and the rows."""
 
+import choices
 import peers
 import rows
 import store
 import verdict
 
-PAGE = peers.ROOT / "docs" / "benchmarks.md"
+PAGES = ((peers.ROOT / "docs" / "benchmarks.md", rows.all_rows), (peers.ROOT / "docs" / "design" / "choices.md", choices.all_rows))
 NAMES = {"met": "**met**", "not met": "not met", "unresolved": "unresolved", "not measured": "not measured"}
 METRICS = {"p999": "p99.9", "wall": "time", "cpu": "CPU", "switches": "context switches"}
 
@@ -46,25 +48,25 @@ def cells(row, bar, result):
             f"| {result['date'][:10]}, {result['commit']} |")
 
 
-def every(cpu):
+def every(cpu, of=rows.all_rows):
     judged = store.judged().get(cpu, {})
-    for row in rows.all_rows():
+    for row in of():
         for bar in row.bars:
             yield row, bar, judged.get(row.name, {}).get(verdict.key(bar))
 
 
-def summary(cpu):
+def summary(cpu, of=rows.all_rows):
     count = dict.fromkeys(NAMES, 0)
-    for _row, _bar, result in every(cpu):
+    for _row, _bar, result in every(cpu, of):
         count[standing(result)] += 1
     return ", ".join(f"{n} {name}" for name, n in count.items())
 
 
-def section(cpu):
-    yield f"On {cpu}: {summary(cpu)}.\n"
+def section(cpu, of):
+    yield f"On {cpu}: {summary(cpu, of)}.\n"
     yield "| row | bar | verdict | ratio [98 %] | pairs, left out | with all | against itself | date, commit |"
     yield "|---|---|---|---|---|---|---|---|"
-    for row, bar, result in every(cpu):
+    for row, bar, result in every(cpu, of):
         yield cells(row, bar, result)
 
 
@@ -82,4 +84,6 @@ def placed(text, cpu, lines):
 
 
 def write(cpu):
-    PAGE.write_text(placed(PAGE.read_text(), cpu, section(cpu)))
+    for page, of in PAGES:
+        if any(result for _row, _bar, result in every(cpu, of)):
+            page.write_text(placed(page.read_text(), cpu, section(cpu, of)))

@@ -38,7 +38,7 @@ def run(command, **options):
         done = children.run(command, timeout=MAKE_LIMIT_S, **options)
     except (OSError, subprocess.TimeoutExpired) as e:
         return None, str(e)
-    return (done.stdout, "") if done.returncode == 0 else (None, (done.stderr.strip().splitlines() or ["no reason given"])[-1])
+    return (done.stdout, "") if done.returncode == 0 else (None, ((done.stderr.strip() or done.stdout.strip()).splitlines() or ["no reason given"])[-1])
 
 
 # ---- building what meson does not ----
@@ -128,8 +128,8 @@ JOBS = {
 IDLE = ["--idle-timeout", "3600"]
 
 
-def weft_echo(port, mode="shared"):
-    return lambda workers: [WEFT, "echo", "--listen", "127.0.0.1:0", "--workers", str(workers), "--port", port, "--mode", mode, *IDLE]
+def weft_echo(port, mode="shared", weft=WEFT):
+    return lambda workers: [weft, "echo", "--listen", "127.0.0.1:0", "--workers", str(workers), "--port", port, "--mode", mode, *IDLE]
 
 
 def fixed(name, *arguments):

@@ -10,6 +10,7 @@ sys.path.insert(0, str(pathlib.Path(sys.argv[1]) / "bench" / "house"))
 
 import bars  # noqa: E402
 import campaign  # noqa: E402
+import choices  # noqa: E402
 import contest  # noqa: E402
 import counts  # noqa: E402
 import field  # noqa: E402
@@ -269,6 +270,20 @@ def campaigns():
         verdict.Case = real
 
 
+def written_otherwise():
+    """What a choice replaces must stand there exactly so often. (Whether it still does in the library is for who studies it, not for who works on that.)"""
+    choice = choices.Choice("x", "a; b", ("spawn",), (("a.c", "one", "two", 2),))
+    check(choices.edited(choice, "a.c", "one one three"), "two two three", "written otherwise")
+    check(choices.edited(choice, "b.c", "one"), "one", "another file")
+    try:
+        choices.edited(choice, "a.c", "one")
+        check(True, False, "a choice that is stale is told")
+    except choices.Stale:
+        pass
+    names = [row.name for row in choices.all_rows() + rows.all_rows()]
+    check(len(set(names)), len(names), "rows of different names")
+
+
 def pages():
     """A section is put in its place, and the text around it stays."""
     page = "# A\n\ntext\n"
@@ -285,5 +300,5 @@ def pages():
     check(bars.standing(dict(met, verdict="unresolved", final=True)), "unresolved", "what is")
 
 
-for test in (judging, leaving_out, quantiles, callgrind, baselines, tables, order, cases, interrupted, campaigns, pages):
+for test in (judging, leaving_out, quantiles, callgrind, baselines, tables, order, cases, interrupted, campaigns, written_otherwise, pages):
     test()
