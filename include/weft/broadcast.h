@@ -15,10 +15,10 @@ enum weft_broadcast_kind {
 };
 
 typedef struct weft_broadcast {
-    int64_t opaque[13];
+    int64_t opaque[14];
 } weft_broadcast;
 typedef struct weft_reader {
-    int64_t opaque[8];
+    int64_t opaque[13];
 } weft_reader;
 
 /* buffer: capacity * item_size bytes, capacity at least 1. -EINVAL. */

@@ -27,7 +27,7 @@ WEFT_API int weft_channel_init(weft_channel *c, size_t item_size, size_t capacit
 /* One that grows with what is in it, up to `limit` items: for bursts, where a buffer of that size would be memory that mostly lies idle. The memory comes
  * from the environment of the caller's runtime, by chunks of 16 KiB or an item, and goes back as they are read; some stay as long as they are used
  * again and again, so that a steady load asks for none. Where there is no memory for more, it is full. It must be ended by weft_channel_end, or its
- * memory is lost: a lane that may be killed says so by weft_defer. -EINVAL no size or no limit; -ENOMEM. Any thread. */
+ * memory is lost: a lane that may be killed says so by weft_defer. One that lies in a lane's own memory (weft_alloc) ends with that. -EINVAL no size or no limit; -ENOMEM. Any thread. */
 WEFT_API int weft_channel_init_growing(weft_channel *c, size_t item_size, size_t limit);
 /* Closes it if it is open, drops what lies in it and gives the memory back. Only whoever waits may still be in a call then, and is told. Needed for one
  * that grows, harmless for others. 0. Any thread; never waits. */

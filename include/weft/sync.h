@@ -1,7 +1,10 @@
 /* Locks and signals that fibers wait on: mutex, rwlock, cond, semaphore, event, barrier, latch, once.
  *
  * All are plain storage of the caller's, usable when zeroed, from any fiber of any lane on any worker. An object that several lanes use lies in
- * memory that outlives them all (static, or the vat of a common ancestor), and must not be moved or freed while anybody uses it.
+ * memory that outlives them all (static, or the vat of a common ancestor), and must not be moved or freed while anybody uses it. In a checked
+ * build any other use aborts. In others, the death of the lane in whose memory it lies ends the waits of fibers of other lanes: -EOWNERDEAD, or
+ * -ENOTRECOVERABLE of a mutex or rwlock, where the former says that the caller owns it. What they hold there is held no more, and must not be
+ * touched; a weft_read_hold or weft_reader on their own stacks may be, and answers -EPERM.
  *
  * Calls that can wait take an absolute deadline (WEFT_NEVER; a past one tries once): -ETIMEDOUT; -ECANCELED, checked at entry too. A call that
  * got what it waited for at the very moment of its deadline or cancellation answers success. Who is killed while it waits leaves no trace: what
@@ -30,7 +33,7 @@ enum weft_mutex_flags {
 };
 
 typedef struct weft_mutex {
-    int64_t opaque[15];
+    int64_t opaque[18];
 } weft_mutex;
 
 /* Not needed for a zeroed one without flags. `name` is shown in reports and must stay valid; it may be NULL. -EINVAL unknown flags. */
@@ -67,10 +70,10 @@ WEFT_API void weft_mutex_look(weft_mutex *m, weft_mutex_info *out);
  * reader's just ends its hold. */
 
 typedef struct weft_rwlock {
-    int64_t opaque[17];
+    int64_t opaque[18];
 } weft_rwlock;
 typedef struct weft_read_hold {
-    int64_t opaque[6];
+    int64_t opaque[10];
 } weft_read_hold;
 
 WEFT_API int weft_rwlock_init(weft_rwlock *rw, const char *name);

@@ -9,6 +9,7 @@
 
 #include "fiber/account.h"
 #include "fiber/stack.h"
+#include "fiber/stake.h"
 #include "sched/sched.h"
 
 /* Kinds of ids, the low bits of ns; the rest is the runtime's tag, so that another runtime's id is never mistaken for ours. */
@@ -37,6 +38,7 @@ enum { WEFT__SIG_PENDING = 1, WEFT__SIG_UNPARK = 2, WEFT__SIG_CANCEL = 4, WEFT__
 
 enum { WEFT__SIG_FAMILY = 128 }; /* beside cancel and kill of a lane: an ancestor wants it */
 enum { WEFT__SIG_LINK = 256 };   /* beside cancel: a linked lane has failed */
+enum { WEFT__SIG_EVICT = 512 };  /* of a lane: it holds a lock in the memory of one that is dying */
 
 typedef struct weft__fiber weft__fiber;
 typedef struct weft__await weft__await;
@@ -96,15 +98,17 @@ typedef struct weft__scope {
     uint8_t cancelled, expired, shield, spent;
 } weft__scope;
 
-enum weft__orphan { WEFT__ORPHAN_LATER, WEFT__ORPHAN_NOW };
+enum weft__orphan { WEFT__ORPHAN_LATER, WEFT__ORPHAN_NOW, WEFT__ORPHAN_EVICTED };
 
 /* A lock that a fiber holds: in its crew's list while it does. Home of the crew. */
 struct weft__held {
     weft__held *next, **from;
     weft__fiber *holder; /* NULL: it has died, and the lock waits for its place in the order of the lane's death */
     /* The holder has ended without giving it back. LATER: it was killed; it is nobody's from now on, and stays in the list, unless this answers 1
-     * because there is no reason to wait. NOW: it is out of the list, and goes to whoever waits. */
+     * because there is no reason to wait. NOW: it is out of the list, and goes to whoever waits. Or it has not ended, and the lock does, with
+     * the memory that it lies in. EVICTED: it is out of the list. */
     int (*orphaned)(weft__held *h, enum weft__orphan when);
+    weft__stake stake;   /* where it lies in the memory of a lane that may die before the holder's */
 };
 
 #define WEFT__COPY_MAX WEFT_COPY_MAX
@@ -439,6 +443,8 @@ static inline void weft__held_remove(weft__held *h)
 void weft__held_orphan(weft__fiber *f);
 /* The crew is dead: whatever its fibers held passes on. Home. */
 void weft__held_bury(weft__crew *crew);
+/* Lets go of the locks whose stakes say so. Home. */
+void weft__held_evict(weft__crew *crew);
 /* ---- local.c ---- */
 /* Its values, by their destructors; their record goes back. */
 void weft__locals_destroy(weft__fiber *f);

@@ -43,3 +43,16 @@ void weft__held_bury(weft__crew *crew)
     while (crew->locks)
         pass_on(crew->locks);
 }
+
+void weft__held_evict(weft__crew *crew)
+{
+    for (weft__held *h = crew->locks, *next; h; h = next) {
+        next = h->next;
+        if (!h->stake.vat || !weft__load_acquire(&h->stake.evicted, "held.evict")) /* pairs with the release of the one who evicts */
+            continue;
+        if (h->holder)
+            h->holder->locks--;
+        take_out(h);
+        h->orphaned(h, WEFT__ORPHAN_EVICTED);
+    }
+}

@@ -91,6 +91,8 @@ static void close_up(weft__lane *lane, enum weft__lane_phase phase)
 {
     weft__lane_enter(lane, phase);
     weft__lane_locals_bury(lane);
+    if (phase == WEFT__LANE_CLOSING)
+        weft__vat_evict(lane); /* before its own locks pass on: to nobody from outside, who would get what is about to go */
     weft__held_bury(&lane->crew);
     weft__names_bury(lane);
     weft__lane_close_all(lane);
@@ -225,12 +227,22 @@ static void bury_slice(weft__lane *lane)
 
 void weft__lane_bury_task(weft_task *t) { bury_slice(weft__container(t, weft__lane, end_message)); }
 
+/* The last of those from outside who had something in its memory has left it. */
+static void evicted(weft_task *t)
+{
+    weft__lane *lane = weft__container(t, weft__lane, end_message);
+    if (weft__vat_clear(lane))
+        bury_slice(lane);
+}
+
 static void bury(weft__lane *lane)
 {
     weft__lane_enter(lane, WEFT__LANE_BURYING);
     stop_timer(lane);
     return_buffers(lane);
-    bury_slice(lane);
+    lane->end_message.run = evicted;
+    if (weft__vat_clear(lane))
+        bury_slice(lane);
 }
 
 void weft__lane_bury_now(weft__lane *lane)
@@ -239,6 +251,7 @@ void weft__lane_bury_now(weft__lane *lane)
     weft__lane_locals_bury(lane);
     weft__names_bury(lane);
     return_buffers(lane);
+    weft__vat_clear_now(lane);
     while (!weft__lane_forget_results(lane, SLICE) || !weft__fibers_bury(&lane->crew, SLICE) || !weft__holdings_bury(lane, SLICE) ||
            !weft__mailbox_bury(lane, SLICE) || !weft__vat_bury(lane, SLICE))
         ;

@@ -9,6 +9,12 @@
 
 /* local.c: between steps 4 and 5, its lane-local values; here user code does run. */
 void weft__lane_locals_bury(weft__lane *lane);
+/* stake.c: who waits from outside for something in its vat is told, who holds something there lets go. A killed lane does that before step 5. */
+void weft__vat_evict(weft__lane *lane);
+/* Before step 7, the same if it has not been done: 1: nobody has anything there any more; 0: the last one to go sends the lane its end message. The
+ * second waits, for threads only: a root whose runtime closes. */
+int weft__vat_clear(weft__lane *lane);
+void weft__vat_clear_now(weft__lane *lane);
 /* vat.c: step 7, the pages of its vat. */
 int weft__vat_bury(weft__lane *lane, unsigned budget);
 /* slice.c: step 7, its references to shared blocks. */

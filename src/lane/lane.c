@@ -349,6 +349,8 @@ void weft__lane_message(weft_task *t)
         free_record(lane);
         weft__realm_announce(rt); /* the last lane, perhaps, and it had not been counted out when its parent was told */
     } else if (!ended) {
+        if (flags & WEFT__SIG_EVICT)
+            weft__held_evict(&lane->crew);
         weft__lane_apply(lane, flags & (WEFT__SIG_CANCEL | WEFT__SIG_KILL | WEFT__SIG_FAMILY | WEFT__SIG_LINK));
     }
 }

@@ -39,6 +39,7 @@ static void close_slabs(weft__memory_realm *m)
 int weft__memory_open(weft__memory_realm *m, const weft_env *env, int strict)
 {
     weft__page_source source = {env->self, env->map, env->unmap, env->discard};
+    weft__link_init(&m->kinds);
     int r = open_slabs(m, env, strict ? 3 : 7, strict ? 512 : 65536);
     if (r < 0) {
         close_slabs(m);

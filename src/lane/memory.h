@@ -10,6 +10,8 @@ enum { WEFT__SMALL_BLOCKS = 3 };
 typedef struct weft__memory_realm {
     weft__slab regions, own, holdings, parts, small[WEFT__SMALL_BLOCKS];
     weft__page_depot pages;
+    weft__spin kinds_lock;
+    weft__link kinds; /* depots of vats of kinds; guarded by kinds_lock */
 } weft__memory_realm;
 
 /* Per worker, part of the lane layer's pools. */

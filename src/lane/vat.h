@@ -28,6 +28,21 @@ enum { WEFT__PAGE_ROOM, WEFT__PAGE_FULL };
 #define WEFT__VAT_TAIL 0
 #endif
 
+/* Something outside of the vat that ends with it, unless it ends before: lane/stake.h. */
+typedef struct weft__kept {
+    weft__stake stake;
+    void (*end)(struct weft__kept *k);
+} weft__kept;
+
+/* Who has something here and may outlive it: lane/stake.h. */
+typedef struct weft__stakes {
+    weft__spin lock;
+    uint8_t closed, awaited;      /* nobody comes any more; the lane waits for the last to go */
+    uint32_t count;
+    weft__stake *waits, *holds, *kept;
+    const struct weft__stake_hooks *hooks; /* of those who wait (atomic) */
+} weft__stakes;
+
 typedef struct weft__vat {
     uint32_t magic;
     uint8_t arena;                /* nothing is taken back */
@@ -43,7 +58,8 @@ typedef struct weft__vat {
     char *bump, *end;             /* of the first page, or of an arena's present chunk: what was never handed out */
     void *loose[WEFT__VAT_MIXED]; /* blocks of the first page that were given back */
     uint8_t *tags;                /* a byte for each 16 bytes of the first page: the class of the block that begins there + 1; TAG_FREE */
-    weft__page_depot *own;        /* of a kind: lies behind the vat */
+    weft__page_depot *own;        /* of a kind */
+    weft__stakes stakes;
 } weft__vat;
 
 /* What lane->vat holds before the lane's first allocation where its memory is of a kind: the kind, with the lowest bit set. */
@@ -56,6 +72,7 @@ static inline int weft__vat_promised(const struct weft__vat *v) { return (int)((
 /* A kind's own pages. */
 typedef struct weft__own_depot {
     weft__slab_head head;
+    weft__link link;              /* in the realm's kinds */
     weft__page_depot depot;
 } weft__own_depot;
 /* Closes it; everything in it is unmapped. */
@@ -107,12 +124,18 @@ static inline size_t weft__run_room(const weft__page *g) { return g->bytes - WEF
  * aborts in a checked build. */
 void weft__vat_misuse(const void *p, const char *call);
 /* The calling fiber uses an object at p. If that lies in the memory of a lane that may die while this one lives (another's, and no
- * ancestor's), a checked build aborts with the names of both. Memory of kinds is not looked at. */
+ * ancestor's), a checked build aborts with the names of both. */
 #ifdef WEFT_CHECKED
 void weft__vat_used(const void *p, const char *call);
 #else
 static inline void weft__vat_used(const void *p, const char *call) { (void)p, (void)call; }
 #endif
+/* For tests, before any runtime is opened: a checked build says nothing either. */
+extern int weft__vat_lenient;
+/* The vat that p lies in, or NULL. Searches; any thread. */
+weft__vat *weft__vat_around(weft_runtime *rt, const void *p);
+/* Whether `owner` is `lane` or an ancestor of it. */
+int weft__lane_outlives(const weft__lane *owner, const weft__lane *lane);
 void weft__vat_freed_twice(weft__vat *v, const void *p, const char *call);
 void weft__vat_no_block(weft__vat *v, const void *p, const char *call);
 /* The tail behind a block of `size` bytes, as it must be; `room` bytes with it. */

@@ -62,24 +62,16 @@ void weft__vat_misuse(const void *p, const char *call)
 
 #ifdef WEFT_CHECKED
 
-static int outlives(const weft__lane *owner, const weft__lane *lane)
-{
-    const weft__lane *root = weft__lanes_of(lane->rt)->root;
-    while (lane != owner && lane != root)
-        lane = lane->parent;
-    return lane == owner;
-}
-
-__attribute__((no_sanitize("thread"))) void weft__vat_used(const void *p, const char *call)
+void weft__vat_used(const void *p, const char *call)
 {
     char text[400];
     weft__fiber *f = weft__fiber_self();
-    if (!f)
+    if (!f || weft__vat_lenient)
         return;
     weft__lane *lane = weft__lane_of(f->crew);
-    const weft__page *g = weft__depot_find(&weft__lanes_of(lane->rt)->memory.pages, p);
-    weft__lane *owner = g && g->vat ? weft__slab_at(&weft__lanes_of(lane->rt)->lanes, g->lane) : NULL;
-    if (!owner || outlives(owner, lane))
+    const weft__vat *v = weft__vat_around(lane->rt, p);
+    weft__lane *owner = v ? v->lane : NULL;
+    if (!owner || weft__lane_outlives(owner, lane))
         return;
     weft__format(text, sizeof text,
                  "%s by lane \"%s\" (fiber \"%s\", spawned at %s): the object at %p lies in the memory of lane \"%s\" (spawned at %s), which may die before",

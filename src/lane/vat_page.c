@@ -158,12 +158,19 @@ static weft__page_depot *open_own(weft__lane *lane, const weft_vat_kind *kind)
         return NULL;
     size_t unit = kind->unit / WEFT__CHUNK;
     weft__depot_init(&own->depot, &source, &m->regions, (unsigned)(unit < 1 ? 1 : unit > WEFT__REGION_CHUNKS ? WEFT__REGION_CHUNKS : unit), 0, 1);
+    weft__spin_lock(&m->kinds_lock);
+    weft__link_before(&m->kinds, &own->link);
+    weft__spin_unlock(&m->kinds_lock);
     return &own->depot;
 }
 
 void weft__vat_close_own(weft__page_depot *depot)
 {
     weft__own_depot *own = weft__container(depot, weft__own_depot, depot);
+    weft__memory_realm *m = &weft__lanes_of(weft__worker_self()->rt)->memory;
+    weft__spin_lock(&m->kinds_lock);
+    weft__link_remove(&own->link);
+    weft__spin_unlock(&m->kinds_lock);
     weft__depot_fini(depot);
     weft__slab_put(&weft__lane_pools_of(weft__worker_self())->memory.own, own);
 }

@@ -117,25 +117,41 @@ void weft__depot_fini(weft__page_depot *d)
     end_list(d, &d->idle);
 }
 
-static int holds(const weft__link *list, const char *p)
+/* The region of the list that p lies in, or NULL. */
+static const weft__region *holds(const weft__link *list, const char *p)
 {
     for (const weft__link *l = list->next; l != list; l = l->next) {
         const weft__region *r = weft__container(l, const weft__region, link);
         if (p >= r->base && p < r->base + region_bytes(r))
-            return 1;
+            return r;
     }
-    return 0;
+    return NULL;
 }
 
-/* What looks like a header may be a user's bytes in the middle of a run, which others write. */
-__attribute__((no_sanitize("address", "thread"))) weft__page *weft__depot_find(weft__page_depot *d, const void *p)
+/* What looks like a header may be a user's bytes in the middle of a run, which others write, or have been one before. */
+#define RAW __attribute__((no_sanitize("address", "thread")))
+
+/* The page of a vat that p in chunk `at` lies in, if the header is chunk `from`'s. */
+RAW static weft__page *page_in(const weft__region *r, size_t from, size_t at, const void *p)
+{
+    weft__page_chunk *c = (weft__page_chunk *)(void *)(r->base + from * WEFT__CHUNK);
+    if (c->magic != WEFT__CHUNK_MAGIC || c->region != r)
+        return NULL;
+    weft__page *g = from == at ? &c->at[c->first[((uintptr_t)p & (WEFT__CHUNK - 1)) / WEFT__LEAF] % WEFT__LEAVES].page : &c->at[0].page;
+    return g->vat && (from == at || g->count > at - from) ? g : NULL;
+}
+
+weft__page *weft__depot_find(weft__page_depot *d, const void *p)
 {
     weft__page *g = NULL;
     weft__spin_lock(&d->lock);
-    if (holds(&d->roomy, p) || holds(&d->busy, p) || holds(&d->idle, p)) {
-        const weft__page_chunk *c = weft__page_chunk_of(p);
-        if (c->magic == WEFT__CHUNK_MAGIC && c->region && c->region->depot == d)
-            g = weft__page_of(p);
+    const weft__region *r = holds(&d->roomy, p);
+    if (!r)
+        r = holds(&d->busy, p);
+    if (r) {
+        size_t at = (size_t)((const char *)p - r->base) / WEFT__CHUNK;
+        for (size_t from = at + 1; from-- > 0 && !g && (r->run || !(r->free >> from & 1));)
+            g = page_in(r, from, at, p);
     }
     weft__spin_unlock(&d->lock);
     return g;

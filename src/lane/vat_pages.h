@@ -128,7 +128,7 @@ int weft__depot_drain_run(weft__page_depot *d, weft__page *g, unsigned *budget);
 /* Gives back what is free beyond `keep`, as far as the budget reaches, in units of about a microsecond: 1 when nothing is left to do. */
 int weft__depot_trim(weft__page_depot *d, unsigned *budget);
 
-/* The page that p lies in, if p is memory of the depot; any address. For checks: it looks through all regions. */
+/* The page that p lies in, if p is a vat's memory of the depot; any address. It looks through all regions. */
 weft__page *weft__depot_find(weft__page_depot *d, const void *p);
 /* A page for the owner of the pool; pool NULL: from the depot. */
 weft__page *weft__page_get(weft__page_pool *pool, weft__page_depot *d, unsigned order);

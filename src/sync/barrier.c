@@ -7,7 +7,7 @@
 /* ---- barrier ---- */
 
 typedef struct barrier {
-    weft__spin lock;
+    weft__guard lock;
     uint32_t parties;
     uint32_t waiting;        /* in the queue; more while somebody leaves it */
     weft__queue queue;
@@ -50,7 +50,7 @@ static void gone(weft__node *n)
     barrier *b = n->object;
     weft__sync_lock(&b->lock);
     b->waiting--;
-    weft__spin_unlock(&b->lock);
+    weft__sync_unlock(&b->lock);
 }
 
 static const weft__node_kind barrier_kind = {is_last, open_gate, come, NULL, NULL, gone, "the others at a barrier"};
@@ -81,8 +81,7 @@ int weft_barrier_wait(weft_barrier *opaque, int64_t deadline)
 /* ---- latch ---- */
 
 typedef struct latch {
-    weft__spin lock;
-    uint32_t spare;
+    weft__guard lock;
     size_t count;
     weft__queue queue;
 } latch;
@@ -127,7 +126,7 @@ int weft_latch_add(weft_latch *opaque, size_t n)
     int fits = n <= SIZE_MAX - l->count;
     if (fits)
         l->count += n;
-    weft__spin_unlock(&l->lock);
+    weft__sync_unlock(&l->lock);
     return fits ? 0 : -EOVERFLOW;
 }
 
@@ -144,7 +143,7 @@ int weft_latch_done(weft_latch *opaque, size_t n)
         l->count -= n;
     while (l->count == 0 && weft__queue_serve(&l->queue, 0, &news))
         ;
-    weft__spin_unlock(&l->lock);
+    weft__sync_unlock(&l->lock);
     weft__news_tell(&news);
     return fits ? 0 : -EINVAL;
 }

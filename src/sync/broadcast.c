@@ -9,7 +9,7 @@
 typedef struct reader reader;
 
 typedef struct broadcast {
-    weft__spin lock;
+    weft__guard lock;
     int32_t closed;          /* 0, or the reason */
     size_t size, capacity;
     unsigned char *buffer;
@@ -122,7 +122,7 @@ int weft_broadcast_close(weft_broadcast *opaque, int reason)
         while (weft__queue_serve(&b->receivers, b->closed, &news))
             ;
     }
-    weft__spin_unlock(&b->lock);
+    weft__sync_unlock(&b->lock);
     weft__news_tell(&news);
     return was ? -EALREADY : 0;
 }
@@ -162,6 +162,7 @@ static int is_reader(const reader *r, const weft__fiber *f) { return f && r && r
 
 int weft_broadcast_receive(weft_reader *opaque, void *item, uint64_t *missed, int64_t deadline)
 {
+    weft__sync_used(opaque);
     reader *me = reader_of(opaque);
     weft__fiber *f;
     int r = weft__sync_enter(&f, 0);
@@ -169,6 +170,7 @@ int weft_broadcast_receive(weft_reader *opaque, void *item, uint64_t *missed, in
         return r;
     if (!is_reader(me, f))
         return -EPERM;
+    weft__sync_used(me->b);
     weft__node n = {.lock = &me->b->lock, .object = me, .kind = &receive_kind, .data = item};
     r = weft__sync_call(&n, f, deadline);
     if (r == 0 && missed)
@@ -188,14 +190,15 @@ static void leave(reader *r)
         r->next->from = r->from;
     *r->from = r->next;
     let_senders_in(b, &news);
-    weft__spin_unlock(&b->lock);
+    weft__sync_unlock(&b->lock);
     weft__news_tell(&news);
     r->b = NULL;
+    weft__sync_let_go(&r->held.stake);
 }
 
 static int reader_gone(weft__held *h, enum weft__orphan when)
 {
-    if (when == WEFT__ORPHAN_NOW)
+    if (when != WEFT__ORPHAN_LATER)
         leave(weft__container(h, reader, held));
     return 1; /* it may lie on its fiber's stack */
 }
@@ -211,6 +214,9 @@ int weft_broadcast_join(weft_broadcast *opaque, weft_reader *where)
         return -EPERM;
     if (!r || r->b)
         return -EINVAL;
+    int held = weft__sync_hold(&b->lock, &r->held.stake, f);
+    if (held < 0)
+        return held;
     r->b = b;
     r->held.orphaned = reader_gone;
     weft__held_add(&r->held, f);
@@ -221,16 +227,18 @@ int weft_broadcast_join(weft_broadcast *opaque, weft_reader *where)
     if (r->next)
         r->next->from = &r->next;
     b->readers = r;
-    weft__spin_unlock(&b->lock);
+    weft__sync_unlock(&b->lock);
     return 0;
 }
 
 int weft_broadcast_leave(weft_reader *where)
 {
+    weft__sync_used(where);
     weft__probe_self();
     reader *r = reader_of(where);
     if (!is_reader(r, weft__fiber_self()))
         return -EPERM;
+    weft__sync_used(r->b);
     weft__held_remove(&r->held);
     leave(r);
     return 0;

@@ -13,7 +13,7 @@
 #include "sync/store.h"
 
 typedef struct channel {
-    weft__spin lock;
+    weft__guard lock;
     int32_t closed;    /* 0, or the reason */
     size_t size, capacity;
     size_t head, count; /* of what lies in the buffer */
@@ -180,7 +180,7 @@ static void tend(weft__node *n)
         weft__chunk *going = weft__store_going(s);
         s->wants = 0;
         s->tending = wants || going;
-        weft__spin_unlock(&c->lock);
+        weft__sync_unlock(&c->lock);
         weft__news_tell(&news);
         if (!wants && !going)
             return;
@@ -198,7 +198,7 @@ static __attribute__((noinline)) int grow_store(channel *c)
     if (c->count >= c->capacity)
         return 0;
     weft__store *s = c->store;
-    weft__spin_unlock(&c->lock);
+    weft__sync_unlock(&c->lock);
     weft__chunk *fresh = weft__store_map(s);
     if (fresh) {
         weft__news news;
@@ -207,7 +207,7 @@ static __attribute__((noinline)) int grow_store(channel *c)
         weft__store_add(s, fresh);
         let_in(c, &news);
         weft__store_tell(s, &news);
-        weft__spin_unlock(&c->lock);
+        weft__sync_unlock(&c->lock);
         weft__news_tell(&news);
     }
     weft__sync_lock(&c->lock);
@@ -249,7 +249,7 @@ static void receive_refuse(weft__node *n)
         ; /* what was got may be in use by now, for senders that waited */
     if (c->store)
         weft__store_tell(c->store, &news);
-    weft__spin_unlock(&c->lock);
+    weft__sync_unlock(&c->lock);
     weft__news_tell(&news);
 }
 
@@ -284,8 +284,12 @@ __attribute__((noinline)) static int wait_in(channel *c, weft__queue *q, const w
     n.object = c;
     n.kind = kind;
     n.data = item;
+    if (!weft__is_elsewhere(&c->lock)) {
+        weft__sync_unlock(&c->lock);
+        return weft__sync_wait_in_vat(&wt, deadline);
+    }
     weft__queue_push(q, &n);
-    weft__spin_unlock(&c->lock);
+    weft__sync_unlock(&c->lock);
     int r = f ? weft__fiber_waits(&wt, deadline) : weft__thread_waits(&wt, deadline);
     return r < 0 ? r : n.answer;
 }
@@ -307,7 +311,7 @@ int weft_channel_send(weft_channel *opaque, const void *item, int64_t deadline)
         done = put(c, item, &r, &news);
     if (!done && !late)
         return wait_in(c, &c->senders, &send_kind, (void *)(uintptr_t)item, f, deadline); /* there is no news then */
-    weft__spin_unlock(&c->lock);
+    weft__sync_unlock(&c->lock);
     weft__news_tell(&news);
     return done ? r : weft__sync_refuse(f, -ETIMEDOUT);
 }
@@ -324,7 +328,7 @@ int weft_channel_try_send(weft_channel *opaque, const void *item)
     int done = put(c, item, &r, &news);
     while (!done && grow(c))
         done = put(c, item, &r, &news);
-    weft__spin_unlock(&c->lock);
+    weft__sync_unlock(&c->lock);
     weft__news_tell(&news);
     return done ? r : weft__sync_refuse(weft__fiber_self(), -EAGAIN);
 }
@@ -346,7 +350,7 @@ int weft_channel_receive(weft_channel *opaque, void *item, int64_t deadline)
     int done = get(c, item, &r, &news);
     if (!done && !late)
         return wait_in(c, &c->receivers, &receive_kind, item, f, deadline);
-    weft__spin_unlock(&c->lock);
+    weft__sync_unlock(&c->lock);
     weft__news_tell(&news);
     return done ? r : weft__sync_refuse(f, -ETIMEDOUT);
 }
@@ -361,7 +365,7 @@ static int64_t get_many(channel *c, unsigned char *items, size_t max)
     weft__sync_lock(&c->lock);
     while (n < max && get(c, items + n * c->size, &r, &news) && r == 0)
         n++;
-    weft__spin_unlock(&c->lock);
+    weft__sync_unlock(&c->lock);
     weft__news_tell(&news);
     return n ? (int64_t)n : r < 0 ? r : -EAGAIN;
 }
@@ -376,6 +380,7 @@ int weft_channel_try_receive(weft_channel *c, void *item)
 
 int64_t weft_channel_receive_many(weft_channel *opaque, void *items, size_t max, int64_t deadline)
 {
+    weft__sync_used(opaque);
     weft__probe_self();
     channel *c = of(opaque);
     if (!max)
@@ -401,6 +406,9 @@ int weft_channel_init(weft_channel *opaque, size_t item_size, size_t capacity, v
     return 0;
 }
 
+/* The vat that the channel lay in is about to go, and nobody uses it any more. */
+static void store_outlived(weft__kept *k) { weft__store_close(weft__container(k, weft__store, kept)); }
+
 int weft_channel_init_growing(weft_channel *opaque, size_t item_size, size_t limit)
 {
     channel *c = of(opaque);
@@ -409,7 +417,13 @@ int weft_channel_init_growing(weft_channel *opaque, size_t item_size, size_t lim
     memset(opaque, 0, sizeof *opaque);
     c->size = item_size;
     c->capacity = limit;
-    return weft__store_open(&c->store, item_size, limit, &store_kind, c);
+    int r = weft__store_open(&c->store, item_size, limit, &store_kind, c);
+    if (r < 0)
+        return r;
+    weft__vat *v = weft__sync_around(&c->lock);
+    if (v)
+        weft__vat_keep(v, &c->store->kept, store_outlived);
+    return 0;
 }
 
 /* Whoever tends the store is through soon: it waits for nobody. */
@@ -419,7 +433,7 @@ static void await_tended(channel *c)
     for (;;) {
         weft__sync_lock(&c->lock);
         int tended = !c->store->tending;
-        weft__spin_unlock(&c->lock);
+        weft__sync_unlock(&c->lock);
         if (tended)
             return;
         if (env->relax)
@@ -439,7 +453,9 @@ int weft_channel_end(weft_channel *opaque)
     weft__sync_lock(&c->lock);
     c->store = NULL;
     c->count = c->capacity = 0;
-    weft__spin_unlock(&c->lock);
+    weft__sync_unlock(&c->lock);
+    if (s && s->kept.stake.vat)
+        weft__vat_unkeep(&s->kept);
     if (s)
         weft__store_close(s);
     return 0;
@@ -463,7 +479,7 @@ int weft_channel_close(weft_channel *opaque, int reason)
         while (weft__queue_serve(&c->receivers, c->closed, &news))
             ;
     }
-    weft__spin_unlock(&c->lock);
+    weft__sync_unlock(&c->lock);
     weft__news_tell(&news);
     return was ? -EALREADY : 0;
 }
@@ -475,6 +491,6 @@ size_t weft_channel_length(weft_channel *opaque)
     channel *c = of(opaque);
     weft__sync_lock(&c->lock);
     size_t n = c->count;
-    weft__spin_unlock(&c->lock);
+    weft__sync_unlock(&c->lock);
     return n;
 }

@@ -7,8 +7,7 @@
 #include "sync/mutex.h"
 
 typedef struct cond {
-    weft__spin lock;
-    uint32_t spare;
+    weft__guard lock;
     weft__queue queue;
 } cond;
 
@@ -33,7 +32,7 @@ static int wake(cond *c, int all)
     weft__sync_lock(&c->lock);
     while ((all || n == 0) && weft__queue_serve(&c->queue, 0, &news))
         n++;
-    weft__spin_unlock(&c->lock);
+    weft__sync_unlock(&c->lock);
     weft__news_tell(&news);
     return n;
 }
@@ -41,6 +40,14 @@ static int wake(cond *c, int all)
 static void refuse(weft__node *n) { wake(n->object, 0); }
 
 static const weft__node_kind kind = {never, NULL, push, NULL, refuse, NULL, "condition"};
+
+static int stand_in_line(weft__node *n)
+{
+    weft__sync_lock(n->lock);
+    int r = weft__node_push(n);
+    weft__sync_unlock(n->lock);
+    return r;
+}
 
 int weft_cond_wait(weft_cond *opaque, weft_mutex *mutex, int64_t deadline)
 {
@@ -59,11 +66,18 @@ int weft_cond_wait(weft_cond *opaque, weft_mutex *mutex, int64_t deadline)
     weft__waiter wt;
     weft__waiter_init(&wt, f, &n, 1);
     const char *site = weft__load_relaxed(&m->site, "cond.site");
-    weft__sync_lock(&c->lock);
-    push(&n);
-    weft__spin_unlock(&c->lock);
+    r = weft__node_enter(&n);
+    if (r == 0)
+        r = stand_in_line(&n);
+    if (r < 0) {
+        weft__waiter_leave(&wt);
+        return r;
+    }
     uint32_t depth = weft__mutex_drop(m); /* after it is queued: a signal given under the mutex finds us */
     r = weft__waiter_wait(&wt, deadline);
+    if (r == 0)
+        r = n.answer;
+    weft__waiter_leave(&wt);
     int back = weft__mutex_regain(m, f, depth, site);
     return back < 0 ? back : r;
 }
@@ -94,6 +108,7 @@ static int run_it(weft_once *once, int (*fn)(void *arg), void *arg)
 
 int weft_once_run(weft_once *once, int (*fn)(void *arg), void *arg, int64_t deadline)
 {
+    weft__sync_used(once);
     weft__probe_more(1);
     weft__fiber *f;
     int r = weft__sync_enter(&f, 0);

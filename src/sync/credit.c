@@ -6,8 +6,7 @@
 #include "sync/wait.h"
 
 typedef struct credit {
-    weft__spin lock;
-    uint32_t spare;
+    weft__guard lock;
     size_t window, low;
     size_t available, pending; /* under way: window - available - pending */
     weft__queue queue;
@@ -40,7 +39,7 @@ static void back(credit *c, size_t n)
     weft__sync_lock(&c->lock);
     c->pending += n;
     serve(c, &news);
-    weft__spin_unlock(&c->lock);
+    weft__sync_unlock(&c->lock);
     weft__news_tell(&news);
 }
 
@@ -83,6 +82,7 @@ int weft_credit_init(weft_credit *opaque, size_t window, size_t low_water)
 
 int weft_credit_spend(weft_credit *opaque, size_t units, int64_t deadline)
 {
+    weft__sync_used(opaque);
     credit *c = of(opaque);
     weft__fiber *f;
     int r = weft__sync_enter(&f, 1);
@@ -96,6 +96,7 @@ int weft_credit_spend(weft_credit *opaque, size_t units, int64_t deadline)
 
 int weft_credit_grant(weft_credit *opaque, size_t n)
 {
+    weft__sync_used(opaque);
     weft__probe_self();
     credit *c = of(opaque);
     weft__news news;
@@ -106,17 +107,18 @@ int weft_credit_grant(weft_credit *opaque, size_t n)
         c->pending += n;
         serve(c, &news);
     }
-    weft__spin_unlock(&c->lock);
+    weft__sync_unlock(&c->lock);
     weft__news_tell(&news);
     return fits ? 0 : -EINVAL;
 }
 
 size_t weft_credit_used(weft_credit *opaque)
 {
+    weft__sync_used(opaque);
     weft__probe_self();
     credit *c = of(opaque);
     weft__sync_lock(&c->lock);
     size_t n = under_way(c);
-    weft__spin_unlock(&c->lock);
+    weft__sync_unlock(&c->lock);
     return n;
 }

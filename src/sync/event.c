@@ -5,7 +5,7 @@
 #include <string.h>
 
 typedef struct event {
-    weft__spin lock;
+    weft__guard lock;
     uint8_t set, automatic;
     weft__queue queue;
 } event;
@@ -42,7 +42,7 @@ static int raise(event *e)
     }
     if (!e->automatic || n == 0)
         e->set = 1;
-    weft__spin_unlock(&e->lock);
+    weft__sync_unlock(&e->lock);
     weft__news_tell(&news);
     return n;
 }
@@ -101,7 +101,7 @@ int weft_event_reset(weft_event *opaque)
     event *e = of(opaque);
     weft__sync_lock(&e->lock);
     e->set = 0;
-    weft__spin_unlock(&e->lock);
+    weft__sync_unlock(&e->lock);
     return 0;
 }
 
@@ -112,6 +112,6 @@ int weft_event_is_set(weft_event *opaque)
     event *e = of(opaque);
     weft__sync_lock(&e->lock);
     int set = e->set;
-    weft__spin_unlock(&e->lock);
+    weft__sync_unlock(&e->lock);
     return set;
 }

@@ -5,10 +5,9 @@
 #include "sync/channel.h"
 
 typedef struct future {
-    weft__spin lock;
+    weft__guard lock;
     uint32_t kept; /* atomic: once set nothing changes any more */
     int result;
-    uint32_t spare;
     void *value;
     weft__queue queue;
 } future;
@@ -37,7 +36,11 @@ void weft__future_node(weft__node *n, weft_future *opaque)
     n->kind = &kind;
 }
 
-int weft_future_kept(weft_future *f) { return (int)weft__load_acquire(&of(f)->kept, "future.kept"); }
+int weft_future_kept(weft_future *f)
+{
+    weft__sync_used(f);
+    return (int)weft__load_acquire(&of(f)->kept, "future.kept");
+}
 
 int weft_future_keep(weft_future *opaque, int result, void *value)
 {
@@ -55,7 +58,7 @@ int weft_future_keep(weft_future *opaque, int result, void *value)
         while (weft__queue_serve(&f->queue, 0, &news))
             ;
     }
-    weft__spin_unlock(&f->lock);
+    weft__sync_unlock(&f->lock);
     weft__news_tell(&news);
     return was ? -EALREADY : 0;
 }

@@ -11,7 +11,7 @@
 typedef struct group {
     weft__watch watch;
     weft__lane_watch lanes;    /* the same for children */
-    weft__spin lock;
+    weft__guard lock;
     unsigned running;          /* newborn members included */
     weft__crew *crew;          /* NULL: no member yet */
     weft__link members;        /* those that run, by their seats; valid with crew */
@@ -82,7 +82,7 @@ static void tell(group *g)
         if (known(g, (int)n->want) && weft__node_claim(n))
             weft__node_answer(n, answer_of(g, (int)n->want), &news);
     }
-    weft__spin_unlock(&g->lock);
+    weft__sync_unlock(&g->lock);
     weft__news_tell(&news);
 }
 
@@ -106,16 +106,19 @@ static int wait_for(weft_group *opaque, int what, int64_t deadline)
 
 int weft_group_all(weft_group *g, int64_t deadline)
 {
+    weft__sync_used(g);
     weft__probe_self();
     return wait_for(g, ALL, deadline);
 }
 int weft_group_any_failure(weft_group *g, int64_t deadline)
 {
+    weft__sync_used(g);
     weft__probe_self();
     return wait_for(g, ANY_FAILURE, deadline);
 }
 int weft_group_first(weft_group *g, int64_t deadline)
 {
+    weft__sync_used(g);
     weft__probe_self();
     return wait_for(g, FIRST, deadline);
 }
@@ -195,6 +198,7 @@ static int belongs(group *g, const weft__fiber *f)
 
 int weft_group_run_at(weft_group *opaque, int (*fn)(void *arg), void *arg, const char *name, const char *site)
 {
+    weft__sync_used(opaque);
     group *g = of(opaque);
     weft__fiber *f = weft__fiber_self(), *born;
     member m = {.g = g, .fn = fn, .arg = arg};
@@ -215,6 +219,7 @@ int weft_group_run_at(weft_group *opaque, int (*fn)(void *arg), void *arg, const
 
 int weft_group_lane_at(weft_group *opaque, int (*fn)(void *arg), void *arg, const weft_lane_options *opt, const char *name, const char *site)
 {
+    weft__sync_used(opaque);
     weft__probe_self();
     group *g = of(opaque);
     weft_id id;
@@ -233,6 +238,7 @@ int weft_group_lane_at(weft_group *opaque, int (*fn)(void *arg), void *arg, cons
 
 int weft_group_tell(weft_group *opaque, void (*ended)(void *ctx, weft_id member, int result), void *ctx)
 {
+    weft__sync_used(opaque);
     weft__probe_self();
     group *g = of(opaque);
     int r = belongs(g, weft__fiber_self());
@@ -245,6 +251,7 @@ int weft_group_tell(weft_group *opaque, void (*ended)(void *ctx, weft_id member,
 
 int weft_group_cancel(weft_group *opaque)
 {
+    weft__sync_used(opaque);
     group *g = of(opaque);
     weft__fiber *f = weft__fiber_self();
     weft__probe(f);
@@ -263,7 +270,8 @@ int weft_group_cancel(weft_group *opaque)
 
 int weft_group_end(weft_group *opaque)
 {
-    weft__probe_more(1);;
+    weft__sync_used(opaque);
+    weft__probe_more(1);
     group *g = of(opaque);
     int r = weft_group_cancel(opaque);
     if (r < 0)
@@ -275,7 +283,7 @@ int weft_group_end(weft_group *opaque)
         wt.stubborn = 1;
         weft__sync_lock(&g->lock);
         push(&n);
-        weft__spin_unlock(&g->lock);
+        weft__sync_unlock(&g->lock);
         weft__waiter_wait(&wt, WEFT_NEVER);
     }
     memset(opaque, 0, sizeof *opaque);

@@ -29,6 +29,8 @@ int weft__mutex_owned(const weft__mutex *m, const weft__fiber *f)
 /* ---- owning ---- */
 
 static int orphaned(weft__held *h, enum weft__orphan when);
+static int orphaned_in_vat(weft__held *h, enum weft__orphan when);
+static uintptr_t slow_down(weft__mutex *m);
 
 static uint64_t bits_of(weft_id id)
 {
@@ -37,16 +39,42 @@ static uint64_t bits_of(weft_id id)
     return bits;
 }
 
-/* The caller's by word: into its books. Home of f. */
-static void own(weft__mutex *m, weft__fiber *f, uint32_t depth, const char *site)
+/* A mutex that has not been locked before, or lies in a vat. One that f may outlive is slow from here to its unlock, and known to that vat. 0;
+ * -ENOTRECOVERABLE: the vat's lane is dying. */
+static __attribute__((noinline)) int own_with_care(weft__mutex *m, weft__fiber *f)
 {
+    int r = weft__sync_hold(&m->lock, &m->held.stake, f);
+    m->held.orphaned = weft__is_elsewhere(&m->lock) ? orphaned : orphaned_in_vat;
+    if (r < 0)
+        return -ENOTRECOVERABLE;
+    if (!m->held.stake.vat)
+        return 0;
+    weft__sync_lock(&m->lock);
+    slow_down(m);
+    weft__sync_unlock(&m->lock);
+    return 0;
+}
+
+/* The caller's by word: into its books. Home of f. 0 or -ENOTRECOVERABLE. */
+static int own(weft__mutex *m, weft__fiber *f, uint32_t depth, const char *site)
+{
+    if (m->held.orphaned != orphaned && own_with_care(m, f) < 0)
+        return -ENOTRECOVERABLE;
     m->depth = depth;
-    m->held.orphaned = orphaned;
     weft__held_add(&m->held, f);
     f->crew->seen = 1; /* its id may be given out by weft_mutex_look */
     weft__store_relaxed(&m->fiber, bits_of(weft__fiber_id(f)), "mutex.own");
     weft__store_relaxed(&m->lane, bits_of(f->crew->id), "mutex.own");
     weft__store_relaxed(&m->site, site, "mutex.own");
+    return 0;
+}
+
+/* Out of its holder's books. A stake that it has goes on as *stake until the mutex is not touched any more. */
+static void disown(weft__mutex *m, weft__stake *stake)
+{
+    stake->vat = NULL;
+    if (m->held.orphaned == orphaned_in_vat && m->held.stake.vat)
+        weft__stake_move(stake, &m->held.stake);
 }
 
 /* Under the lock, SLOW set: free, or f's. */
@@ -114,8 +142,8 @@ static void push(weft__node *n)
 
 static void finish(weft__node *n)
 {
-    if (n->answer == 0 || n->answer == -EOWNERDEAD)
-        own(n->object, n->waiter->fiber, 1, n->data);
+    if ((n->answer == 0 || n->answer == -EOWNERDEAD) && own(n->object, n->waiter->fiber, 1, n->data) < 0)
+        n->answer = -ENOTRECOVERABLE;
 }
 
 /* Its waiter died before it saw it: nothing was changed under it. */
@@ -129,11 +157,11 @@ static void refuse(weft__node *n)
     weft__sync_lock(&m->lock);
     if (n->answer != RETRY || owner_of(slow_down(m)) == 0)
         pass(m, &news);
-    weft__spin_unlock(&m->lock);
+    weft__sync_unlock(&m->lock);
     weft__news_tell(&news);
 }
 
-const weft__node_kind weft__mutex_kind = {ready, take, push, finish, refuse, NULL, "mutex"};
+const weft__node_kind weft__mutex_kind = {ready, take, push, finish, refuse, NULL, "mutex", -ENOTRECOVERABLE};
 
 void weft__mutex_node(weft__node *n, weft__mutex *m, const char *site)
 {
@@ -170,25 +198,35 @@ static int lock_slowly(weft__mutex *m, weft__fiber *f, int64_t deadline, const c
         weft__news_init(&none);
         weft__waiter_init(&wt, f, &n, 1);
         wt.stubborn = (uint8_t)stubborn;
+        int r = weft__node_enter(&n);
+        if (r < 0) {
+            weft__waiter_leave(&wt);
+            return r;
+        }
         weft__sync_lock(&m->lock);
         served = ready(&n);
         if (served)
             take(&n, &none);
         else if (!late && !refused)
-            push(&n);
-        weft__spin_unlock(&m->lock);
+            r = weft__node_push(&n);
+        weft__sync_unlock(&m->lock);
         if (served)
             break;
-        if (late || refused)
-            return weft__refuse(f, late ? -ETIMEDOUT : -ECANCELED);
+        if (late || refused || r < 0) {
+            weft__waiter_leave(&wt);
+            return r < 0 ? r : weft__refuse(f, late ? -ETIMEDOUT : -ECANCELED);
+        }
         weft__edge e = {.object = m, .holder = holder, .locked_at = locked_at, .what = "mutex", .name = m->name, .site = site};
-        int r = weft__graph_wait(&wt, &e, deadline);
+        r = weft__graph_wait(&wt, &e, deadline);
+        if (r < 0 || n.answer == RETRY)
+            weft__waiter_leave(&wt);
         if (r < 0)
             return r;
         n.flags = DEMANDS;
         refused = !stubborn && weft__canceled(f); /* between being woken and running, when it does not end a wait */
     } while (n.answer == RETRY);
     finish(&n);
+    weft__waiter_leave(&wt);
     return n.answer;
 }
 
@@ -202,12 +240,13 @@ static int lock_again(weft__mutex *m, weft__fiber *f)
     return 0;
 }
 
-static int lock_fast(weft__mutex *m, weft__fiber *f, const char *site)
+/* 1: *r is the answer. */
+static inline int lock_fast(weft__mutex *m, weft__fiber *f, const char *site, int *r)
 {
     uintptr_t none = 0;
     if (!weft__cas_acq_rel(&m->word, &none, (uintptr_t)f, "mutex.lock")) /* pairs with the CAS in unlock */
         return 0;
-    own(m, f, 1, site);
+    *r = own(m, f, 1, site);
     return 1;
 }
 
@@ -219,8 +258,8 @@ int weft_mutex_lock_at(weft_mutex *opaque, int64_t deadline, const char *site)
     int r = weft__sync_enter(&f, 0);
     if (r < 0)
         return r;
-    if (lock_fast(m, f, site))
-        return 0;
+    if (lock_fast(m, f, site, &r))
+        return r;
     return weft__mutex_owned(m, f) ? lock_again(m, f) : lock_slowly(m, f, deadline, site, 0);
 }
 
@@ -230,11 +269,12 @@ int weft_mutex_try_at(weft_mutex *opaque, const char *site)
     weft__mutex *m = weft__mutex_of(opaque);
     weft__fiber *f = weft__fiber_self();
     weft__node n;
+    int r;
     weft__probe(f);
     if (!f)
         return -EPERM;
-    if (lock_fast(m, f, site))
-        return 0;
+    if (lock_fast(m, f, site, &r))
+        return r;
     if (weft__mutex_owned(m, f))
         return lock_again(m, f);
     weft__mutex_node(&n, m, site);
@@ -243,7 +283,9 @@ int weft_mutex_try_at(weft_mutex *opaque, const char *site)
 
 int weft__mutex_regain(weft__mutex *m, weft__fiber *f, uint32_t depth, const char *site)
 {
-    int r = lock_fast(m, f, site) ? 0 : lock_slowly(m, f, WEFT_NEVER, site, 1);
+    int r;
+    if (!lock_fast(m, f, site, &r))
+        r = lock_slowly(m, f, WEFT_NEVER, site, 1);
     if (r == 0 || r == -EOWNERDEAD)
         m->depth = depth;
     return r;
@@ -254,17 +296,20 @@ int weft__mutex_regain(weft__mutex *m, weft__fiber *f, uint32_t depth, const cha
 static void unlock(weft__mutex *m)
 {
     weft__news news;
+    weft__stake stake;
     uintptr_t self = (uintptr_t)m->held.holder;
     weft__held_remove(&m->held);
     if (weft__cas_acq_rel(&m->word, &self, 0, "mutex.unlock")) /* pairs with the CAS in lock_fast */
         return;
+    disown(m, &stake);
     weft__news_init(&news);
     weft__sync_lock(&m->lock);
     if (m->health == WEFT__LOCK_DEAD)
         m->health = WEFT__LOCK_LOST;
     pass(m, &news);
-    weft__spin_unlock(&m->lock);
+    weft__sync_unlock(&m->lock);
     weft__news_tell(&news);
+    weft__sync_let_go(&stake);
 }
 
 int weft_mutex_unlock(weft_mutex *opaque)
@@ -298,7 +343,7 @@ int weft_mutex_consistent(weft_mutex *opaque)
     weft__sync_lock(&m->lock);
     int was = m->health;
     m->health = WEFT__LOCK_OK;
-    weft__spin_unlock(&m->lock);
+    weft__sync_unlock(&m->lock);
     return was == WEFT__LOCK_DEAD ? 0 : -EINVAL;
 }
 
@@ -307,6 +352,13 @@ static int orphaned(weft__held *h, enum weft__orphan when)
 {
     weft__mutex *m = weft__container(h, weft__mutex, held);
     weft__news news;
+    weft__stake stake = {.vat = NULL};
+    if (when != WEFT__ORPHAN_LATER)
+        disown(m, &stake);
+    if (when == WEFT__ORPHAN_EVICTED) {
+        weft__sync_let_go(&stake);
+        return 0;
+    }
     weft__news_init(&news);
     weft__sync_lock(&m->lock);
     slow_down(m);
@@ -315,10 +367,13 @@ static int orphaned(weft__held *h, enum weft__orphan when)
         pass(m, &news);
     else
         set_word(m, NOBODY);
-    weft__spin_unlock(&m->lock);
+    weft__sync_unlock(&m->lock);
     weft__news_tell(&news);
+    weft__sync_let_go(&stake);
     return 0;
 }
+
+static int orphaned_in_vat(weft__held *h, enum weft__orphan when) { return orphaned(h, when); }
 
 /* Changes its owner without a look at who waits. */
 static void hand_to(weft__mutex *m, uintptr_t owner)
@@ -326,24 +381,29 @@ static void hand_to(weft__mutex *m, uintptr_t owner)
     weft__sync_lock(&m->lock);
     slow_down(m);
     set_word(m, owner);
-    weft__spin_unlock(&m->lock);
+    weft__sync_unlock(&m->lock);
 }
 
 void weft__mutex_detach(weft__mutex *m)
 {
+    weft__stake stake;
     weft__held_remove(&m->held);
     m->held.holder = NULL;
+    disown(m, &stake);
     hand_to(m, NOBODY);
+    weft__sync_let_go(&stake);
 }
 
 int weft__mutex_attach(weft__mutex *m, weft__fiber *f, const char *site)
 {
     hand_to(m, (uintptr_t)f);
-    own(m, f, m->depth, site);
+    int r = own(m, f, m->depth, site);
+    if (r < 0)
+        return r;
     return m->health == WEFT__LOCK_DEAD ? -EOWNERDEAD : 0; /* only its owner changes that */
 }
 
-weft__mutex *weft__mutex_held(weft__held *h) { return h->orphaned == orphaned ? weft__container(h, weft__mutex, held) : NULL; }
+weft__mutex *weft__mutex_held(weft__held *h) { return h->orphaned == orphaned || h->orphaned == orphaned_in_vat ? weft__container(h, weft__mutex, held) : NULL; }
 
 int weft_mutex_give(weft_mutex *opaque, weft_id id)
 {
@@ -360,10 +420,13 @@ int weft_mutex_give(weft_mutex *opaque, weft_id id)
         return -EPERM;
     if (to->state == WEFT__ENDED)
         return -ESRCH;
+    weft__stake stake;
     weft__held_remove(&m->held);
+    disown(m, &stake);
     hand_to(m, (uintptr_t)to);
-    own(m, to, m->depth, weft__load_relaxed(&m->site, "mutex.give"));
-    return 0;
+    r = own(m, to, m->depth, weft__load_relaxed(&m->site, "mutex.give"));
+    weft__sync_let_go(&stake);
+    return r;
 }
 
 /* ---- the rest ---- */
@@ -389,7 +452,7 @@ void weft_mutex_look(weft_mutex *opaque, weft_mutex_info *out)
         out->waiting++;
     out->owner_died = m->health == WEFT__LOCK_DEAD;
     out->lost = m->health == WEFT__LOCK_LOST;
-    weft__spin_unlock(&m->lock);
+    weft__sync_unlock(&m->lock);
     if (!owner)
         return;
     uint64_t fiber = weft__load_relaxed(&m->fiber, "mutex.look"), lane = weft__load_relaxed(&m->lane, "mutex.look");

@@ -11,15 +11,15 @@ enum weft__lock_health { WEFT__LOCK_OK, WEFT__LOCK_DEAD, WEFT__LOCK_LOST };
 
 typedef struct weft__mutex {
     uintptr_t word;    /* the owner, a weft__fiber, and SLOW; 0: free (atomic; while SLOW is set, changed under the lock only) */
-    weft__spin lock;
+    weft__guard lock;
     uint8_t flags;     /* weft_mutex_flags */
     uint8_t health;    /* the lock's */
     uint32_t depth;    /* the owner's */
     weft__queue queue; /* the lock's */
-    weft__held held;   /* the owner's */
     uint64_t fiber, lane; /* ids of the last owner (atomic) */
     const char *site;  /* where it locked (atomic) */
     const char *name;
+    weft__held held;   /* the owner's */
 } weft__mutex;
 
 static inline weft__mutex *weft__mutex_of(weft_mutex *m) { return (weft__mutex *)(void *)m; }

@@ -11,7 +11,7 @@
 enum { READER = 1 };
 
 typedef struct rwlock {
-    weft__spin lock;
+    weft__guard lock;
     uint32_t readers;
     weft__fiber *writer; /* atomic for those who only look */
     weft__queue queue;
@@ -74,7 +74,7 @@ static void release(rwlock *rw, int reader, int writer)
     if (writer)
         set_writer(rw, NULL);
     serve(rw, &news);
-    weft__spin_unlock(&rw->lock);
+    weft__sync_unlock(&rw->lock);
     weft__news_tell(&news);
 }
 
@@ -101,16 +101,19 @@ static void finish(weft__node *n)
     weft__fiber *f = n->waiter->fiber;
     if (n->answer == -ENOTRECOVERABLE)
         return;
+    weft__held *h = n->flags & READER ? &((hold *)n->data)->held : &rw->held;
+    if (weft__sync_hold(&rw->lock, &h->stake, f) < 0) {
+        n->answer = -ENOTRECOVERABLE;
+        return;
+    }
     if (n->flags & READER) {
-        hold *h = n->data;
-        h->rw = rw;
-        h->held.orphaned = reader_gone;
-        weft__held_add(&h->held, f);
+        ((hold *)n->data)->rw = rw;
+        h->orphaned = reader_gone;
     } else {
-        rw->held.orphaned = writer_gone;
-        weft__held_add(&rw->held, f);
+        h->orphaned = writer_gone;
         weft__store_relaxed(&rw->site, (const char *)n->data, "rwlock.site");
     }
+    weft__held_add(h, f);
 }
 
 static void refuse(weft__node *n)
@@ -121,7 +124,7 @@ static void refuse(weft__node *n)
 
 static void left(weft__node *n) { release(n->object, 0, 0); }
 
-static const weft__node_kind kind = {ready, take, push, finish, refuse, left, "rwlock"};
+static const weft__node_kind kind = {ready, take, push, finish, refuse, left, "rwlock", -ENOTRECOVERABLE};
 
 static weft__node node_of(rwlock *rw, unsigned flags, void *data)
 {
@@ -155,23 +158,30 @@ static int lock_in(weft__node *n, weft__fiber *f, int64_t deadline, const char *
     weft__waiter wt;
     int late = weft__sync_late(f, deadline);
     weft__waiter_init(&wt, f, n, 1);
+    int r = weft__node_enter(n);
+    if (r < 0) {
+        weft__waiter_leave(&wt);
+        return r;
+    }
     weft__sync_lock(&rw->lock);
     int served = ready(n);
     if (served)
         n->answer = admit(rw, n);
     else if (!late)
-        push(n);
-    weft__spin_unlock(&rw->lock);
-    if (!served && late)
+        r = weft__node_push(n);
+    weft__sync_unlock(&rw->lock);
+    if (!served && late) {
+        weft__waiter_leave(&wt);
         return weft__refuse(f, -ETIMEDOUT);
-    if (!served) {
-        weft__edge e = {.object = rw, .holder = holder, .locked_at = locked_at, .what = "rwlock", .name = rw->name, .site = site};
-        int r = weft__graph_wait(&wt, &e, deadline);
-        if (r < 0)
-            return r;
     }
-    finish(n);
-    return n->answer;
+    if (!served && r == 0) {
+        weft__edge e = {.object = rw, .holder = holder, .locked_at = locked_at, .what = "rwlock", .name = rw->name, .site = site};
+        r = weft__graph_wait(&wt, &e, deadline);
+    }
+    if (r == 0)
+        finish(n);
+    weft__waiter_leave(&wt);
+    return r < 0 ? r : n->answer;
 }
 
 static int enter(rwlock *rw, weft__fiber **f)
@@ -241,20 +251,33 @@ int weft_rwlock_unread(weft_read_hold *where)
     weft__probe(f);
     if (!f || !h || !h->rw || h->held.holder != f)
         return -EPERM;
+    weft__sync_used(h->rw);
     rwlock *rw = h->rw;
     h->rw = NULL;
     weft__held_remove(&h->held);
     release(rw, 1, 0);
+    weft__sync_let_go(&h->held.stake);
     return 0;
+}
+
+/* The stake goes on as *stake: the next writer's takes its place. */
+static void disown(rwlock *rw, weft__stake *stake)
+{
+    stake->vat = NULL;
+    if (rw->held.stake.vat)
+        weft__stake_move(stake, &rw->held.stake);
 }
 
 static void end_writing(rwlock *rw)
 {
+    weft__stake stake;
+    disown(rw, &stake);
     weft__sync_lock(&rw->lock);
     if (rw->health == WEFT__LOCK_DEAD)
         rw->health = WEFT__LOCK_LOST;
-    weft__spin_unlock(&rw->lock);
+    weft__sync_unlock(&rw->lock);
     release(rw, 0, 1);
+    weft__sync_let_go(&stake);
 }
 
 int weft_rwlock_unwrite(weft_rwlock *opaque)
@@ -281,7 +304,7 @@ int weft_rwlock_consistent(weft_rwlock *opaque)
     weft__sync_lock(&rw->lock);
     int was = rw->health;
     rw->health = WEFT__LOCK_OK;
-    weft__spin_unlock(&rw->lock);
+    weft__sync_unlock(&rw->lock);
     return was == WEFT__LOCK_DEAD ? 0 : -EINVAL;
 }
 
@@ -296,19 +319,31 @@ int weft_rwlock_init(weft_rwlock *opaque, const char *name)
 
 static int reader_gone(weft__held *h, enum weft__orphan when)
 {
+    hold *mine = weft__container(h, hold, held);
+    if (when == WEFT__ORPHAN_LATER)
+        return 1; /* it changed nothing; and the hold may lie on its stack */
     if (when == WEFT__ORPHAN_NOW)
-        release(weft__container(h, hold, held)->rw, 1, 0);
-    return 1; /* it changed nothing; and the hold may lie on its stack */
+        release(mine->rw, 1, 0);
+    else
+        mine->rw = NULL;
+    weft__sync_let_go(&h->stake);
+    return 1;
 }
 
 static int writer_gone(weft__held *h, enum weft__orphan when)
 {
     rwlock *rw = weft__container(h, rwlock, held);
-    weft__sync_lock(&rw->lock);
-    rw->health = WEFT__LOCK_DEAD;
-    set_writer(rw, NOBODY);
-    weft__spin_unlock(&rw->lock);
+    weft__stake stake = {.vat = NULL};
+    if (when != WEFT__ORPHAN_LATER)
+        disown(rw, &stake);
+    if (when != WEFT__ORPHAN_EVICTED) {
+        weft__sync_lock(&rw->lock);
+        rw->health = WEFT__LOCK_DEAD;
+        set_writer(rw, NOBODY);
+        weft__sync_unlock(&rw->lock);
+    }
     if (when == WEFT__ORPHAN_NOW)
         release(rw, 0, 1);
+    weft__sync_let_go(&stake);
     return 0;
 }

@@ -133,7 +133,7 @@ static int try_case(selection *s, unsigned i)
     weft__sync_lock(n->lock);
     while (!served && n->kind->ready(n))
         served = n->kind->take(n, &news);
-    weft__spin_unlock(n->lock);
+    weft__sync_unlock(n->lock);
     weft__news_tell(&news);
     return served;
 }
@@ -150,7 +150,7 @@ static int any_ready(selection *s)
         }
         weft__sync_lock(n->lock);
         ready = n->kind->ready(n);
-        weft__spin_unlock(n->lock);
+        weft__sync_unlock(n->lock);
     }
     return ready;
 }
@@ -185,6 +185,15 @@ static int try_all(selection *s, int late, int *over)
     return late ? NONE : AGAIN;
 }
 
+/* The lane that case i's object belongs to is dying: that is what has happened, unless another case has. */
+static int take_evicted(selection *s, unsigned i, int answer)
+{
+    if (!weft__waiter_claim_self(&s->waiter, i))
+        return -EALREADY;
+    s->nodes[i].answer = answer;
+    return 1;
+}
+
 /* Queues case i: 0; 1: it has happened instead; AGAIN: it was ready, and is not any more; -EALREADY: another has happened. */
 static int queue_case(selection *s, unsigned i)
 {
@@ -192,16 +201,18 @@ static int queue_case(selection *s, unsigned i)
     weft__news news;
     int r = 0;
     weft__news_init(&news);
+    if ((r = weft__node_enter(n)) < 0)
+        return take_evicted(s, i, r);
     weft__sync_lock(n->lock);
     if (!n->kind->ready(n))
-        n->kind->push(n);
+        r = weft__node_push(n);
     else if (!weft__waiter_claim_self(&s->waiter, i))
         r = -EALREADY;
     else
         r = n->kind->take(n, &news) ? 1 : AGAIN;
-    weft__spin_unlock(n->lock);
+    weft__sync_unlock(n->lock);
     weft__news_tell(&news);
-    return r;
+    return r == 0 || r == 1 || r == -EALREADY || r == AGAIN ? r : take_evicted(s, i, r);
 }
 
 /* The case that happened; AGAIN; NONE: they are queued; -EALREADY: one has happened, and will be told. */
@@ -248,6 +259,8 @@ static int queue_and_wait(selection *s, int64_t deadline)
         r = wait_for_one(s, deadline);
     if (r >= 0)
         weft__home_take(s, (unsigned)r);
+    if (r < 0 || !s->nodes[r].lock) /* else with what it got: from there on it is not touched */
+        weft__waiter_leave(&s->waiter);
     if (s->homes)
         weft__homes_leave(s);
     return r;
@@ -284,8 +297,9 @@ static int conclude(selection *s, int i)
             n->kind->finish(n);
         c->result = n->answer;
     }
-    if (c->kind == WEFT_CASE_FUTURE)
+    if (c->kind == WEFT_CASE_FUTURE && c->result == 0)
         c->result = weft__future_read(c->object, c->data);
+    weft__waiter_leave(&s->waiter);
     return 0;
 }
 
@@ -335,6 +349,14 @@ static int run_large(selection *s, int64_t deadline)
     return r;
 }
 
+/* A case's object is used as by the plain call; DESIGN rule 14. */
+static void tell_of_use(const weft_case *cases, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (cases[i].kind > WEFT_CASE_NONE && cases[i].kind < WEFT_CASE_TIME)
+            weft__vat_used(cases[i].object, "weft_select");
+}
+
 static int select_from(weft_case *cases, unsigned n, int64_t deadline, int ordered)
 {
     weft__node nodes[HERE + SPARE];
@@ -347,6 +369,7 @@ static int select_from(weft_case *cases, unsigned n, int64_t deadline, int order
         return -E2BIG;
     if (n && !cases)
         return -EINVAL;
+    tell_of_use(cases, n);
     for (unsigned i = 0; i < n; i++)
         s.io += (unsigned)weft__case_is_io(&cases[i]);
     if (n > HERE || (s.io > FEW && s.fiber->crew->containable)) /* the latter's stack was only probed for less */

@@ -6,8 +6,7 @@
 #include <string.h>
 
 typedef struct semaphore {
-    weft__spin lock;
-    uint32_t spare;
+    weft__guard lock;
     size_t value;
     weft__queue queue;
 } semaphore;
@@ -35,7 +34,7 @@ static void serve_now(semaphore *s, size_t back)
     weft__sync_lock(&s->lock);
     s->value += back;
     serve(s, &news);
-    weft__spin_unlock(&s->lock);
+    weft__sync_unlock(&s->lock);
     weft__news_tell(&news);
 }
 
@@ -112,7 +111,7 @@ int weft_semaphore_release(weft_semaphore *opaque, size_t units)
         s->value += units;
         serve(s, &news);
     }
-    weft__spin_unlock(&s->lock);
+    weft__sync_unlock(&s->lock);
     weft__news_tell(&news);
     return fits ? 0 : -EOVERFLOW;
 }
@@ -124,6 +123,6 @@ size_t weft_semaphore_value(weft_semaphore *opaque)
     semaphore *s = of(opaque);
     weft__sync_lock(&s->lock);
     size_t value = s->value;
-    weft__spin_unlock(&s->lock);
+    weft__sync_unlock(&s->lock);
     return value;
 }

@@ -31,6 +31,7 @@ typedef struct weft__store {
     uint8_t wants;            /* a chunk is asked for */
     uint8_t tending;          /* somebody was told of that */
     const weft_env *env;
+    weft__kept kept;          /* by the vat that the channel lies in */
     weft__node tend;          /* tells it: a node of no waiter */
 } weft__store;
 

@@ -40,7 +40,7 @@ static int take_out(weft__node *n)
     int there = n->queue != NULL;
     if (there)
         weft__queue_remove(n);
-    weft__spin_unlock(n->lock);
+    weft__sync_unlock(n->lock);
     if (there && n->kind->left)
         n->kind->left(n);
     return there;
@@ -78,12 +78,8 @@ static void await_told(weft__waiter *wt)
     }
 }
 
-/* The wait of f ends by deadline, cancellation or death; the last may come after it was served. Home of f. */
-void weft__waiter_give_up(weft__fiber *f)
+static void give_up(weft__fiber *f, weft__waiter *wt)
 {
-    weft__waiter *wt = f->waits_on;
-    if (f->killed && f->edge)
-        weft__graph_remove(f->edge);
     if (wt->withdrawn)
         return;
     if (wt->stubborn && !f->killed) {
@@ -108,6 +104,85 @@ void weft__waiter_give_up(weft__fiber *f)
     if (wt->nodes[won].kind->refuse)
         wt->nodes[won].kind->refuse(&wt->nodes[won]);
     wt->withdrawn = 1;
+}
+
+/* The wait of f ends by deadline, cancellation or death; the last may come after it was served. Home of f. */
+void weft__waiter_give_up(weft__fiber *f)
+{
+    weft__waiter *wt = f->waits_on;
+    if (f->killed && f->edge)
+        weft__graph_remove(f->edge);
+    give_up(f, wt);
+    if (f->killed)
+        weft__waiter_leave(wt);
+}
+
+/* ---- objects in vats ---- */
+
+static uint32_t where_is(weft__guard *l)
+{
+    uint32_t where = weft__load_relaxed(&l->where, "sync.where"), found;
+    if (where != WEFT__WHERE_UNKNOWN)
+        return where;
+    found = (uint32_t)weft__where(l);
+    return weft__cas_acq_rel(&l->where, &where, found, "sync.where") ? found : where; /* another found the same, or it is dying */
+}
+
+/* The vat that a lock's object lies in, if f may outlive that; else NULL. */
+static weft__vat *strange(weft__guard *l, const weft__fiber *f)
+{
+    uint32_t where = where_is(l);
+    return where == WEFT__ELSEWHERE ? NULL : weft__vat_strange(l, (enum weft__where)where, f);
+}
+
+int weft__sync_hold_slowly(weft__guard *l, weft__stake *s, weft__fiber *f)
+{
+    weft__vat *v = strange(l, f);
+    if (weft__load_relaxed(&l->where, "sync.hold") == WEFT__DYING)
+        return -EOWNERDEAD;
+    return v ? weft__stake_hold(s, v, f->crew) : 0;
+}
+
+weft__vat *weft__sync_around(weft__guard *l)
+{
+    weft__worker *w = weft__worker_self();
+    return where_is(l) == WEFT__ELSEWHERE || !w ? NULL : weft__vat_around(w->rt, l);
+}
+
+/* From here on nobody stands in line there, and this one does not either. */
+static void evict(weft__stake *s, void **told)
+{
+    weft__node *n = weft__container(s, weft__node, stake);
+    weft__sync_lock(n->lock);
+    weft__store_relaxed(&n->lock->where, WEFT__DYING, "sync.evict");
+    if (n->queue && weft__node_claim(n)) {
+        n->answer = weft__node_evicted(n);
+        n->next = *told;
+        *told = n;
+    }
+    weft__sync_unlock(n->lock);
+}
+
+static void tell_evicted(void *told) { weft__news_tell_all(told); }
+
+int weft__node_enter_slowly(weft__node *n)
+{
+    weft__waiter *wt = n->waiter;
+    static const weft__stake_hooks hooks = {evict, tell_evicted};
+    weft__vat *v = strange(n->lock, wt->fiber);
+    if (!wt->staked)
+        for (unsigned i = 0; i < wt->count; i++)
+            wt->nodes[i].stake.vat = NULL;
+    wt->staked = 1;
+    return v && weft__stake_wait(&n->stake, v, &hooks) < 0 ? weft__node_evicted(n) : 0;
+}
+
+void weft__waiter_leave_vats(weft__waiter *wt)
+{
+    for (unsigned i = 0; i < wt->count; i++)
+        if (wt->nodes[i].stake.vat)
+            weft__stake_leave(&wt->nodes[i].stake);
+    wt->staked = 0;
 }
 
 /* ---- saying what for ---- */
@@ -202,7 +277,9 @@ void weft__news_tell_all(weft__node *n)
 
 /* ---- whole calls ---- */
 
-/* 1: it was served. 0: not, and with `wait` it stands in the queue now. */
+enum { STRANGE = 2 };
+
+/* 1: it was served. 0: not, and with `wait` it stands in the queue now. STRANGE: it may have to enter a vat before. */
 static int begin(weft__node *n, int wait)
 {
     weft__news news;
@@ -211,9 +288,13 @@ static int begin(weft__node *n, int wait)
     int served = 0;
     while (!served && n->kind->ready(n))
         served = n->kind->take(n, &news);
-    if (!served && wait)
-        n->kind->push(n);
-    weft__spin_unlock(n->lock);
+    if (!served && wait) {
+        if (weft__is_elsewhere(n->lock))
+            n->kind->push(n);
+        else
+            served = STRANGE;
+    }
+    weft__sync_unlock(n->lock);
     weft__news_tell(&news);
     return served;
 }
@@ -225,12 +306,42 @@ static int conclude(weft__node *n)
     return n->answer;
 }
 
+/* The object may lie in a vat, and has nothing for us so far. */
+int weft__sync_wait_in_vat(weft__waiter *wt, int64_t deadline)
+{
+    weft__node *n = wt->nodes;
+    weft__news news;
+    int r = weft__node_enter_slowly(n);
+    if (r < 0) {
+        weft__waiter_leave(wt);
+        return r;
+    }
+    weft__news_init(&news);
+    weft__sync_lock(n->lock);
+    int served = 0;
+    while (!served && n->kind->ready(n))
+        served = n->kind->take(n, &news);
+    if (!served)
+        r = weft__node_push(n);
+    weft__sync_unlock(n->lock);
+    weft__news_tell(&news);
+    if (!served && r == 0)
+        r = weft__waiter_wait(wt, deadline);
+    if (r == 0)
+        r = conclude(n);
+    weft__waiter_leave(wt);
+    return r;
+}
+
 int weft__sync_call(weft__node *n, weft__fiber *f, int64_t deadline)
 {
     weft__waiter wt;
     int late = weft__sync_late(f, deadline);
     weft__waiter_init(&wt, f, n, 1);
-    if (begin(n, !late))
+    int began = begin(n, !late);
+    if (began == STRANGE)
+        return weft__sync_wait_in_vat(&wt, deadline);
+    if (began)
         return conclude(n);
     if (late)
         return weft__sync_refuse(f, -ETIMEDOUT);

@@ -12,9 +12,15 @@
 
 #include "base/check.h"
 #include "fiber/contain.h"
-#include "lane/vat.h"
+#include "lane/stake.h"
 
 typedef struct weft__node weft__node;
+
+/* The lock of an object, and beside it where the object lies (enum weft__where; atomic), which is looked up by the first who waits. */
+typedef struct weft__guard {
+    weft__spin spin;
+    uint32_t where;
+} weft__guard;
 
 /* A FIFO of nodes; all zero is empty. Guarded by its object's lock. */
 typedef struct weft__queue {
@@ -31,6 +37,7 @@ typedef struct weft__waiter {
     uint32_t freed;           /* and nobody looks at it any more; threads only (atomic) */
     uint8_t stubborn;         /* neither deadline nor cancellation ends it */
     uint8_t withdrawn;
+    uint8_t staked;           /* some of its nodes have stakes */
     /* For what only its own worker tells it, by a nudge: 1 if such a thing has come, and it has claimed itself. And: it leaves. NULL: neither. */
     int (*look)(struct weft__waiter *wt);
     void (*leave)(struct weft__waiter *wt);
@@ -61,19 +68,22 @@ typedef struct weft__node_kind {
     void (*left)(weft__node *n);
     /* What is waited for, in reports: "an item of a channel". */
     const char *what;
+    /* What a waiter is answered where the object's lane dies; 0: -EOWNERDEAD. */
+    int evicted;
 } weft__node_kind;
 
 struct weft__node {
     weft__node *next, *prev;
     weft__queue *queue;       /* that it stands in, or NULL */
     weft__waiter *waiter;
-    weft__spin *lock;         /* the object's */
+    weft__guard *lock;        /* the object's */
     void *object;
     const weft__node_kind *kind;
     void *data;               /* what it brings, or where it wants it */
     size_t want;              /* how much */
     int answer;               /* what the claimer says */
     uint8_t flags;            /* the object's own */
+    weft__stake stake;        /* of a staked waiter: in the vat that its object lies in */
 };
 
 /* A public call uses an object; DESIGN rule 14. Comes first in it, so it probes where it does anything. */
@@ -85,11 +95,12 @@ struct weft__node {
 
 /* Takes an object's lock; a place where the simulator changes threads, unlike other spin locks: what happens between two of these is what it is to
  * find. */
-static inline void weft__sync_lock(weft__spin *l)
+static inline void weft__sync_lock(weft__guard *l)
 {
     weft__point("sync.lock");
-    weft__spin_lock(l);
+    weft__spin_lock(&l->spin);
 }
+static inline void weft__sync_unlock(weft__guard *l) { weft__spin_unlock(&l->spin); }
 
 /* ---- queues; under the lock ---- */
 
@@ -140,7 +151,7 @@ static inline void weft__waiter_init(weft__waiter *wt, weft__fiber *f, weft__nod
     wt->nodes = nodes;
     wt->count = count;
     wt->claim = wt->done = wt->freed = 0;
-    wt->stubborn = wt->withdrawn = 0;
+    wt->stubborn = wt->withdrawn = wt->staked = 0;
     wt->look = NULL;
     wt->leave = NULL;
     wt->fiber = f;
@@ -203,6 +214,44 @@ static inline int weft__waiter_claim_self(weft__waiter *wt, unsigned index)
     return weft__cas_acq_rel(&wt->claim, &none, index + 1, "sync.self");
 }
 
+/* Objects in vats (DESIGN rule 14). An object that is known to lie in none is as good as static; everything else enters each of its nodes before it
+ * pushes it, and leaves as the last thing it does about the object. A killed fiber's waiter is left for it. */
+static inline int weft__is_elsewhere(const weft__guard *l) { return weft__load_relaxed(&l->where, "sync.where") == WEFT__ELSEWHERE; }
+/* The vat that it lies in, whosever; NULL: in none. With no lock held. */
+weft__vat *weft__sync_around(weft__guard *l);
+/* A lock that f has just got: its hold is known to the vat from here on, if f may outlive that. 0, or -EOWNERDEAD: the vat's lane is dying, and what f
+ * has got is nothing. */
+int weft__sync_hold_slowly(weft__guard *l, weft__stake *s, weft__fiber *f);
+static inline int weft__sync_hold(weft__guard *l, weft__stake *s, weft__fiber *f)
+{
+    s->vat = NULL;
+    return weft__is_elsewhere(l) ? 0 : weft__sync_hold_slowly(l, s, f);
+}
+/* It is not held any more, or what took its place: the last thing that is done about it. */
+static inline void weft__sync_let_go(weft__stake *s)
+{
+    if (s->vat)
+        weft__stake_leave(s);
+}
+int weft__node_enter_slowly(weft__node *n);
+/* n belongs to a waiter that is set up. 0; what it is to be answered: the object's lane is dying. */
+static inline int weft__node_enter(weft__node *n) { return weft__is_elsewhere(n->lock) ? 0 : weft__node_enter_slowly(n); }
+void weft__waiter_leave_vats(weft__waiter *wt);
+static inline void weft__waiter_leave(weft__waiter *wt)
+{
+    if (wt->staked)
+        weft__waiter_leave_vats(wt);
+}
+static inline int weft__node_evicted(const weft__node *n) { return n->kind->evicted ? n->kind->evicted : -EOWNERDEAD; }
+/* Stands in line: 0; what it is to be answered: that of an object whose lane is dying takes nobody any more. Under the lock, entered. */
+static inline int weft__node_push(weft__node *n)
+{
+    if (weft__load_relaxed(&n->lock->where, "sync.push") == WEFT__DYING)
+        return weft__node_evicted(n);
+    n->kind->push(n);
+    return 0;
+}
+
 /* What a call that may wait begins with. 0: it may wait if it must; *f is NULL on a thread that is no worker's, if threads may wait at all. -EPERM,
  * -ECANCELED. */
 int weft__sync_enter_slowly(weft__fiber *f, int threads);
@@ -228,6 +277,8 @@ static inline int weft__sync_begin(weft__fiber **out, int threads)
 }
 /* The whole of a call that waits for one thing: n->answer, or -ETIMEDOUT, -ECANCELED. WEFT_NOW: tries. */
 int weft__sync_call(weft__node *n, weft__fiber *f, int64_t deadline);
+/* The same from where it was found that the object has nothing yet and may lie in a vat; no lock is held. */
+int weft__sync_wait_in_vat(weft__waiter *wt, int64_t deadline);
 /* The same without waiting: -EAGAIN. */
 int weft__sync_try(weft__node *n, weft__fiber *f);
 /* What it does instead of waiting if its deadline has passed: 1. */

@@ -14,13 +14,20 @@ MISTAKES = {
               "(weft__store_relaxed(&m->word, word | SLOW, \"mutex.slow\"), 0)"),
     "rwlock": ("rwlock.c", "((n->flags & READER) || rw->readers == 0)", "((n->flags & READER) || rw->readers <= 1)"),
     # The mutex is given back before the fiber stands in line.
-    "cond": ("cond.c", """    weft__sync_lock(&c->lock);
-    push(&n);
-    weft__spin_unlock(&c->lock);
+    "cond": ("cond.c", """    if (r == 0)
+        r = stand_in_line(&n);
+    if (r < 0) {
+        weft__waiter_leave(&wt);
+        return r;
+    }
     uint32_t depth = weft__mutex_drop(m);""", """    uint32_t depth = weft__mutex_drop(m);
-    weft__sync_lock(&c->lock);
-    push(&n);
-    weft__spin_unlock(&c->lock);"""),
+    if (r == 0)
+        r = stand_in_line(&n);
+    if (r < 0) {
+        weft__waiter_leave(&wt);
+        return r;
+    }
+   """),
     # Who waits is looked at before there is more.
     "semaphore": ("semaphore.c", "        s->value += units;\n        serve(s, &news);", "        serve(s, &news);\n        s->value += units;"),
     "event": ("event.c", "if (!e->automatic || n == 0)", "if (!e->automatic)"),
@@ -42,7 +49,7 @@ MISTAKES = {
     # A chunk that was read to its end is taken for one that has an item left.
     "growing-order": ("store.c", "    s->head = c->next;\n    s->front = 0;", "    s->head = c->next;\n    s->front = s->per - 1;"),
     # No second look as a case is queued.
-    "select": ("select.c", "if (!n->kind->ready(n))\n        n->kind->push(n);", "if (1)\n        n->kind->push(n);"),
+    "select": ("select.c", "if (!n->kind->ready(n))\n        r = weft__node_push(n);", "if (1)\n        r = weft__node_push(n);"),
     # A case is taken that is ready although another has claimed the select.
     "select-claim": ("select.c", "else if (!weft__waiter_claim_self(&s->waiter, i))", "else if (weft__waiter_claim_self(&s->waiter, i), 0)"),
     # What it was given dies with it while its operations end.
