@@ -52,19 +52,27 @@ def make_go():
             return missing("go", why)
 
 
-def make_tokio():
+def make_rust(name, parts):
     if not shutil.which("cargo"):
-        return missing("tokio", "no cargo here")
+        return missing(name, "no cargo here")
     # The sources are copied, because cargo keeps its lock file beside them, and that names where packages came from.
-    where = OUT / "tokio"
-    for part in ("Cargo.toml", "build.rs", "src/lib.rs", "src/bin/jobs.rs", "src/bin/echo.rs"):
+    where = OUT / name
+    for part in parts:
         (where / part).parent.mkdir(parents=True, exist_ok=True)
-        text = (ROOT / "bench" / "tokio" / part).read_text()
+        text = (ROOT / "bench" / name / part).read_text()
         if not (where / part).exists() or (where / part).read_text() != text:
             (where / part).write_text(text)
     out, why = run(["cargo", "build", "--release", "--quiet"], cwd=where, env=dict(os.environ, RUSTFLAGS="-C target-cpu=native"))
     if out is None:
-        return missing("tokio", why)
+        return missing(name, why)
+
+
+def make_tokio():
+    make_rust("tokio", ("Cargo.toml", "build.rs", "src/lib.rs", "src/bin/jobs.rs", "src/bin/echo.rs"))
+
+
+def make_monoio():
+    make_rust("monoio", ("Cargo.toml", "src/main.rs"))
 
 
 def make_erlang():
@@ -91,7 +99,7 @@ def prepare():
     OUT.mkdir(parents=True, exist_ok=True)
     make_files()
     make_c()
-    for make in (make_go, make_tokio, make_erlang):
+    for make in (make_go, make_tokio, make_monoio, make_erlang):
         make()
 
 
@@ -154,6 +162,7 @@ ECHO = {
     "threads": program(PROGRAMS / "thread-each"),
     "go": program(OUT / "go-echo"),
     "tokio": program(OUT / "tokio/target/release/echo"),
+    "monoio": lambda workers: program(OUT / "monoio/target/release/weftbench-monoio")() if workers == 1 else None,
 }
 CONTROLS = ["epoll-edge", "epoll-level", "uring-plain", "uring-tuned", "uring-multishot"]
 
@@ -247,10 +256,11 @@ def versions():
             done = subprocess.run(command, capture_output=True, text=True)
             match = re.search(pattern, done.stdout + done.stderr)
             found[name] = match.group(1) if match else "?"
-    lock = OUT / "tokio" / "Cargo.lock"
-    if lock.exists():
-        match = re.search(r'name = "tokio"\nversion = "([^"]+)"', lock.read_text())
-        found["tokio"] = match.group(1) if match else "?"
+    for crate in ("tokio", "monoio"):
+        lock = OUT / crate / "Cargo.lock"
+        if lock.exists():
+            match = re.search(rf'name = "{crate}"\nversion = "([^"]+)"', lock.read_text())
+            found[crate] = match.group(1) if match else "?"
     for package in ("libuv1-dev", "libevent-dev", "libev-dev", "libboost-fiber-dev", "erlang-base"):
         done = subprocess.run(["dpkg-query", "-W", "-f", "${Status}|${Version}", package], capture_output=True, text=True)
         if done.stdout.startswith("install ok installed|"):

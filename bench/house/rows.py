@@ -83,7 +83,7 @@ def jobs():
         yield Row(job, "jobs", job, peers=("erlang",), bars=ahead("erlang"))
 
 
-ONE_THREAD = ("libuv", "libevent", "libev", "threads", "go", "tokio")
+ONE_THREAD = ("libuv", "libevent", "libev", "threads", "go", "tokio", "monoio")
 EPOLL_CONTROLS = ("epoll-edge", "epoll-level")
 
 
