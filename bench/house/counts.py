@@ -132,6 +132,21 @@ def count_calls(name):
         yield f"calls, {name}, {k} at once", f["least"]
 
 
+def traced_calls(port, *arguments):
+    """All threads' system calls of bench-small."""
+    with tempfile.TemporaryDirectory() as folder:
+        run(["strace", "-f", "-o", f"{folder}/out", peers.PROGRAMS / "bench-small", *arguments], WEFT_PORT=port)
+        return len(re.findall(r"^\d+ +\w+\(", pathlib.Path(f"{folder}/out").read_text(), re.M))
+
+
+def small_program(port):
+    """The calls of a whole small program, without those that the loader makes for it."""
+    needs_uring(port)
+    if not shutil.which("strace"):
+        raise NotHere("no strace here")
+    return traced_calls(port) - traced_calls(port, "nothing")
+
+
 def connection_bytes(name):
     """What a connection that has been served and is idle costs the server."""
     needs_uring(name)
@@ -150,16 +165,18 @@ def groups(say):
     if shutil.which("valgrind"):
         yield "operations", lambda: count_operations("epoll")
         # Valgrind keeps signals from a program that waits in a ring, so the controls that do cannot be ended with their count written.
-        for name in ("weft-epoll", "weft-uring", "epoll-edge", "epoll-level"):
+        for name in ("weft-epoll", "weft-uring", "stream-epoll", "stream-uring", "epoll-edge", "epoll-level"):
             yield f"instructions of {name}", lambda name=name: [(f"instructions, {name}, a request", count_requests(name))]
     else:
         say("not counted: instructions: no valgrind here", keep=True)
-    for name in ("weft-epoll", "weft-uring", "epoll-edge", "epoll-level", "uring-tuned", "uring-multishot"):
+    for name in ("weft-epoll", "weft-uring", "stream-epoll", "stream-uring", "epoll-edge", "epoll-level", "uring-tuned", "uring-multishot"):
         yield f"system calls of {name}", lambda name=name: count_calls(name)
     for what in ("fiber", "lane"):
         yield f"bytes of a parked {what}", lambda what=what: [
             (f"bytes, parked {what}", int(run([peers.PROGRAMS / "bench-memory", what, PARKED])))]
-    for name in ("weft-epoll", "weft-uring"):
+    for port in ("epoll", "uring"):
+        yield f"system calls of a small program, {port}", lambda port=port: [(f"calls, a small program, {port}", small_program(port))]
+    for name in ("weft-epoll", "weft-uring", "stream-epoll", "stream-uring"):
         yield f"bytes of a connection of {name}", lambda name=name: [(f"bytes, {name}, a connection", connection_bytes(name))]
 
 

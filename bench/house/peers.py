@@ -151,6 +151,8 @@ ECHO = {
     "weft-epoll": weft_echo("epoll"),
     "weft-uring-per-core": weft_echo("uring", "per-core"),
     "weft-epoll-per-core": weft_echo("epoll", "per-core"),
+    "stream-uring": fixed("stream-echo", "uring"),
+    "stream-epoll": fixed("stream-echo", "epoll"),
     "epoll-edge": fixed("epoll-echo", "edge"),
     "epoll-level": fixed("epoll-echo", "level"),
     "uring-plain": fixed("uring-plain"),

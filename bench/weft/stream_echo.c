@@ -1,5 +1,7 @@
 /* The echo server in the streaming form: a port of its own, no fiber and no buffer a connection. A connection at rest is one receive under way, which
- * the port answers with buffers of its own; what came goes back out of the same buffer, which is then released. */
+ * the port answers with buffers of its own; what came goes back out of the same buffer, which is then released.
+ *
+ *     stream-echo [PORT]    uring or epoll; else what WEFT_PORT says */
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -116,13 +118,14 @@ static void was_sent(const weft_completion *done)
     end_if_over(c);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     static weft_completion done[BATCH];
+    const weft_port_options options = {.driver = weft_driver_named(argc > 1 ? argv[1] : NULL)};
     weft_desc *listener;
     weft_op accept;
     const int fd = listen_somewhere(SOCK_NONBLOCK);
-    must("port", weft_port_open(&port, NULL));
+    must("port", weft_port_open(&port, &options));
     must("attach", weft_port_attach(port, fd, WEFT_DESC_LISTENER, 0, &listener));
     weft_op_accept_multi(&accept, listener, NULL);
     must("accept", weft_port_submit(port, &accept));
