@@ -166,8 +166,7 @@ static int advise_row(char *p, size_t bytes, size_t stride, unsigned n)
 }
 #endif
 
-/* All of them by one call where the kernel advises a process about itself by vectors (Linux 6.15), which it either does or not: emulators and Valgrind
- * do not have it. */
+/* All of them by one call where the kernel advises a process about itself by vectors (Linux 6.15). Emulators and Valgrind do not have it. */
 int weft__posix_guard_row(void *self, void *p, size_t bytes, size_t stride, unsigned n)
 {
     (void)self;

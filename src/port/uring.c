@@ -197,8 +197,8 @@ static int uring_open(weft_port *port, const weft_port_config *config)
     return weft__uring_open_on(port, config, &weft__ring_sys_kernel);
 }
 
-/* With the caller's memory under the rings the kernel must have nothing left to write: then the ring's own poll is ended and waited for first. Else it
- * ends with the ring, some time. */
+/* With the caller's memory under the rings the kernel must have nothing left to write: then the ring's own poll is
+ * ended and waited for first. Else it ends with the ring, some time. */
 static void uring_close(weft_port *port)
 {
     weft__uring *u = state_of(port);

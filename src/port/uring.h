@@ -92,7 +92,7 @@ typedef struct weft__uring_buffers {
     uint32_t free; /* not lent and not filled, as far as completions seen tell */
     uint32_t releases;
     uint16_t tail;
-    uint8_t ready; /* handed to the kernel, or into the stack: at the first stream where the kernel has such rings for certain */
+    uint8_t ready; /* handed over: at the first stream, where the kernel has such rings for certain */
 } weft__uring_buffers;
 
 #define WEFT__URING_MAGIC 0x676e6972u

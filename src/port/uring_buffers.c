@@ -1,6 +1,6 @@
 /* Provided buffers: lent by the port to whoever reads a stream, so that an idle connection holds none. The kernel
- * takes them from a ring it shares with us, from the first stream on; where it has no such ring, receives are made by the driver into buffers
- * from a stack. Home thread only.
+ * takes them from a ring it shares with us, from the first stream on; where it has no such ring, receives are made by
+ * the driver into buffers from a stack. Home thread only.
  *
  * `free` counts in the order of completions: added ones, less those that completions seen so far say were used. When
  * the kernel answers -ENOBUFS it had none at that point in the order, so free > 0 then means that some came back

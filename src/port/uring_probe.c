@@ -1,6 +1,7 @@
 /* What this kernel's rings can do, op by op: which path each takes and, in a line, why. Asked once, when the port is
- * opened, unless a feature flag tells of a release that has them all; what the answer hides (a seccomp filter, a file system) shows as -EINVAL, -EOPNOTSUPP or -EPERM when an op
- * runs, and the core then takes the next path for that op alone. */
+ * opened, unless a feature flag tells of a release that has them all; what the answer hides (a seccomp filter, a file
+ * system) shows as -EINVAL, -EOPNOTSUPP or -EPERM when an op runs, and the core then takes the next path for that op
+ * alone. */
 #include <string.h>
 
 #include "port/uring.h"
