@@ -84,7 +84,7 @@ WEFT_API size_t weft_exit_format(const weft_exit *e, char *buf, size_t size);
 #define weft_lane_spawn(out, fn, arg) weft_lane_spawn_at(NULL, (out), (fn), (arg), NULL, #fn, WEFT_HERE)
 #define weft_lane_spawn_with(out, fn, arg, ...)                                                                                    \
     weft_lane_spawn_at(NULL, (out), (fn), (arg), &(weft_lane_options){__VA_ARGS__}, #fn, WEFT_HERE)
-/* From any thread, as a child of the root lane of rt. */
+/* From any thread, as a child of the root lane of rt. -EPERM, too: `gives`, `parent`, `linked` or `monitor` from outside rt, where no lane calls. */
 #define weft_lane_spawn_in(rt, out, fn, arg, opt) weft_lane_spawn_at((rt), (out), (fn), (arg), (opt), #fn, WEFT_HERE)
 WEFT_API int weft_lane_spawn_at(weft_runtime *rt, weft_id *out, int (*fn)(void *arg), void *arg, const weft_lane_options *opt,
                                 const char *name, const char *site);

@@ -33,6 +33,8 @@ static int spawn(weft_runtime *rt, weft_id *out, int (*fn)(void *), void *arg, c
         return weft__refuse(weft__fiber_self(), -ECANCELED);
     rt = parent ? parent->rt : rt;
     weft_lane_options with = opt ? *opt : (weft_lane_options){0};
+    if (!parent && (with.gives || with.linked || with.monitor || with.parent.gen))
+        return -EPERM; /* what only a lane has */
     if (!out || !parent)
         with.detached = 1; /* from outside nobody can join it */
     weft__lane *above = parent;

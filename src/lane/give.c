@@ -129,7 +129,7 @@ int weft__give_to_newborn(weft__lane *lane, unsigned n)
     weft_id *ids = (weft_id *)(void *)lane->newborn->copy;
     parcel p[WEFT_LANE_COPY_MAX / sizeof *ids];
     unsigned ready = 0;
-    int r = n * sizeof *ids <= lane->newborn->copied ? 0 : -EINVAL;
+    int r = n <= lane->newborn->copied / sizeof *ids ? 0 : -EINVAL;
     for (; r == 0 && ready < n; ready++) {
         weft__resource *res;
         for (unsigned i = 0; i < ready && r == 0; i++)

@@ -83,6 +83,19 @@ static void many_threads(void)
     spy_close(&s);
 }
 
+/* Whoever is no fiber of rt has nothing to give, to link or to be told by. */
+static void asks_for_what_lanes_have(void)
+{
+    const weft_id ids[1] = {{1, 2, 3}};
+    weft_id monitor = WEFT_NOID;
+    const weft_lane_options opt[] = {
+        {.copy = sizeof ids, .gives = 1}, {.linked = 1}, {.monitor = &monitor}, {.parent = ids[0]}};
+
+    for (size_t i = 0; i < sizeof opt / sizeof *opt; i++)
+        CHECK_EQ(weft_lane_spawn_in(rt, NULL, count, (void *)(uintptr_t)ids, &opt[i]), -EPERM);
+    CHECK(!monitor.gen);
+}
+
 static void not_for_them(void)
 {
     weft_options opt = {.workers = 1};
@@ -101,6 +114,7 @@ static void not_for_them(void)
     CHECK(weft_current() == NULL);
     CHECK_EQ(weft_cancel_in(rt, id), -ESRCH);
     CHECK_EQ(weft_unpark_in(rt, id), -ESRCH);
+    asks_for_what_lanes_have();
     CHECK_OK(weft_wait(rt, WEFT_NOW));
     CHECK_OK(weft_stop(rt));
     CHECK_OK(weft_stop(rt));
@@ -132,6 +146,7 @@ static int refuses(void *arg)
     CHECK_OK(weft_lane_spawn_in(rt, NULL, count, NULL, NULL)); /* for the other runtime it is a foreign thread */
     CHECK_OK(weft_wait(rt, WEFT_NOW) == -ETIMEDOUT ? 0 : -1);
     CHECK_OK(weft_unpark_in(rt, theirs[0]));
+    asks_for_what_lanes_have();
     bump(&ended);
     return 0;
 }
