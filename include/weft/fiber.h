@@ -32,7 +32,8 @@ WEFT_API int weft_spawn_at(weft_id *out, int (*fn)(void *arg), void *arg, const 
                            const char *site);
 
 /* Waits for a fiber of the same lane to end; *result (may be NULL) gets what it returned. A fiber is joined once. -ESRCH: no such fiber,
- * or already joined; -EINVAL: another kind of id; -EDEADLK: itself; -EPERM: another lane's; -EBUSY: somebody is joining it; -ETIMEDOUT; -ECANCELED. */
+ * or already joined; -EINVAL: another kind of id; -EDEADLK: itself, or one that waits for the caller, by whatever locks and joins are in between
+ * (with a deadline that is reported, and it waits); -EPERM: another lane's; -EBUSY: somebody is joining it; -ETIMEDOUT; -ECANCELED. */
 WEFT_API int weft_join(weft_id fiber, int *result, int64_t deadline);
 /* Gives up the right to join. -ESRCH, -EINVAL, -EPERM, -EBUSY as above. */
 WEFT_API int weft_detach(weft_id fiber);

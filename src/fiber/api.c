@@ -50,28 +50,44 @@ static int find_sibling(weft_id id, weft__fiber **self, weft__fiber **out)
     return (*out)->crew == (*self)->crew ? 0 : -EPERM;
 }
 
+static weft__fiber *joined_by(const weft__fiber *f)
+{
+    const weft__edge *e = f->waits_on;
+    return e->object;
+}
+
 static void leave_join(weft__fiber *f)
 {
-    weft__fiber *target = f->waits_on;
-    target->joiner = NULL;
+    joined_by(f)->joiner = NULL;
     if (f->edge)
         weft__graph_remove(f->edge);
 }
 
 static weft__fiber *joined(void *fiber) { return fiber; }
 
-/* Who joins may close a circle only if somebody can wait for it: for a lock that it holds, or by joining it. */
+void weft__joins_show(weft__fiber *f)
+{
+    for (; f->state == WEFT__WAITING && f->waiting == WEFT__WAIT_JOIN && !f->edge; f = joined_by(f))
+        weft__graph_show(f->waits_on);
+}
+
+/* Who joins may close a circle only if somebody can wait for it: for a lock that it holds, or by joining it. Until then its edge is nobody's
+ * business; who comes later shows it. */
 static int wait_joined(weft__fiber *self, weft__fiber *f, int64_t deadline)
 {
     weft__edge e = {.fiber = self, .object = f, .holder = joined, .what = "the end", .timed = deadline != WEFT_NEVER};
-    int open = self->locks || self->joiner, r = open ? weft__graph_add(&e) : 0;
+    int r = 0;
+    if (self->locks || self->joiner) {
+        weft__joins_show(f);
+        r = weft__graph_add(&e);
+    }
     if (r < 0)
         return r;
     f->joiner = self;
     self->unwait = leave_join;
-    self->waits_on = f;
+    self->waits_on = &e;
     r = weft__wait(self, WEFT__WAIT_JOIN, deadline);
-    if (open && self->edge)
+    if (self->edge)
         weft__graph_remove(&e);
     return r;
 }

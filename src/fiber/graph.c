@@ -100,6 +100,14 @@ int weft__graph_add(weft__edge *e)
     return e->timed ? 0 : -EDEADLK;
 }
 
+void weft__graph_show(weft__edge *e)
+{
+    weft__spin *lock = lock_of(e);
+    weft__spin_lock(lock);
+    e->fiber->edge = e;
+    weft__spin_unlock(lock);
+}
+
 void weft__graph_remove(weft__edge *e)
 {
     weft__spin *lock = lock_of(e);

@@ -20,7 +20,11 @@ typedef struct weft__edge {
 /* Publishes e as its fiber's. -EDEADLK: it closes a circle, which was reported, and is not published; a timed one is reported, and published. Home
  * of the fiber. */
 int weft__graph_add(weft__edge *e);
+/* The same without a look for circles: of one that closed none when it began, and whose fiber nobody could wait for until now. */
+void weft__graph_show(weft__edge *e);
 void weft__graph_remove(weft__edge *e);
+/* Somebody may wait for f from now on: if it joins, that is published, and whatever follows from there. Home. */
+void weft__joins_show(weft__fiber *f);
 /* What its fiber waits for, and who has it, as weft__format. While its holder does not run. */
 size_t weft__edge_say(char *buf, size_t size, const weft__edge *e);
 

@@ -61,10 +61,8 @@ static size_t say_wait(char *buf, size_t size, const weft__fiber *f)
         const weft__wait_on *on = f->waits_on;
         return on->say(on, buf, size);
     }
-    if (f->waiting == WEFT__WAIT_JOIN) {
-        const weft__fiber *joined = f->waits_on;
-        return weft__format(buf, size, "waits for the end of fiber \"%s\"", joined->name);
-    }
+    if (f->waiting == WEFT__WAIT_JOIN)
+        return weft__edge_say(buf, size, f->waits_on); /* one that nobody waits for */
     if (f->waiting == WEFT__WAIT_CHILD) {
         const weft__lane *child = f->waits_on;
         return weft__format(buf, size, "waits for the end of lane \"%s\"", child->crew.name);

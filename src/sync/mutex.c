@@ -421,6 +421,7 @@ int weft_mutex_give(weft_mutex *opaque, weft_id id)
     if (to->state == WEFT__ENDED)
         return -ESRCH;
     weft__stake stake;
+    weft__joins_show(to);
     weft__held_remove(&m->held);
     disown(m, &stake);
     hand_to(m, (uintptr_t)to);

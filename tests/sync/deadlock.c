@@ -148,6 +148,85 @@ static void joins(void)
     CHECK_OK(weft_mutex_unlock(&one));
 }
 
+static weft_id ring[4];
+
+/* In a ring of so many each joins the next, the last of them the first. */
+static int joins_next(void *arg)
+{
+    const intptr_t i = (intptr_t)arg;
+    int r = weft_join(ring[i], NULL, WEFT_NEVER);
+
+    refused += r == -EDEADLK;
+    if (r == -EDEADLK)
+        r = 0;
+    return r;
+}
+
+/* Joins need no lock to close a circle: whoever waited before anybody waited for it is seen, too. */
+static void rings(void)
+{
+    weft_id f[4];
+
+    for (int n = 2; n <= 4; n++) {
+        refused = 0;
+        for (intptr_t i = 0; i < n; i++)
+            CHECK_OK(weft_spawn(&f[i], joins_next, (void *)i));
+        for (int i = 0; i < n; i++)
+            ring[i] = f[(i + 1) % n];
+        settle();
+        CHECK_EQ(refused, 1);
+        CHECK(forget() > 0);
+        for (int i = 0; i < n; i++) { /* who was refused is joined by another of them, and so on, but one by nobody */
+            const int r = weft_join(f[i], NULL, soon());
+            CHECK(r == 0 || r == -ESRCH);
+        }
+    }
+}
+
+static int joins_for_ever(void *arg) { return weft_join(*(weft_id *)arg, NULL, WEFT_NEVER); }
+
+static int locks_when_told(void *arg)
+{
+    (void)arg;
+    while (!get(&phase))
+        CHECK_OK(weft_yield());
+    return locks_one(NULL);
+}
+
+/* We have a lock, another waits for it, somebody has joined that one long ago: so we cannot join him; nor may he be given the lock that
+ * we are waited for with. */
+static void joined_before(void)
+{
+    weft_id waits, joiner;
+    int r;
+
+    for (int given = 0; given < 2; given++) {
+        put(&phase, 0);
+        CHECK_OK(weft_mutex_lock(&one, WEFT_NEVER));
+        CHECK_OK(weft_spawn(&waits, locks_when_told, NULL));
+        CHECK_OK(weft_spawn(&joiner, joins_for_ever, &waits));
+        settle();
+        if (given)
+            CHECK_OK(weft_mutex_give(&one, joiner));
+        put(&phase, 1);
+        settle();
+        if (given) {
+            CHECK_OK(weft_join(joiner, &r, soon())); /* who was about to wait for him was refused */
+            CHECK_EQ(r, 0);
+            told("ended holding 1 lock");
+            CHECK_EQ(weft_mutex_lock(&one, WEFT_NEVER), -EOWNERDEAD);
+            CHECK_OK(weft_mutex_consistent(&one));
+            CHECK_OK(weft_mutex_unlock(&one));
+        } else {
+            CHECK_EQ(weft_join(joiner, NULL, WEFT_NEVER), -EDEADLK);
+            CHECK_OK(weft_mutex_unlock(&one));
+            joined(joiner);
+        }
+        CHECK(forget() > 0);
+    }
+    put(&phase, 0);
+}
+
 static weft_rwlock rw;
 
 static int writes_then_locks(void *arg)
@@ -215,6 +294,8 @@ static int run(int argc, char **argv)
     philosophers();
     at_the_same_time();
     joins();
+    rings();
+    joined_before();
     writers();
     chains();
     return 0;
