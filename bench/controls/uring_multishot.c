@@ -2,7 +2,7 @@
  * task running, a registered ring. A buffer that was received into is sent from, and goes back when that is done. Sends of one connection
  * follow each other.
  *
- *     uring_multishot [BUFFER_BYTES]       default 8192 */
+ *     uring_multishot [BUFFER_BYTES [BUFFERS]]       default 8192, 4096 (a power of two) */
 #include "control.h"
 #include "ring.h"
 #include <errno.h>
@@ -143,7 +143,7 @@ static void sent(conn *c, const struct io_uring_cqe *done)
 static void feed_starved(void)
 {
     unsigned n = starved_count;
-    if (n == 0 || held == BUFFER_COUNT)
+    if (n == 0 || held == buffers.count)
         return;
     starved_count = 0;
     for (unsigned i = 0; i < n; i++)
@@ -154,7 +154,7 @@ int main(int argc, char **argv)
 {
     listener = listen_somewhere(0);
     ring_open(&the_ring, ENTRIES, 1);
-    buffers_open(&the_ring, &buffers, BUFFER_COUNT, argc > 1 ? (unsigned)atoi(argv[1]) : 8192);
+    buffers_open(&the_ring, &buffers, argc > 2 ? (unsigned)atoi(argv[2]) : BUFFER_COUNT, argc > 1 ? (unsigned)atoi(argv[1]) : 8192);
     accept_on();
     for (;;) {
         ring_wait(&the_ring);

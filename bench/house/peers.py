@@ -158,6 +158,7 @@ ECHO = {
     "uring-plain": fixed("uring-plain"),
     "uring-tuned": fixed("uring-plain", "tuned"),
     "uring-multishot": fixed("uring-multishot"),
+    "uring-multishot-2k": fixed("uring-multishot", 2048, 1024),  # fewer pages and lines to go through, where messages are small
     "libuv": fixed("libuv-echo"),
     "libevent": fixed("libevent-echo"),
     "libev": fixed("libev-echo"),
@@ -166,7 +167,7 @@ ECHO = {
     "tokio": program(OUT / "tokio/target/release/echo"),
     "monoio": lambda workers: program(OUT / "monoio/target/release/weftbench-monoio")() if workers == 1 else None,
 }
-CONTROLS = ["epoll-edge", "epoll-level", "uring-plain", "uring-tuned", "uring-multishot"]
+CONTROLS = ["epoll-edge", "epoll-level", "uring-plain", "uring-tuned", "uring-multishot", "uring-multishot-2k"]
 
 
 # ---- servers that do something else than echo: (WORKERS, what) -> command, or None ----

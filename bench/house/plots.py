@@ -15,7 +15,7 @@ import matplotlib.pyplot as plot  # noqa: E402
 COLOURS = {"weft": "#c2410c", "weft-uring": "#c2410c", "weft-epoll": "#f59e0b", "weft-uring-per-core": "#c2410c", "weft-epoll-per-core": "#f59e0b", "weft-uring-single-io": "#fb923c", "weft-epoll-single-io": "#fde68a",
            "go": "#0ea5e9", "tokio": "#7c3aed", "monoio": "#a78bfa", "boost": "#16a34a", "erlang": "#be185d", "libuv": "#84cc16", "libevent": "#65a30d", "libev": "#4d7c0f",
            "threads": "#0f766e", "bare": "#9ca3af", "epoll-edge": "#374151", "epoll-level": "#6b7280", "uring-plain": "#d1d5db",
-           "uring-tuned": "#9ca3af", "uring-multishot": "#111827"}
+           "uring-tuned": "#9ca3af", "uring-multishot": "#111827", "uring-multishot-2k": "#4b5563"}
 
 
 def save(figure, folder, name):

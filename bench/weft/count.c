@@ -2,6 +2,7 @@
  * counted here. Each is done often before it is counted, so that what is pooled is there.
  *
  *     bench-count            prints NAME OPERATIONS ALLOCATIONS for each */
+#include "answers.h"
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -157,18 +158,6 @@ static void lock(long n)
     for (long i = 0; i < n; i++) {
         must(weft_mutex_lock(&mutex, WEFT_NEVER));
         must(weft_mutex_unlock(&mutex));
-    }
-}
-
-static int answers(void *arg)
-{
-    weft_message *m;
-    (void)arg;
-    for (;;) {
-        must(weft_receive(&m, WEFT_NEVER));
-        if (m->tag == 1)
-            return weft_msg_free(m);
-        must(weft_send_msg(m->from, m, NULL));
     }
 }
 

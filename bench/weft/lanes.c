@@ -1,4 +1,5 @@
 /* Jobs of lanes, weft's processes: spawn, message, kill. */
+#include "answers.h"
 #include "jobs.h"
 #include <stdlib.h>
 
@@ -19,24 +20,11 @@ static long lane_spawn(long n)
     return n;
 }
 
-/* Sends back what comes, by the same block; tag 1 ends it. */
-static int echo(void *arg)
-{
-    weft_message *m;
-    (void)arg;
-    for (;;) {
-        must(weft_receive(&m, WEFT_NEVER));
-        if (m->tag == 1)
-            return weft_msg_free(m);
-        must(weft_send_msg(m->from, m, NULL));
-    }
-}
-
 static long lane_message(long n)
 {
     weft_id l;
     long rounds = n / 2 ? n / 2 : 1;
-    must(weft_lane_spawn_with(&l, echo, NULL, .pinned = workers == 1));
+    must(weft_lane_spawn_with(&l, answers, NULL, .pinned = workers == 1));
     for (long i = 0; i < rounds; i++) {
         must(weft_send(l, &i, sizeof i, NULL));
         take();
