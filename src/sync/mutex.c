@@ -56,7 +56,7 @@ static __attribute__((noinline)) int own_with_care(weft__mutex *m, weft__fiber *
 }
 
 /* The caller's by word: into its books. Home of f. 0 or -ENOTRECOVERABLE. */
-static int own(weft__mutex *m, weft__fiber *f, uint32_t depth, const char *site)
+__attribute__((always_inline)) static inline int own(weft__mutex *m, weft__fiber *f, uint32_t depth, const char *site)
 {
     if (m->held.orphaned != orphaned && own_with_care(m, f) < 0)
         return -ENOTRECOVERABLE;
@@ -241,7 +241,7 @@ static int lock_again(weft__mutex *m, weft__fiber *f)
 }
 
 /* 1: *r is the answer. */
-static inline int lock_fast(weft__mutex *m, weft__fiber *f, const char *site, int *r)
+__attribute__((always_inline)) static inline int lock_fast(weft__mutex *m, weft__fiber *f, const char *site, int *r)
 {
     uintptr_t none = 0;
     if (!weft__cas_acq_rel(&m->word, &none, (uintptr_t)f, "mutex.lock")) /* pairs with the CAS in unlock */
@@ -293,14 +293,11 @@ int weft__mutex_regain(weft__mutex *m, weft__fiber *f, uint32_t depth, const cha
 
 /* ---- unlocking ---- */
 
-static void unlock(weft__mutex *m)
+/* Somebody waits, or the mutex lies where its owner may outlive it. Out of line: the fast path sets up no frame. */
+static __attribute__((noinline)) void unlock_slowly(weft__mutex *m)
 {
     weft__news news;
     weft__stake stake;
-    uintptr_t self = (uintptr_t)m->held.holder;
-    weft__held_remove(&m->held);
-    if (weft__cas_acq_rel(&m->word, &self, 0, "mutex.unlock")) /* pairs with the CAS in lock_fast */
-        return;
     disown(m, &stake);
     weft__news_init(&news);
     weft__sync_lock(&m->lock);
@@ -310,6 +307,14 @@ static void unlock(weft__mutex *m)
     weft__sync_unlock(&m->lock);
     weft__news_tell(&news);
     weft__sync_let_go(&stake);
+}
+
+static inline void unlock(weft__mutex *m)
+{
+    uintptr_t self = (uintptr_t)m->held.holder;
+    weft__held_remove(&m->held);
+    if (!weft__cas_acq_rel(&m->word, &self, 0, "mutex.unlock")) /* pairs with the CAS in lock_fast */
+        unlock_slowly(m);
 }
 
 int weft_mutex_unlock(weft_mutex *opaque)
