@@ -16,6 +16,14 @@ extern "C" {
 
 /* ---- Descriptors --------------------------------------------------------------------------------------------- */
 
+/* Who waits for one direction of a descriptor without an op. Its memory is the watcher's until it watches no more. */
+typedef struct weft_watcher {
+    weft_desc *desc;     /* NULL: it watches no longer, because the descriptor was closed */
+    const void *through; /* as an op's */
+    /* There may be something now, or `desc` has become NULL. Home thread, inside enter or a close; it submits nothing. */
+    void (*told)(struct weft_watcher *w);
+} weft_watcher;
+
 enum weft_desc_kind { WEFT_DESC_STREAM, WEFT_DESC_LISTENER, WEFT_DESC_FILE, WEFT_DESC_DIR, WEFT_DESC_OTHER };
 
 /* A system handle under a port's care. It is counted by its handles (weft ids, attachments) and by its ops; closing
@@ -39,6 +47,7 @@ struct weft_desc {
     /* A readiness driver's waiting ops, in order, one queue a direction, and POLL ops apart: they take nothing from
      * anybody. */
     weft_op *read_head, *read_tail, *write_head, *write_tail, *poll_head, *poll_tail;
+    weft_watcher *watcher[2]; /* a readiness driver's: of reading, of writing; whoever it is stands before the ops in that queue */
     /* Called with the close's result once the descriptor is gone and this record may be reused; on the home port's
      * thread. */
     void (*closed)(weft_desc *desc, int result);
@@ -125,6 +134,14 @@ typedef struct weft_port_driver {
     /* 1: submit of the first op of a chain takes the whole chain, each op completing on its own; 0: the core runs
      * chains. */
     int chains;
+
+    /* For drivers that try before they wait: the same without an op in flight, on a descriptor that lives here. All three or none; home thread.
+     * attempt makes one try at a RECV, SEND (buf, len) or READV, WRITEV (vectors, their count): a result, or -EAGAIN, and then says so in the
+     * descriptor's latch. watch sees to it that its watchers are told: 0, or an error (submit the op instead). unwatched: a watcher has left, and
+     * `op`, the first of those that stand in that queue, is next. */
+    int64_t (*attempt)(weft_port *port, weft_desc *desc, enum weft_opcode code, void *buf, size_t len);
+    int (*watch)(weft_port *port, weft_desc *desc);
+    void (*unwatched)(weft_port *port, weft_op *op);
 } weft_port_driver;
 
 WEFT_API const weft_port_driver *weft_driver_uring(void); /* NULL where it was not built */

@@ -77,7 +77,7 @@ typedef struct weft__crew_hooks {
 
 /* What a fiber waits for. From NUDGE on: it looks again when it is nudged; with OBJECT, `waits_on` begins with a weft__wait_on. */
 enum weft__wait {
-    WEFT__WAIT_NONE, WEFT__WAIT_OP, WEFT__WAIT_PARK, WEFT__WAIT_SLEEP, WEFT__WAIT_JOIN, WEFT__WAIT_OTHER, WEFT__WAIT_CHILD, WEFT__WAIT_ENDS,
+    WEFT__WAIT_NONE, WEFT__WAIT_OP, WEFT__WAIT_READY, WEFT__WAIT_PARK, WEFT__WAIT_SLEEP, WEFT__WAIT_JOIN, WEFT__WAIT_OTHER, WEFT__WAIT_CHILD, WEFT__WAIT_ENDS,
     WEFT__WAIT_MAIL, WEFT__WAIT_ANSWER, WEFT__WAIT_MAILBOX, WEFT__WAIT_TIMER, WEFT__WAIT_STREAM, WEFT__WAIT_ACCEPT, WEFT__WAIT_SIGNAL,
     WEFT__WAIT_NUDGE, WEFT__WAIT_OBJECT
 };
@@ -368,8 +368,15 @@ void weft__suspend(weft__worker *w, weft__fiber *f);
 void weft__yield(weft__fiber *f);
 /* Waits for a wake: what it was called with, -ETIMEDOUT, or -ECANCELED. Checks neither at entry. */
 int weft__wait(weft__fiber *f, enum weft__wait kind, int64_t deadline);
-/* Sets the deadline of the wait that begins, arming the lazy timer if need be. */
-void weft__expect_by(weft__fiber *f, int64_t deadline);
+/* Sets the deadline of the wait that begins, arming the lazy timer if need be: _arm, where there is one and it has to be moved. */
+void weft__expect_arm(weft__fiber *f, int64_t deadline);
+static inline void weft__expect_by(weft__fiber *f, int64_t deadline)
+{
+    f->deadline = deadline;
+    if (deadline == WEFT_NEVER || (weft__timer_armed(&f->timer) && f->timer.deadline_ns <= deadline))
+        return; /* what is armed fires before, and looks again */
+    weft__expect_arm(f, deadline);
+}
 /* Ends a wait, if there is one: the fiber runs on with this answer. Home. */
 void weft__wake(weft__fiber *f, int answer);
 /* weft__wait in the caller's own frame. Each return after a switch is predicted wrongly, for the processor remembers the calls of the fiber before:
@@ -379,10 +386,7 @@ static inline int weft__wait_here(weft__fiber *f, enum weft__wait kind, int64_t 
     f->waiting = (uint8_t)kind;
     f->state = WEFT__WAITING;
     f->timed_out = 0;
-    if (deadline == WEFT_NEVER)
-        f->deadline = WEFT_NEVER;
-    else
-        weft__expect_by(f, deadline);
+    weft__expect_by(f, deadline);
     if (f->killed)
         weft__wake(f, -ECANCELED); /* a suspension point: it does not come back from here */
     weft__context *next = weft__fiber_next(f->home);
@@ -402,6 +406,11 @@ static inline void weft__wake_joiner(weft__fiber *f)
 }
 /* Is the fiber's present scope cancelled? */
 int weft__canceled(const weft__fiber *f);
+/* Is it certain at a glance that the fiber may begin something: not killed, not cancelled, in no scope, under no limits? */
+static inline int weft__fiber_free_to(const weft__fiber *f)
+{
+    return !(f->scopes || f->crew->account || f->killed || f->cancelled || f->crew->cancelled);
+}
 /* Answers a call that would have waited without waiting. A loop that takes no notice of such answers gives up the processor once a tick all
  * the same: others go on, and a kill finds it. */
 int weft__refuse(weft__fiber *f, int answer);

@@ -21,17 +21,11 @@ void weft__suspend(weft__worker *w, weft__fiber *f)
 
 /* ---- deadlines ---- */
 
-void weft__expect_by(weft__fiber *f, int64_t deadline)
+void weft__expect_arm(weft__fiber *f, int64_t deadline)
 {
-    f->deadline = deadline;
-    if (deadline == WEFT_NEVER)
-        return;
     weft__worker *w = f->home;
-    if (weft__timer_armed(&f->timer)) {
-        if (f->timer.deadline_ns <= deadline)
-            return; /* it fires before and looks again */
+    if (weft__timer_armed(&f->timer))
         weft__timer_cancel(w, &f->timer);
-    }
     weft__timer_arm(w, &f->timer, deadline);
 }
 

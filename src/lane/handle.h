@@ -14,7 +14,9 @@
 #ifndef WEFT_LANE_HANDLE_H
 #define WEFT_LANE_HANDLE_H
 
-#include "lane/lane.h"
+#include "fiber/transfer.h"
+#include "lane/realm.h"
+#include "port/desc.h"
 
 typedef struct weft__handle weft__handle;
 
@@ -60,8 +62,20 @@ int weft__handle_alone(const weft__handle *h);
 void weft__handle_gone(weft__handle *h);
 /* A record of this type for the calling fiber's lane, holding `raw`, which is closed if there is none. */
 int weft__handle_make(const weft__resource_kind *type, weft_handle raw, enum weft_desc_kind kind, weft__handle **out);
-/* As weft__resource_find. */
+/* As weft__resource_find. _find_of: for who knows the running fiber and wants one kind; the usual case costs a look-up and no call. */
 int weft__handle_find(weft_id id, uint32_t kinds, weft__handle **out);
+static inline int weft__handle_find_of(weft__fiber *f, weft_id id, enum weft__kind kind, weft__handle **out)
+{
+    weft__lane *lane = weft__lane_of(f->crew);
+    weft__resource *r = weft__slab_at(&weft__lanes_of(lane->rt)->resources, id.key);
+    if (r && WEFT__GEN(weft__load_acquire(&r->head.word, "handle.find")) == id.gen && id.ns == WEFT__NS(lane->rt, kind) &&
+        weft__load_relaxed(&r->kind, "handle.find") == kind &&
+        weft__load_acquire(&r->owner, "handle.find") == lane->head.key && !r->arriving) { /* as there */
+        *out = weft__handle_of(r);
+        return 0;
+    }
+    return weft__handle_find(id, WEFT__KIND_BIT(kind), out);
+}
 /* `pack`, `copy` and `replaced` of the kinds, as far as the descriptor goes; -EBUSY with ops in flight. */
 int weft__handle_pack(weft__handle *h);
 void weft__handle_copy(weft__handle *fresh, const weft__handle *of, int shared);
@@ -91,6 +105,30 @@ int64_t weft__handle_await(weft__handle *h, weft_op *op, int64_t deadline);
 int weft__handle_join(weft__handle *a, weft__handle *b);
 /* On two of them that are at one port. */
 int64_t weft__handle_await_pair(weft__handle *h, weft__handle *h2, weft_op *op, int64_t deadline);
+
+/* RECV, SEND (buf, len), READV or WRITEV (vectors, their count) of the running fiber: at once and without an op where the port can do that, awaited
+ * as by weft__handle_await. A request's cost is this, so the usual way through is inline. The others: with an op, or first; after a wait. */
+int64_t weft__handle_transfer_op(weft__handle *h, weft__fiber *f, const weft__transfer *t, int64_t deadline);
+int64_t weft__handle_transfer_later(weft__handle *h, weft__fiber *f, const weft__transfer *t, int tried, int64_t deadline);
+static inline int64_t weft__handle_transfer(weft__handle *h, weft__fiber *f, enum weft_opcode code, void *buf, size_t len, int64_t deadline)
+{
+    weft__worker *w = f->home;
+    weft_desc *d = h->desc;
+    const weft__transfer t = {d, buf, len, code, code == WEFT_OP_SEND || code == WEFT_OP_WRITEV};
+    if (!w->at_once || d->port != w->port || weft__desc_queued(d, t.writes) || !weft__fiber_free_to(f))
+        return weft__handle_transfer_op(h, f, &t, deadline);
+    if (!weft__desc_hopeful(d, t.writes))
+        return weft__handle_transfer_later(h, f, &t, 0, deadline);
+    int64_t r = w->port->driver->attempt(w->port, d, code, buf, len);
+    if (r == -EAGAIN)
+        return weft__handle_transfer_later(h, f, &t, 1, deadline);
+    weft__count(&w->stats.transfers, 1);
+    if (w->budget > 0) /* nothing to wait for, but not for ever at the others' cost */
+        w->budget--;
+    else
+        weft__yield(f);
+    return r;
+}
 
 /* The calling worker's port. Fibers only. */
 weft_port *weft__handle_port(void);

@@ -89,6 +89,7 @@ int weft_id_list(weft_id *ids, unsigned max)
 static const char *fiber_state(const weft__fiber *f)
 {
     static const char *const waits[] = {[WEFT__WAIT_NONE] = "waiting", [WEFT__WAIT_OP] = "waiting for an operation",
+                                        [WEFT__WAIT_READY] = "waiting for an operation",
                                         [WEFT__WAIT_PARK] = "parked", [WEFT__WAIT_SLEEP] = "sleeping", [WEFT__WAIT_JOIN] = "joining",
                                         [WEFT__WAIT_CHILD] = "joining"};
     static const char *const states[] = {[WEFT__NEWBORN] = "newborn", [WEFT__RUNNING] = "running", [WEFT__READY] = "ready",

@@ -49,7 +49,8 @@ static weft__lane *next_lane(weft__lane *lane, const weft__lane *root)
 static size_t say_wait(char *buf, size_t size, const weft__fiber *f)
 {
     static const char *const what[] = {
-        [WEFT__WAIT_OP] = "for an operation", [WEFT__WAIT_PARK] = "for an unpark", [WEFT__WAIT_SLEEP] = "for a time",
+        [WEFT__WAIT_OP] = "for an operation", [WEFT__WAIT_READY] = "for an operation",
+        [WEFT__WAIT_PARK] = "for an unpark", [WEFT__WAIT_SLEEP] = "for a time",
         [WEFT__WAIT_ENDS] = "for the end of a supervised lane", [WEFT__WAIT_MAIL] = "for a message", [WEFT__WAIT_ANSWER] = "for an answer",
         [WEFT__WAIT_MAILBOX] = "for room in a mailbox", [WEFT__WAIT_TIMER] = "for a timer", [WEFT__WAIT_STREAM] = "for a stream",
         [WEFT__WAIT_ACCEPT] = "for connections", [WEFT__WAIT_SIGNAL] = "for a signal", [WEFT__WAIT_NUDGE] = "for room below a limit"};

@@ -23,7 +23,7 @@ static uint32_t ops_of(weft__crew *crew)
     uint32_t n = 0;
     for (const weft__link *l = crew->fibers.next; l != &crew->fibers; l = l->next) {
         const weft__fiber *f = weft__container(l, weft__fiber, siblings);
-        n += f->state == WEFT__WAITING && f->waiting == WEFT__WAIT_OP;
+        n += f->state == WEFT__WAITING && (f->waiting == WEFT__WAIT_OP || f->waiting == WEFT__WAIT_READY);
     }
     return n;
 }

@@ -15,10 +15,26 @@
 
 static size_t at_most(size_t n) { return n < BYTES_MAX ? n : BYTES_MAX; }
 
-/* For reads: other ways of reading must not have data under way. */
-static int find_reader(weft_id id, weft__sock **out)
+/* The running fiber, looked at for room on its stack; NULL: there is none. For the public calls themselves: see weft__probe. */
+__attribute__((always_inline)) static inline weft__fiber *caller(void)
 {
-    int r = weft__sock_find(id, out);
+    weft__fiber *f = weft__fiber_self();
+    weft__probe(f);
+    return f;
+}
+
+static inline int find(weft__fiber *f, weft_id id, weft__sock **out)
+{
+    weft__handle *h = NULL;
+    int r = f ? weft__handle_find_of(f, id, WEFT__SOCKET, &h) : -EPERM;
+    *out = weft__sock_of(h);
+    return r;
+}
+
+/* For reads: other ways of reading must not have data under way. */
+static inline int find_reader(weft__fiber *f, weft_id id, weft__sock **out)
+{
+    int r = find(f, id, out);
     if (r == 0 && ((*out)->stream || (*out)->count) && weft__stream_busy(*out))
         r = -EBUSY;
     return r;
@@ -26,31 +42,29 @@ static int find_reader(weft_id id, weft__sock **out)
 
 ssize_t weft_read(weft_id sock, void *buf, size_t n, int64_t deadline)
 {
-    weft__probe_self();
+    weft__fiber *f = caller();
     weft__sock *s;
-    int r = find_reader(sock, &s);
+    int r = find_reader(f, sock, &s);
     if (r < 0)
         return r;
     if (n == 0)
         return weft__await_nothing();
-    weft_op op;
-    weft_op_recv(&op, s->h.desc, buf, at_most(n));
-    return (ssize_t)weft__handle_await(&s->h, &op, deadline);
+    return (ssize_t)weft__handle_transfer(&s->h, f, WEFT_OP_RECV, buf, at_most(n), deadline);
 }
 
-ssize_t weft_write(weft_id sock, const void *buf, size_t n, int64_t deadline)
+static inline ssize_t write_some(weft__fiber *f, weft_id sock, const void *buf, size_t n, int64_t deadline)
 {
-    weft__probe_self();
     weft__sock *s;
-    int r = weft__sock_find(sock, &s);
+    int r = find(f, sock, &s);
     if (r < 0)
         return r;
     if (n == 0)
         return weft__await_nothing();
-    weft_op op;
-    weft_op_send(&op, s->h.desc, buf, at_most(n));
-    return (ssize_t)weft__handle_await(&s->h, &op, deadline);
+    /* The cast drops const: one call serves both directions, and what is sent is only read. */
+    return (ssize_t)weft__handle_transfer(&s->h, f, WEFT_OP_SEND, (void *)(uintptr_t)buf, at_most(n), deadline);
 }
+
+ssize_t weft_write(weft_id sock, const void *buf, size_t n, int64_t deadline) { return write_some(caller(), sock, buf, n, deadline); }
 
 static int is_empty(const struct iovec *iov, unsigned count)
 {
@@ -62,34 +76,30 @@ static int is_empty(const struct iovec *iov, unsigned count)
 
 ssize_t weft_readv(weft_id sock, const struct iovec *iov, unsigned count, int64_t deadline)
 {
-    weft__probe_self();
+    weft__fiber *f = caller();
     weft__sock *s;
-    int r = find_reader(sock, &s);
+    int r = find_reader(f, sock, &s);
     if (r < 0)
         return r;
     if (count > VECTORS_MAX)
         return -EINVAL;
     if (is_empty(iov, count))
         return weft__await_nothing();
-    weft_op op;
-    weft_op_readv(&op, s->h.desc, iov, count);
-    return (ssize_t)weft__handle_await(&s->h, &op, deadline);
+    return (ssize_t)weft__handle_transfer(&s->h, f, WEFT_OP_READV, (void *)(uintptr_t)iov, count, deadline);
 }
 
 ssize_t weft_writev(weft_id sock, const struct iovec *iov, unsigned count, int64_t deadline)
 {
-    weft__probe_self();
+    weft__fiber *f = caller();
     weft__sock *s;
-    int r = weft__sock_find(sock, &s);
+    int r = find(f, sock, &s);
     if (r < 0)
         return r;
     if (count > VECTORS_MAX)
         return -EINVAL;
     if (is_empty(iov, count))
         return weft__await_nothing();
-    weft_op op;
-    weft_op_writev(&op, s->h.desc, iov, count);
-    return (ssize_t)weft__handle_await(&s->h, &op, deadline);
+    return (ssize_t)weft__handle_transfer(&s->h, f, WEFT_OP_WRITEV, (void *)(uintptr_t)iov, count, deadline);
 }
 
 /* A socket that was closed between two steps ended this call as it would have ended a wait. */
@@ -97,11 +107,11 @@ static int between(ssize_t result, size_t sum) { return result == -EBADF && sum 
 
 int weft_write_all(weft_id sock, const void *buf, size_t n, size_t *done, int64_t deadline)
 {
-    weft__probe_more(1);
+    weft__fiber *f = caller();
     size_t sum = 0;
     ssize_t r;
     do {
-        r = weft_write(sock, (const char *)buf + sum, n - sum, deadline);
+        r = write_some(f, sock, (const char *)buf + sum, n - sum, deadline);
         sum += r > 0 ? (size_t)r : 0;
     } while (r > 0 && sum < n);
     if (done)

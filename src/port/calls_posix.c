@@ -9,16 +9,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "port/port.h"
+#include "port/calls_posix.h"
 
 /* Reading a file that is not in the page cache blocks in sendfile(2); this bounds what one attempt may ask the disk
  * for, and how long one connection keeps the others waiting. */
 #define SENDFILE_CHUNK (256u * 1024)
 
 #define CONNECTING 1u /* in drv[7]: connect(2) was called and is under way */
-
-/* Result of a call that sets errno. */
-static int64_t told(int64_t r) { return r >= 0 ? r : errno == EWOULDBLOCK ? -EAGAIN : -errno; }
 
 /* Calls on anything but sockets know no MSG_NOSIGNAL, nor does sendfile: SIGPIPE is held back around them, and one
  * that this thread caused is taken away again. */
@@ -81,7 +78,7 @@ int64_t weft__accept_once(weft_handle listener, weft_addr *peer)
         if (fd >= 0 && peer)
             weft__addr_from_sockaddr(peer, &ss, len);
         if (fd >= 0 || !of_one_connection(errno))
-            return told(fd);
+            return weft__told(fd);
     }
     return -ECONNABORTED;
 }
@@ -106,52 +103,57 @@ static int64_t connect_attempt(weft_op *op)
     }
     if (errno == EAGAIN && op->connect.addr->family == WEFT_ADDR_UNIX)
         op->drv[7] = WEFT__ATTEMPT_LATER;
-    return told(-1);
+    return weft__told(-1);
 }
 
-int64_t weft__recv_once(const weft_desc *d, void *buf, size_t len, uint32_t flags)
+int64_t weft__write_quietly(weft_handle h, const void *buf, size_t len)
+{
+    quiet q;
+    pipe_signal_off(&q);
+    return pipe_signal_on(&q, weft__told(write((int)h, buf, len)));
+}
+
+static int64_t read_vectors(const weft_desc *d, const struct iovec *iov, uint32_t count)
+{
+    int fd = (int)d->handle;
+    if (count > INT32_MAX)
+        return -EINVAL;
+    if (d->kind != WEFT_DESC_STREAM)
+        return weft__told(readv(fd, iov, (int)count));
+    struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = count};
+    return weft__told(recvmsg(fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC));
+}
+
+int64_t weft__readv_once(const weft_desc *d, const struct iovec *iov, uint32_t count)
 {
     int64_t r;
     do
-        r = d->kind == WEFT_DESC_STREAM ? told(recv((int)d->handle, buf, len, (int)flags | MSG_DONTWAIT))
-                                        : told(read((int)d->handle, buf, len));
+        r = read_vectors(d, iov, count);
     while (r == -EINTR);
     return r;
 }
 
-static int64_t send_attempt(weft_op *op)
+static int64_t write_vectors(const weft_desc *d, const struct iovec *iov, uint32_t count)
 {
-    int fd = (int)op->desc->handle;
-    if (op->desc->kind == WEFT_DESC_STREAM)
-        return told(send(fd, op->io.buf, op->io.len, (int)op->io.flags | MSG_DONTWAIT | MSG_NOSIGNAL));
-    quiet q;
-    pipe_signal_off(&q);
-    return pipe_signal_on(&q, told(write(fd, op->io.buf, op->io.len)));
-}
-
-static int64_t readv_attempt(weft_op *op)
-{
-    int fd = (int)op->desc->handle;
-    if (op->vec.count > INT32_MAX)
+    int fd = (int)d->handle;
+    if (count > INT32_MAX)
         return -EINVAL;
-    if (op->desc->kind != WEFT_DESC_STREAM)
-        return told(readv(fd, op->vec.iov, (int)op->vec.count));
-    struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)op->vec.iov, .msg_iovlen = op->vec.count};
-    return told(recvmsg(fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC));
-}
-
-static int64_t writev_attempt(weft_op *op)
-{
-    int fd = (int)op->desc->handle;
-    if (op->vec.count > INT32_MAX)
-        return -EINVAL;
-    if (op->desc->kind == WEFT_DESC_STREAM) {
-        struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)op->vec.iov, .msg_iovlen = op->vec.count};
-        return told(sendmsg(fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL));
+    if (d->kind == WEFT_DESC_STREAM) {
+        struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = count};
+        return weft__told(sendmsg(fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL));
     }
     quiet q;
     pipe_signal_off(&q);
-    return pipe_signal_on(&q, told(writev(fd, op->vec.iov, (int)op->vec.count)));
+    return pipe_signal_on(&q, weft__told(writev(fd, iov, (int)count)));
+}
+
+int64_t weft__writev_once(const weft_desc *d, const struct iovec *iov, uint32_t count)
+{
+    int64_t r;
+    do
+        r = write_vectors(d, iov, count);
+    while (r == -EINTR);
+    return r;
 }
 
 static int64_t poll_attempt(weft_op *op)
@@ -186,7 +188,7 @@ static int64_t sendfile_attempt(weft_op *op)
     size_t n = op->sendfile.len < SENDFILE_CHUNK ? op->sendfile.len : SENDFILE_CHUNK;
     quiet q;
     pipe_signal_off(&q);
-    return pipe_signal_on(&q, told(sendfile((int)op->desc->handle, (int)op->desc2->handle, &at, n)));
+    return pipe_signal_on(&q, weft__told(sendfile((int)op->desc->handle, (int)op->desc2->handle, &at, n)));
 }
 
 static int64_t attempt(weft_op *op)
@@ -199,11 +201,11 @@ static int64_t attempt(weft_op *op)
     case WEFT_OP_RECV:
         return weft__recv_once(op->desc, op->io.buf, op->io.len, op->io.flags);
     case WEFT_OP_SEND:
-        return send_attempt(op);
+        return weft__send_once(op->desc, op->io.buf, op->io.len, op->io.flags);
     case WEFT_OP_READV:
-        return readv_attempt(op);
+        return weft__readv_once(op->desc, op->vec.iov, op->vec.count);
     case WEFT_OP_WRITEV:
-        return writev_attempt(op);
+        return weft__writev_once(op->desc, op->vec.iov, op->vec.count);
     case WEFT_OP_POLL:
         return poll_attempt(op);
     case WEFT_OP_SHUTDOWN:

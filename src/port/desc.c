@@ -122,10 +122,24 @@ void weft__desc_unpin(weft_port *port, weft_desc *d, weft_desc *d2)
         weft__desc_let_go(port, d2);
 }
 
+/* Who watches it, through the given handle or any (NULL), watches it no more. */
+static void dismiss(weft_port *port, weft_desc *d, const void *through)
+{
+    for (int i = 0; i < 2; i++) {
+        weft_watcher *watcher = d->watcher[i];
+        if (!watcher || (through && watcher->through != through))
+            continue;
+        watcher->desc = NULL;
+        weft__desc_unwatch(port, d, i);
+        watcher->told(watcher);
+    }
+}
+
 /* Each cancel may end any number of ops, so the lists are read anew each time; a cancelled op leaves them, so it
  * ends. */
 static void cancel_all(weft_port *port, weft_desc *d)
 {
+    dismiss(port, d, NULL);
     while (d->ops)
         weft__port_cancel(port, d->ops);
     while (d->ops2)
@@ -135,6 +149,7 @@ static void cancel_all(weft_port *port, weft_desc *d)
 /* As above: after each cancel the lists are another. A descriptor that has ended has none. */
 void weft__desc_cancel_through(weft_port *port, weft_desc *d, const void *through)
 {
+    dismiss(port, d, through);
     if (!d->ops && !d->ops2)
         return;
     weft__desc_hold(d);

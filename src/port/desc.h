@@ -28,6 +28,38 @@ static inline int weft__desc_usable_here(const weft_desc *d, const weft_port *po
     return d->port == port && d->handles > 0 && !d->closing && d->handle != WEFT_NOHANDLE;
 }
 
+/* Whether an attempt may be worth while in that direction: nothing is known, or there was news since the last that found nothing. */
+static inline int weft__desc_hopeful(const weft_desc *d, int writes)
+{
+    return !d->registered || d->latch & ((writes ? WEFT_WRITABLE : WEFT_READABLE) | WEFT_HANGUP);
+}
+
+/* Whether somebody waits in that direction: who comes now has to wait behind. */
+static inline int weft__desc_queued(const weft_desc *d, int writes)
+{
+    return writes ? d->watcher[1] || d->write_head : d->watcher[0] || d->read_head;
+}
+
+/* Nobody may wait in that direction. 0, or the driver's error. */
+static inline int weft__desc_watch(weft_port *port, weft_desc *d, int writes, weft_watcher *watcher)
+{
+    int r = d->registered ? 0 : port->driver->watch(port, d);
+    if (r < 0)
+        return r;
+    d->watcher[writes] = watcher;
+    port->watching++;
+    return 0;
+}
+
+static inline void weft__desc_unwatch(weft_port *port, weft_desc *d, int writes)
+{
+    d->watcher[writes] = NULL;
+    port->watching--;
+    weft_op *next = writes ? d->write_head : d->read_head;
+    if (next)
+        port->driver->unwatched(port, next);
+}
+
 /* The descriptor's last op and last handle are gone. */
 void weft__desc_end(weft_port *port, weft_desc *d);
 

@@ -72,7 +72,7 @@ free_state:
 static void epoll_close(weft_port *port)
 {
     weft__epoll *s = port->state;
-    WEFT_ASSERT(s->waiting == 0);
+    WEFT_ASSERT(s->waiting == 0 && port->watching == 0);
     WEFT_ASSERT(weft__link_alone(&s->ready) && weft__link_alone(&s->starved) && weft__link_alone(&s->later));
     weft__buffers_fini(&s->buffers);
     close(s->wake_fd);
@@ -132,7 +132,7 @@ void weft__epoll_enter(weft_port *port, int64_t deadline_ns)
     weft__epoll *s = port->state;
     if (s->event_next == s->event_count) {
         int64_t ns = time_left(s, deadline_ns);
-        if (ns == 0 && s->waiting == 0 && !s->watched)
+        if (ns == 0 && s->waiting == 0 && port->watching == 0 && !s->watched)
             return; /* nobody waits for anything and neither do we: there is nothing that the kernel could tell */
         s->event_next = 0;
         int n = fetch(s, ns);
@@ -211,7 +211,7 @@ static const char *epoll_why(weft_port *port, enum weft_opcode code)
 static void epoll_forget(weft_port *port, weft_desc *d)
 {
     weft__epoll *s = port->state;
-    WEFT_ASSERT(!d->read_head && !d->write_head && !d->poll_head);
+    WEFT_ASSERT(!d->read_head && !d->write_head && !d->poll_head && !d->watcher[0] && !d->watcher[1]);
     /* Closing would do it, unless somebody (a child between fork and exec, say) has a copy: then events for a dead
      * record would come. */
     epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL, (int)d->handle, NULL);
@@ -246,6 +246,9 @@ const weft_port_driver *weft_driver_epoll(void)
         .why = epoll_why,
         .forget = epoll_forget,
         .release = epoll_release,
+        .attempt = weft__epoll_attempt,
+        .watch = weft__epoll_watch,
+        .unwatched = weft__epoll_unwatched,
         .socket = weft__posix_socket,
         .listen = weft__posix_listen,
         .address = weft__posix_address,

@@ -13,7 +13,7 @@
 enum { WEFT__EPOLL_BATCH = 2, WEFT__EPOLL_BURST = 1 };
 #else
 /* Events taken in one kernel entry, and how many results a multishot op may take before others have their turn. */
-enum { WEFT__EPOLL_BATCH = 256, WEFT__EPOLL_BURST = 16 };
+enum { WEFT__EPOLL_BATCH = 512, WEFT__EPOLL_BURST = 16 };
 #endif
 
 typedef struct weft__epoll {
@@ -48,6 +48,46 @@ enum weft__epoll_queue { WEFT__QUEUE_NONE, WEFT__QUEUE_READ, WEFT__QUEUE_WRITE, 
 
 static inline weft__epoll_op *weft__epoll_of(weft_op *op) { return (weft__epoll_op *)(void *)op->drv; }
 
+/* ---- What is known of a descriptor ---- */
+
+static inline uint8_t weft__epoll_latch_of(enum weft__epoll_queue queue)
+{
+    return queue == WEFT__QUEUE_READ ? WEFT_READABLE : WEFT_WRITABLE;
+}
+
+/* Whether trying is known to be of no use: the last attempt found nothing, and no edge has come since. A hang-up
+ * stays for good, and what an event announced together with it may still be there after a short read; then every op
+ * is tried. */
+static inline int weft__epoll_would_wait(const weft_desc *d, enum weft__epoll_queue queue)
+{
+    if (!d->registered || queue == WEFT__QUEUE_POLL || d->latch & WEFT_HANGUP)
+        return 0;
+    return !(d->latch & weft__epoll_latch_of(queue));
+}
+
+static inline void weft__epoll_nothing_left(weft_desc *d, enum weft__epoll_queue queue)
+{
+    if (queue != WEFT__QUEUE_POLL)
+        d->latch = (uint8_t)(d->latch & ~weft__epoll_latch_of(queue));
+}
+
+/* Whether a result that is shorter than asked proves anything on this descriptor. */
+static inline int weft__epoll_shortness_tells(const weft_desc *d) { return d->drains && !(d->latch & WEFT_HANGUP); }
+
+/* Who watches the direction of a queue. */
+static inline weft_watcher *weft__epoll_watcher(const weft_desc *d, enum weft__epoll_queue queue)
+{
+    return queue == WEFT__QUEUE_POLL ? NULL : d->watcher[queue == WEFT__QUEUE_WRITE];
+}
+
+/* ---- epoll_ops.c ---- */
+
+/* Puts a descriptor into the set. What is ready already comes as the first event, so nothing is lost between the
+ * failed attempt and now. 0 or -errno. */
+int weft__epoll_enroll(weft__epoll *s, weft_desc *d);
+/* Nobody stands before this op of its queue any more. */
+void weft__epoll_next(weft__epoll *s, weft_op *op);
+
 void weft__epoll_submit(weft_port *port, weft_op *op);
 void weft__epoll_enter(weft_port *port, int64_t deadline_ns);
 void weft__epoll_cancel(weft_port *port, weft_op *op);
@@ -60,5 +100,10 @@ void weft__epoll_retry_later(weft__epoll *s);
 /* Lets ops that wait for a buffer go on, as many as there are free ones; and whether that would let any. */
 void weft__epoll_feed(weft__epoll *s);
 int weft__epoll_can_feed(const weft__epoll *s);
+
+/* ---- epoll_watch.c ---- */
+int64_t weft__epoll_attempt(weft_port *port, weft_desc *d, enum weft_opcode code, void *buf, size_t len);
+int weft__epoll_watch(weft_port *port, weft_desc *d);
+void weft__epoll_unwatched(weft_port *port, weft_op *op);
 
 #endif

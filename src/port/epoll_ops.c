@@ -3,6 +3,7 @@
  * Invariants: an op is in at most one queue; one that waits there was tried and got -EAGAIN, or stands behind one
  * that did, or the latch says that trying is of no use. A descriptor with an op in a queue is in the epoll set.
  * `more` may cancel, close and submit: the op it is called for is marked busy, its descriptor held. */
+#include "port/calls_posix.h"
 #include "port/epoll.h"
 
 #include <errno.h>
@@ -21,11 +22,6 @@ static const uint8_t queues[WEFT_OP_COUNT] = {
 };
 
 static enum weft__epoll_queue queue_for(const weft_op *op) { return (enum weft__epoll_queue)queues[op->code]; }
-
-static uint8_t latch_of(enum weft__epoll_queue queue)
-{
-    return queue == WEFT__QUEUE_READ ? WEFT_READABLE : WEFT_WRITABLE;
-}
 
 static weft_op **head_of(weft_desc *d, enum weft__epoll_queue queue)
 {
@@ -108,9 +104,7 @@ static uint8_t drains(const weft_desc *d)
     return protocol == IPPROTO_TCP;
 }
 
-/* Puts a descriptor into the set. What is ready already comes as the first event, so nothing is lost between the
- * failed attempt and now. */
-static int enroll(weft__epoll *s, weft_desc *d)
+int weft__epoll_enroll(weft__epoll *s, weft_desc *d)
 {
     if (d->registered)
         return 0;
@@ -124,25 +118,6 @@ static int enroll(weft__epoll *s, weft_desc *d)
     return 0;
 }
 
-/* Whether trying is known to be of no use: the last attempt found nothing, and no edge has come since. A hang-up
- * stays for good, and what an event announced together with it may still be there after a short read; then every op
- * is tried. */
-static int would_wait(const weft_desc *d, enum weft__epoll_queue queue)
-{
-    if (!d->registered || queue == WEFT__QUEUE_POLL || d->latch & WEFT_HANGUP)
-        return 0;
-    return !(d->latch & latch_of(queue));
-}
-
-static void nothing_left(weft_desc *d, enum weft__epoll_queue queue)
-{
-    if (queue != WEFT__QUEUE_POLL)
-        d->latch = (uint8_t)(d->latch & ~latch_of(queue));
-}
-
-/* Whether a result that is shorter than asked proves anything on this descriptor. */
-static int shortness_tells(const weft_desc *d) { return d->drains && !(d->latch & WEFT_HANGUP); }
-
 /* Tries an op that is not MULTI. -EAGAIN: it waits (or will, where the caller puts it into its queue). */
 static int64_t try_once(weft__epoll *s, weft_op *op)
 {
@@ -151,9 +126,9 @@ static int64_t try_once(weft__epoll *s, weft_op *op)
     int64_t r = weft__op_attempt(op);
     if (r == -EAGAIN) {
         if (op->drv[7] != WEFT__ATTEMPT_LATER)
-            nothing_left(d, queue_for(op));
-    } else if (r > 0 && shortness_tells(d) && op->code != WEFT_OP_SENDFILE && r < weft__op_wanted(op)) {
-        nothing_left(d, queue_for(op)); /* a short sendfile tells nothing: the file may be short */
+            weft__epoll_nothing_left(d, queue_for(op));
+    } else if (r > 0 && weft__epoll_shortness_tells(d) && op->code != WEFT_OP_SENDFILE && r < weft__op_wanted(op)) {
+        weft__epoll_nothing_left(d, queue_for(op)); /* a short sendfile tells nothing: the file may be short */
     }
     return r;
 }
@@ -180,7 +155,7 @@ static int accept_step(weft__epoll *s, weft_op *op)
     if (r >= 0)
         return tell(s, op, r, NULL);
     if (r == -EAGAIN) {
-        nothing_left(op->desc, WEFT__QUEUE_READ);
+        weft__epoll_nothing_left(op->desc, WEFT__QUEUE_READ);
         return WAITS;
     }
     end(s, op, r); /* out of descriptors, say: who wants to go on decides when */
@@ -206,17 +181,17 @@ static int recv_step(weft__epoll *s, weft_op *op)
     if (n <= 0) {
         weft__buffers_give(&s->buffers, b.bid);
         if (n == -EAGAIN) {
-            nothing_left(d, WEFT__QUEUE_READ);
+            weft__epoll_nothing_left(d, WEFT__QUEUE_READ);
             return WAITS;
         }
         end(s, op, n);
         return ENDED;
     }
-    if (n < s->buffers.size && shortness_tells(d))
-        nothing_left(d, WEFT__QUEUE_READ);
+    if (n < s->buffers.size && weft__epoll_shortness_tells(d))
+        weft__epoll_nothing_left(d, WEFT__QUEUE_READ);
     b.len = (uint32_t)n;
     int now = tell(s, op, n, &b);
-    return now == GOES_ON && would_wait(d, WEFT__QUEUE_READ) ? WAITS : now;
+    return now == GOES_ON && weft__epoll_would_wait(d, WEFT__QUEUE_READ) ? WAITS : now;
 }
 
 /* Goes on with a multishot op until it waits or others must have their turn; it stays in its queue. */
@@ -234,7 +209,7 @@ static void pump(weft__epoll *s, weft_op *op)
 static void run_queue(weft__epoll *s, weft_desc *d, enum weft__epoll_queue queue)
 {
     weft_op *op;
-    while ((op = *head_of(d, queue))) {
+    while ((op = *head_of(d, queue)) && !weft__epoll_watcher(d, queue)) {
         if (op->flags & WEFT_OP_MULTI) {
             if (!weft__epoll_of(op)->busy)
                 pump(s, op);
@@ -247,7 +222,7 @@ static void run_queue(weft__epoll *s, weft_desc *d, enum weft__epoll_queue queue
             return;
         }
         end(s, op, r);
-        if (would_wait(d, queue))
+        if (weft__epoll_would_wait(d, queue))
             return;
     }
 }
@@ -269,21 +244,39 @@ static void run_polls(weft__epoll *s, weft_desc *d)
     }
 }
 
-void weft__epoll_event(weft__epoll *s, weft_desc *d, uint32_t events)
+static void tell_watcher(weft_desc *d, int writes)
+{
+    weft_watcher *watcher = d->watcher[writes];
+    if (watcher)
+        watcher->told(watcher);
+}
+
+/* Its ops, in their order. One that ends may take the descriptor along. */
+static __attribute__((noinline)) void run_queues(weft__epoll *s, weft_desc *d)
 {
     weft__desc_hold(d);
-    if (events & (EPOLLHUP | EPOLLERR | EPOLLRDHUP | EPOLLPRI))
-        d->latch |= WEFT_HANGUP;
-    if (events & (EPOLLIN | EPOLLHUP | EPOLLERR | EPOLLRDHUP | EPOLLPRI))
-        d->latch |= WEFT_READABLE;
-    if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
-        d->latch |= WEFT_WRITABLE;
     run_polls(s, d); /* first: they take nothing from the others, who would leave nothing for them to see */
     if (d->latch & WEFT_READABLE)
         run_queue(s, d, WEFT__QUEUE_READ);
     if (d->latch & WEFT_WRITABLE)
         run_queue(s, d, WEFT__QUEUE_WRITE);
     weft__desc_drop(s->port, d);
+}
+
+void weft__epoll_event(weft__epoll *s, weft_desc *d, uint32_t events)
+{
+    if (events & (EPOLLHUP | EPOLLERR | EPOLLRDHUP | EPOLLPRI))
+        d->latch |= WEFT_HANGUP;
+    if (events & (EPOLLIN | EPOLLHUP | EPOLLERR | EPOLLRDHUP | EPOLLPRI))
+        d->latch |= WEFT_READABLE;
+    if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
+        d->latch |= WEFT_WRITABLE;
+    if (d->latch & WEFT_READABLE)
+        tell_watcher(d, 0);
+    if (d->latch & WEFT_WRITABLE)
+        tell_watcher(d, 1);
+    if (d->read_head || d->write_head || d->poll_head)
+        run_queues(s, d);
 }
 
 void weft__epoll_run_ready(weft__epoll *s)
@@ -323,7 +316,7 @@ void weft__epoll_feed(weft__epoll *s)
 /* The op has to wait: into its queue, its descriptor into the set. */
 static void wait_for(weft__epoll *s, weft_op *op)
 {
-    int r = enroll(s, op->desc);
+    int r = weft__epoll_enroll(s, op->desc);
     if (r == -EPERM) { /* not a thing that can be waited for: a file */
         weft_port_refuse(s->port, op, r);
         return;
@@ -341,15 +334,15 @@ static void wait_for(weft__epoll *s, weft_op *op)
 static void submit_multi(weft__epoll *s, weft_op *op, int behind)
 {
     enum weft__epoll_queue queue = queue_for(op);
-    int known = op->desc->registered, r = enroll(s, op->desc);
+    int known = op->desc->registered, r = weft__epoll_enroll(s, op->desc);
     if (r < 0) {
         weft_port_complete(s->port, op, r);
         return;
     }
     enqueue(s, op);
     if (!known && op->code == WEFT_OP_RECV)
-        nothing_left(op->desc, queue); /* what there is comes as the first event: no vain attempt */
-    else if (!behind && !would_wait(op->desc, queue))
+        weft__epoll_nothing_left(op->desc, queue); /* what there is comes as the first event: no vain attempt */
+    else if (!behind && !weft__epoll_would_wait(op->desc, queue))
         list(&s->ready, op);
 }
 
@@ -380,12 +373,12 @@ void weft__epoll_submit(weft_port *port, weft_op *op)
         submit_unqueued(port, op);
         return;
     }
-    int behind = queue != WEFT__QUEUE_POLL && *head_of(op->desc, queue);
+    int behind = queue != WEFT__QUEUE_POLL && (*head_of(op->desc, queue) || weft__epoll_watcher(op->desc, queue));
     if (op->flags & WEFT_OP_MULTI) {
         submit_multi(s, op, behind);
         return;
     }
-    if (!behind && (op->code == WEFT_OP_CONNECT || !would_wait(op->desc, queue))) {
+    if (!behind && (op->code == WEFT_OP_CONNECT || !weft__epoll_would_wait(op->desc, queue))) {
         int64_t r = try_once(s, op);
         if (r != -EAGAIN) {
             weft_port_complete(port, op, r);
@@ -393,6 +386,12 @@ void weft__epoll_submit(weft_port *port, weft_op *op)
         }
     }
     wait_for(s, op);
+}
+
+void weft__epoll_next(weft__epoll *s, weft_op *op)
+{
+    if (!weft__epoll_of(op)->listed && !weft__epoll_would_wait(op->desc, queue_for(op)))
+        list(&s->ready, op);
 }
 
 void weft__epoll_cancel(weft_port *port, weft_op *op)
@@ -408,7 +407,7 @@ void weft__epoll_cancel(weft_port *port, weft_op *op)
     end(s, op, -ECANCELED);
     /* Who stood behind it may have been kept from readiness that it did not use. */
     weft_op *next = first ? *head_of(d, queue) : NULL;
-    if (next && !weft__epoll_of(next)->listed && !would_wait(d, queue))
-        list(&s->ready, next);
+    if (next)
+        weft__epoll_next(s, next);
     weft__desc_drop(port, d);
 }

@@ -97,7 +97,7 @@ void weft__port_enter(weft_port *port, int64_t deadline_ns)
     if (weft__inbox_run(port))
         deadline_ns = WEFT_NOW; /* what ran may have made work for our caller */
     int waits = deadline_ns > WEFT_NOW && !fall_asleep(port);
-    if (waits && deadline_ns == WEFT_NEVER && !port->flying && port->owner.still && port->owner.still(port->owner.ctx))
+    if (waits && deadline_ns == WEFT_NEVER && !port->flying && !port->watching && port->owner.still && port->owner.still(port->owner.ctx))
         deadline_ns = WEFT_NOW;
     weft__driver_enter(port, waits ? deadline_ns : WEFT_NOW);
     if (waits)

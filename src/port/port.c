@@ -52,6 +52,7 @@ int weft__port_init(weft_port *port, const weft_env *env, const weft_port_driver
     if (r < 0)
         return r;
     port->magic = MAGIC;
+    port->at_once = driver->attempt && driver->watch && driver->unwatched;
     for (unsigned code = 0; code < WEFT_OP_COUNT; code++) {
         enum weft_path path = driver->path(port, (enum weft_opcode)code);
         int one_desc = weft__op_rows[code].desc == 1 && code != WEFT_OP_SENDFILE && code != WEFT_OP_CLOSE;

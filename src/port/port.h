@@ -38,6 +38,7 @@ struct weft_port {
 
     /* Home thread's. */
     uint32_t flying;      /* ops accepted and not terminal */
+    uint32_t watching;    /* watchers, of all descriptors */
     uint64_t entered;     /* kernel entries that submit or wait, for statistics and tests; the driver's */
     uint64_t calls;       /* other system calls that the driver made for ops; the driver's */
     uint64_t completed;
@@ -48,6 +49,7 @@ struct weft_port {
     weft_op *starting;    /* the op weft__port_start is busy with: if it ends now, deliver is not called */
     weft_op *turn_head, *turn_tail; /* ops of chains whose turn has come, by wait_next */
     uint8_t turning;      /* they are being started */
+    uint8_t at_once;      /* the driver can do without ops: attempt, watch, unwatched */
     const void *home;     /* weft__thread_tag of the home thread (atomic) */
 
     /* Any thread's. */
@@ -186,8 +188,9 @@ int64_t weft__op_attempt(weft_op *op);
 #define WEFT__ATTEMPT_LATER 2u
 /* One accept: a handle, or -EAGAIN, or why not. Errors that belong to one connection are skipped. */
 int64_t weft__accept_once(weft_handle listener, weft_addr *peer);
-/* One receive: a count, 0 at the end, or -EAGAIN, or why not. */
-int64_t weft__recv_once(const weft_desc *d, void *buf, size_t len, uint32_t flags);
+/* One read or write by vectors: a count, 0 at the end, or -EAGAIN, or why not. */
+int64_t weft__readv_once(const weft_desc *d, const struct iovec *iov, uint32_t count);
+int64_t weft__writev_once(const weft_desc *d, const struct iovec *iov, uint32_t count);
 /* The driver table's calls that never wait, for POSIX sockets; `port` is not looked at. */
 int weft__posix_socket(weft_port *port, weft_handle *out, const weft_addr *like);
 int weft__posix_listen(weft_port *port, weft_handle *out, const weft_addr *addr, const weft_listen_flags *flags);

@@ -48,9 +48,9 @@ __attribute__((noinline, no_sanitize("thread"))) static uint64_t seen(const uint
     return *(const volatile uint64_t *)word;
 }
 
-__attribute__((noinline, no_sanitize("thread"))) static uint32_t seen_flying(const weft_port *port)
+__attribute__((noinline, no_sanitize("thread"))) static uint32_t seen_count(const uint32_t *count)
 {
-    return *(const volatile uint32_t *)&port->flying;
+    return *(const volatile uint32_t *)count;
 }
 
 /* Torn sums: what was given back since the first look may be more. */
@@ -78,7 +78,9 @@ int weft_runtime_stats(weft_runtime *rt, weft_stats *out)
         s.wakes += seen(&w->stats.wakes);
         s.timers_armed += seen(&w->stats.timers_armed);
         s.timers_fired += seen(&w->stats.timers_fired);
-        s.ops_started += seen(&w->stats.ops);
+        uint64_t transfers = seen(&w->stats.transfers); /* done; those that wait for it watch */
+        s.ops_started += seen(&w->stats.ops) + transfers;
+        s.ops_completed += transfers;
         s.lanes_stolen += seen(&w->stats.lanes_stolen);
         s.lanes_placed += seen(&w->stats.lanes_placed);
         s.lanes_moved += seen(&w->stats.lanes_out);
@@ -90,7 +92,9 @@ int weft_runtime_stats(weft_runtime *rt, weft_stats *out)
         if (w->owns_port) {
             s.kernel_entries += seen(&w->port->entered);
             s.ops_completed += seen(&w->port->completed);
-            s.ops_in_flight += seen_flying(w->port);
+            const uint32_t watching = seen_count(&w->port->watching);
+            s.ops_started += watching;
+            s.ops_in_flight += seen_count(&w->port->flying) + watching;
         }
     }
     s.stacks_used = left_of(taken, given);

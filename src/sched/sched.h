@@ -57,6 +57,7 @@ struct weft__worker {
     weft_runtime *rt;
     weft_port *port;           /* its own, or in single-io mode the I/O worker's */
     int owns_port;
+    int at_once;               /* its own port can do without ops */
     int retiring;              /* it leaves, or closes: nothing is to be sent to it any more (atomic) */
     int io_only;               /* single-io mode: the worker that runs nothing but the port */
     int host;                  /* a thread of the host's, not of ours */
@@ -90,7 +91,7 @@ struct weft__worker {
 
     /* Home writes, anybody reads (relaxed): figures. */
     struct {
-        uint64_t ticks, tasks, switches, steals, parks, wakes, timers_armed, timers_fired, ops;
+        uint64_t ticks, tasks, switches, steals, parks, wakes, timers_armed, timers_fired, ops, transfers;
         uint64_t fibers_spawned, fibers_ended, lanes_spawned, lanes_ended, blocked, stacks_taken, stacks_given;
         uint64_t lanes_stolen, lanes_placed, lanes_in, lanes_out;
         uint64_t close_failures[WEFT_ID_KINDS];

@@ -189,11 +189,3 @@ void weft__slab_put_shared(weft__slab *s, void *record)
     h->next = NULL;
     depot_give(s, h);
 }
-
-void *weft__slab_at(weft__slab *s, uint32_t key)
-{
-    key -= WEFT__KEY_BASE; /* a key below it wraps around and is beyond what there is */
-    if (key >= weft__load_acquire(&s->count, "slab.at")) /* pairs with the release in grow */
-        return NULL;
-    return s->chunks[key >> s->shift] + (size_t)(key & ((1u << s->shift) - 1)) * s->object_size;
-}

@@ -89,6 +89,12 @@ void weft__slab_cache_flush(weft__slab_cache *c);
 void *weft__slab_get_shared(weft__slab *s);
 void weft__slab_put_shared(weft__slab *s, void *record);
 /* The record with this key, or NULL where there is none. Any thread; says nothing about whose it is now. */
-void *weft__slab_at(weft__slab *s, uint32_t key);
+static inline void *weft__slab_at(const weft__slab *s, uint32_t key)
+{
+    key -= WEFT__KEY_BASE; /* a key below it wraps around and is beyond what there is */
+    if (key >= weft__load_acquire(&s->count, "slab.at")) /* pairs with the release in grow */
+        return NULL;
+    return s->chunks[key >> s->shift] + (size_t)(key & ((1u << s->shift) - 1)) * s->object_size;
+}
 
 #endif

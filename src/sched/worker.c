@@ -274,6 +274,7 @@ static int open_port(weft__worker *w)
         return r;
     w->port = &w->port_storage;
     w->owns_port = 1;
+    w->at_once = w->port->at_once;
     return 0;
 }
 
@@ -298,7 +299,7 @@ static weft__worker *make(weft_runtime *rt, unsigned index, int host)
 static weft__worker *take_over(weft__worker *w)
 {
     w->ready = (weft__tasks){0};
-    w->owns_port = w->searching = 0;
+    w->owns_port = w->at_once = w->searching = 0;
     w->running = NULL;
     memset(&w->port_storage, 0, sizeof w->port_storage);
     return w;
