@@ -421,7 +421,7 @@ void weft__births(weft_task *t)
 
 /* The births task is at the head of the FIFO: the newborn whose turn it is, with a stack, or NULL for the worker's own context to go on. One
  * that is never to run is left for that: its lane may end with it, which is nothing to do on another fiber's stack. */
-static weft__fiber *deliver(weft__worker *w)
+static __attribute__((noinline)) weft__fiber *deliver(weft__worker *w)
 {
     weft__fibers *fs = weft__fibers_of(w);
     weft__fiber *f = next_newborn(fs);

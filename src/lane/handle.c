@@ -98,51 +98,6 @@ int64_t weft__handle_await(weft__handle *h, weft_op *op, int64_t deadline)
     return weft__handle_end(h, gen) || r != -EBADF ? r : -ECANCELED;
 }
 
-static int64_t by_op(weft__handle *h, const weft__transfer *t, int64_t deadline)
-{
-    weft_op op;
-    if (t->code == WEFT_OP_RECV)
-        weft_op_recv(&op, h->desc, t->buf, t->len);
-    else if (t->code == WEFT_OP_SEND)
-        weft_op_send(&op, h->desc, t->buf, t->len);
-    else if (t->code == WEFT_OP_READV)
-        weft_op_readv(&op, h->desc, t->buf, (unsigned)t->len);
-    else
-        weft_op_writev(&op, h->desc, t->buf, (unsigned)t->len);
-    return weft__handle_await(h, &op, deadline);
-}
-
-/* Its first use on this port, which can do without an op. */
-static int comes_home(const weft__handle *h, const weft__fiber *f)
-{
-    weft_port *port = f->home->port;
-    if (!f->home->owns_port || !port->at_once || h->port || h->desc->port)
-        return 0;
-    h->desc->port = port;
-    return 1;
-}
-
-int64_t weft__handle_transfer_op(weft__handle *h, weft__fiber *f, const weft__transfer *t, int64_t deadline)
-{
-    return comes_home(h, f) ? weft__handle_transfer(h, f, t->code, t->buf, t->len, deadline) : by_op(h, t, deadline);
-}
-
-int64_t weft__handle_transfer_later(weft__handle *h, weft__fiber *f, const weft__transfer *t, int tried, int64_t deadline)
-{
-    if (f->mobile)
-        return by_op(h, t, deadline);
-    if (deadline <= f->home->now_ns) {
-        int64_t now = tried ? -EAGAIN : f->home->port->driver->attempt(f->home->port, t->desc, t->code, t->buf, t->len);
-        return weft__refuse(f, now == -EAGAIN ? -ETIMEDOUT : (int)now); /* a count fits */
-    }
-    uint16_t gen = weft__handle_begin(h);
-    int64_t r = weft__transfer_wait(f, t, h, deadline);
-    int same = weft__handle_end(h, gen);
-    if (r != WEFT__TRANSFER_OP)
-        return r;
-    return same ? by_op(h, t, deadline) : -ECANCELED;
-}
-
 int64_t weft__handle_await_pair(weft__handle *h, weft__handle *h2, weft_op *op, int64_t deadline)
 {
     uint16_t gen = weft__handle_begin(h), gen2 = weft__handle_begin(h2);

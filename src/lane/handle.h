@@ -14,9 +14,7 @@
 #ifndef WEFT_LANE_HANDLE_H
 #define WEFT_LANE_HANDLE_H
 
-#include "fiber/transfer.h"
 #include "lane/realm.h"
-#include "port/desc.h"
 
 typedef struct weft__handle weft__handle;
 
@@ -105,30 +103,6 @@ int64_t weft__handle_await(weft__handle *h, weft_op *op, int64_t deadline);
 int weft__handle_join(weft__handle *a, weft__handle *b);
 /* On two of them that are at one port. */
 int64_t weft__handle_await_pair(weft__handle *h, weft__handle *h2, weft_op *op, int64_t deadline);
-
-/* RECV, SEND (buf, len), READV or WRITEV (vectors, their count) of the running fiber: at once and without an op where the port can do that, awaited
- * as by weft__handle_await. A request's cost is this, so the usual way through is inline. The others: with an op, or first; after a wait. */
-int64_t weft__handle_transfer_op(weft__handle *h, weft__fiber *f, const weft__transfer *t, int64_t deadline);
-int64_t weft__handle_transfer_later(weft__handle *h, weft__fiber *f, const weft__transfer *t, int tried, int64_t deadline);
-static inline int64_t weft__handle_transfer(weft__handle *h, weft__fiber *f, enum weft_opcode code, void *buf, size_t len, int64_t deadline)
-{
-    weft__worker *w = f->home;
-    weft_desc *d = h->desc;
-    const weft__transfer t = {d, buf, len, code, code == WEFT_OP_SEND || code == WEFT_OP_WRITEV};
-    if (!w->at_once || d->port != w->port || weft__desc_queued(d, t.writes) || !weft__fiber_free_to(f))
-        return weft__handle_transfer_op(h, f, &t, deadline);
-    if (!weft__desc_hopeful(d, t.writes))
-        return weft__handle_transfer_later(h, f, &t, 0, deadline);
-    int64_t r = w->port->driver->attempt(w->port, d, code, buf, len);
-    if (r == -EAGAIN)
-        return weft__handle_transfer_later(h, f, &t, 1, deadline);
-    weft__count(&w->stats.transfers, 1);
-    if (w->budget > 0) /* nothing to wait for, but not for ever at the others' cost */
-        w->budget--;
-    else
-        weft__yield(f);
-    return r;
-}
 
 /* The calling worker's port. Fibers only. */
 weft_port *weft__handle_port(void);

@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "fiber/contain.h"
+#include "lane/transfer.h"
 #include "net/sock.h"
 
 /* What one system call takes at most on Linux; asking for more would make counts that do not fit where they are
@@ -49,7 +50,7 @@ ssize_t weft_read(weft_id sock, void *buf, size_t n, int64_t deadline)
         return r;
     if (n == 0)
         return weft__await_nothing();
-    return (ssize_t)weft__handle_transfer(&s->h, f, WEFT_OP_RECV, buf, at_most(n), deadline);
+    return (ssize_t)weft__transfer(&s->h, f, WEFT_OP_RECV, buf, at_most(n), deadline);
 }
 
 static inline ssize_t write_some(weft__fiber *f, weft_id sock, const void *buf, size_t n, int64_t deadline)
@@ -61,7 +62,7 @@ static inline ssize_t write_some(weft__fiber *f, weft_id sock, const void *buf, 
     if (n == 0)
         return weft__await_nothing();
     /* The cast drops const: one call serves both directions, and what is sent is only read. */
-    return (ssize_t)weft__handle_transfer(&s->h, f, WEFT_OP_SEND, (void *)(uintptr_t)buf, at_most(n), deadline);
+    return (ssize_t)weft__transfer(&s->h, f, WEFT_OP_SEND, (void *)(uintptr_t)buf, at_most(n), deadline);
 }
 
 ssize_t weft_write(weft_id sock, const void *buf, size_t n, int64_t deadline) { return write_some(caller(), sock, buf, n, deadline); }
@@ -85,7 +86,7 @@ ssize_t weft_readv(weft_id sock, const struct iovec *iov, unsigned count, int64_
         return -EINVAL;
     if (is_empty(iov, count))
         return weft__await_nothing();
-    return (ssize_t)weft__handle_transfer(&s->h, f, WEFT_OP_READV, (void *)(uintptr_t)iov, count, deadline);
+    return (ssize_t)weft__transfer(&s->h, f, WEFT_OP_READV, (void *)(uintptr_t)iov, count, deadline);
 }
 
 ssize_t weft_writev(weft_id sock, const struct iovec *iov, unsigned count, int64_t deadline)
@@ -99,24 +100,38 @@ ssize_t weft_writev(weft_id sock, const struct iovec *iov, unsigned count, int64
         return -EINVAL;
     if (is_empty(iov, count))
         return weft__await_nothing();
-    return (ssize_t)weft__handle_transfer(&s->h, f, WEFT_OP_WRITEV, (void *)(uintptr_t)iov, count, deadline);
+    return (ssize_t)weft__transfer(&s->h, f, WEFT_OP_WRITEV, (void *)(uintptr_t)iov, count, deadline);
 }
 
 /* A socket that was closed between two steps ended this call as it would have ended a wait. */
 static int between(ssize_t result, size_t sum) { return result == -EBADF && sum ? -ECANCELED : (int)result; }
 
-int weft_write_all(weft_id sock, const void *buf, size_t n, size_t *done, int64_t deadline)
+/* What the first write left. */
+static __attribute__((noinline)) int write_rest(weft__fiber *f, weft_id sock, const char *buf, size_t n, ssize_t first, size_t *done,
+                                                int64_t deadline)
 {
-    weft__fiber *f = caller();
     size_t sum = 0;
-    ssize_t r;
-    do {
-        r = write_some(f, sock, (const char *)buf + sum, n - sum, deadline);
+    ssize_t r = first;
+    for (;;) {
         sum += r > 0 ? (size_t)r : 0;
-    } while (r > 0 && sum < n);
+        if (r <= 0 || sum == n)
+            break;
+        r = write_some(f, sock, buf + sum, n - sum, deadline);
+    }
     if (done)
         *done = sum;
     return r < 0 ? between(r, sum) : 0;
+}
+
+int weft_write_all(weft_id sock, const void *buf, size_t n, size_t *done, int64_t deadline)
+{
+    weft__fiber *f = caller();
+    ssize_t r = write_some(f, sock, buf, n, deadline);
+    if (r < 0 || (size_t)r < n)
+        return write_rest(f, sock, buf, n, r, done, deadline);
+    if (done)
+        *done = n;
+    return 0;
 }
 
 int weft_read_all(weft_id sock, void *buf, size_t n, size_t *done, int64_t deadline)

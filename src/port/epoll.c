@@ -118,12 +118,36 @@ static int64_t time_left(weft__epoll *s, int64_t deadline_ns)
     return weft__link_alone(&s->later) || ns < LATER_NS ? ns : LATER_NS;
 }
 
+static inline void tell_watcher(weft_desc *d, int writes)
+{
+    weft_watcher *watcher = d->watcher[writes];
+    if (watcher)
+        watcher->told(watcher);
+}
+
+/* A descriptor has news (EPOLL*). */
+static inline void on_event(weft__epoll *s, weft_desc *d, uint32_t events)
+{
+    if (events & (EPOLLHUP | EPOLLERR | EPOLLRDHUP | EPOLLPRI))
+        d->latch |= WEFT_HANGUP;
+    if (events & (EPOLLIN | EPOLLHUP | EPOLLERR | EPOLLRDHUP | EPOLLPRI)) {
+        d->latch |= WEFT_READABLE;
+        tell_watcher(d, 0);
+    }
+    if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) {
+        d->latch |= WEFT_WRITABLE;
+        tell_watcher(d, 1);
+    }
+    if (d->read_head || d->write_head || d->poll_head)
+        weft__epoll_run_queues(s, d);
+}
+
 static void handle_batch(weft__epoll *s)
 {
     while (s->event_next < s->event_count && s->port->room > 0) {
         struct epoll_event *e = &s->events[s->event_next++];
         if (e->data.ptr) /* NULL: the wake, or a descriptor that was forgotten since */
-            weft__epoll_event(s, e->data.ptr, e->events);
+            on_event(s, e->data.ptr, e->events);
     }
 }
 

@@ -91,8 +91,8 @@ void weft__epoll_next(weft__epoll *s, weft_op *op);
 void weft__epoll_submit(weft_port *port, weft_op *op);
 void weft__epoll_enter(weft_port *port, int64_t deadline_ns);
 void weft__epoll_cancel(weft_port *port, weft_op *op);
-/* A descriptor has news (EPOLL*). */
-void weft__epoll_event(weft__epoll *s, weft_desc *d, uint32_t events);
+/* A descriptor with ops in queues has news: they go on, in their order. One that ends may take the descriptor along. */
+void weft__epoll_run_queues(weft__epoll *s, weft_desc *d);
 /* Goes on with the ops on the ready list, once each. */
 void weft__epoll_run_ready(weft__epoll *s);
 /* Makes every op on the later list try again in the next run_ready. */

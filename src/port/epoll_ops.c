@@ -244,15 +244,7 @@ static void run_polls(weft__epoll *s, weft_desc *d)
     }
 }
 
-static void tell_watcher(weft_desc *d, int writes)
-{
-    weft_watcher *watcher = d->watcher[writes];
-    if (watcher)
-        watcher->told(watcher);
-}
-
-/* Its ops, in their order. One that ends may take the descriptor along. */
-static __attribute__((noinline)) void run_queues(weft__epoll *s, weft_desc *d)
+void weft__epoll_run_queues(weft__epoll *s, weft_desc *d)
 {
     weft__desc_hold(d);
     run_polls(s, d); /* first: they take nothing from the others, who would leave nothing for them to see */
@@ -261,22 +253,6 @@ static __attribute__((noinline)) void run_queues(weft__epoll *s, weft_desc *d)
     if (d->latch & WEFT_WRITABLE)
         run_queue(s, d, WEFT__QUEUE_WRITE);
     weft__desc_drop(s->port, d);
-}
-
-void weft__epoll_event(weft__epoll *s, weft_desc *d, uint32_t events)
-{
-    if (events & (EPOLLHUP | EPOLLERR | EPOLLRDHUP | EPOLLPRI))
-        d->latch |= WEFT_HANGUP;
-    if (events & (EPOLLIN | EPOLLHUP | EPOLLERR | EPOLLRDHUP | EPOLLPRI))
-        d->latch |= WEFT_READABLE;
-    if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
-        d->latch |= WEFT_WRITABLE;
-    if (d->latch & WEFT_READABLE)
-        tell_watcher(d, 0);
-    if (d->latch & WEFT_WRITABLE)
-        tell_watcher(d, 1);
-    if (d->read_head || d->write_head || d->poll_head)
-        run_queues(s, d);
 }
 
 void weft__epoll_run_ready(weft__epoll *s)

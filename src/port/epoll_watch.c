@@ -8,39 +8,33 @@
 #include "port/calls_posix.h"
 #include "port/epoll.h"
 
-static int64_t by_vectors(const weft_desc *d, enum weft_opcode code, const struct iovec *iov, size_t count)
+/* What a result tells of the next attempt. */
+static inline int64_t learn(weft_desc *d, enum weft__epoll_queue queue, int64_t r, int64_t wanted)
 {
-    if (count > INT_MAX)
-        return -EINVAL;
-    return code == WEFT_OP_READV ? weft__readv_once(d, iov, (uint32_t)count) : weft__writev_once(d, iov, (uint32_t)count);
+    if (r < wanted && (r == -EAGAIN || (r > 0 && weft__epoll_shortness_tells(d))))
+        weft__epoll_nothing_left(d, queue);
+    return r;
 }
 
-static int64_t sum_of(const struct iovec *iov, size_t count)
+static __attribute__((noinline)) int64_t by_vectors(weft_desc *d, enum weft_opcode code, const struct iovec *iov, size_t count)
 {
     int64_t sum = 0;
+    if (count > INT_MAX)
+        return -EINVAL;
     for (size_t i = 0; i < count; i++)
         sum += (int64_t)iov[i].iov_len;
-    return sum;
+    return code == WEFT_OP_READV ? learn(d, WEFT__QUEUE_READ, weft__readv_once(d, iov, (uint32_t)count), sum)
+                                 : learn(d, WEFT__QUEUE_WRITE, weft__writev_once(d, iov, (uint32_t)count), sum);
 }
 
 int64_t weft__epoll_attempt(weft_port *port, weft_desc *d, enum weft_opcode code, void *buf, size_t len)
 {
-    enum weft__epoll_queue queue = WEFT__QUEUE_READ;
-    int64_t r, wanted = (int64_t)len;
     port->calls++;
-    if (code == WEFT_OP_RECV) {
-        r = weft__recv_once(d, buf, len, 0);
-    } else if (code == WEFT_OP_SEND) {
-        queue = WEFT__QUEUE_WRITE;
-        r = weft__send_once(d, buf, len, 0);
-    } else {
-        queue = code == WEFT_OP_READV ? WEFT__QUEUE_READ : WEFT__QUEUE_WRITE;
-        wanted = sum_of(buf, len);
-        r = by_vectors(d, code, buf, len);
-    }
-    if (r < wanted && (r == -EAGAIN || (r > 0 && weft__epoll_shortness_tells(d))))
-        weft__epoll_nothing_left(d, queue);
-    return r;
+    if (code == WEFT_OP_RECV)
+        return learn(d, WEFT__QUEUE_READ, weft__recv_once(d, buf, len, 0), (int64_t)len);
+    if (code == WEFT_OP_SEND)
+        return learn(d, WEFT__QUEUE_WRITE, weft__send_once(d, buf, len, 0), (int64_t)len);
+    return by_vectors(d, code, buf, len);
 }
 
 /* What there is comes as the first event: until then nothing is known to be there. */

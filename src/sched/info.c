@@ -12,12 +12,18 @@ static const weft_env *env_here(void)
     return w ? w->rt->env : weft__default_env();
 }
 
-int64_t weft_now(void) { return weft__env_now(env_here()); }
+static inline int64_t now(void)
+{
+    const weft_env *env = env_here();
+    return weft__env_now(env);
+}
+
+int64_t weft_now(void) { return now(); }
 
 int64_t weft_after(int64_t ns)
 {
-    int64_t now = weft_now();
-    return ns > WEFT_NEVER - now ? WEFT_NEVER : now + ns;
+    int64_t from = now();
+    return ns > WEFT_NEVER - from ? WEFT_NEVER : from + ns;
 }
 
 int64_t weft_wall_clock(void)

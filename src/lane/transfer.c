@@ -1,0 +1,111 @@
+/* Reading and writing without an op: attempts in the fiber's own turn, and between two of them a wait for readiness, on ports whose driver tries
+ * before it waits. Nothing is in flight meanwhile that could end late: who is cancelled, killed or out of time just leaves. Owner lane's worker, and
+ * only where that has the descriptor's port; not for fibers that may move, since who watches a descriptor lives where its port does.
+ *
+ * Invariant: while the watcher has its descriptor the handle is the waiter's, for closing it dismisses who watches through it. */
+#include "lane/transfer.h"
+
+#include "base/check.h"
+
+/* On the waiter's stack. */
+typedef struct waiter {
+    weft_watcher watcher;
+    weft__fiber *fiber;
+    int writes;
+} waiter;
+
+/* `unwait` stays set: should the fiber be killed before it runs, its place must be given up all the same. */
+static void told(weft_watcher *watcher)
+{
+    weft__fiber *f = weft__container(watcher, waiter, watcher)->fiber;
+    if (f->waiting != WEFT__WAIT_READY)
+        return; /* it was told before, or has been woken for another reason */
+    f->waiting = WEFT__WAIT_NONE;
+    f->deadline = WEFT_NEVER;
+    f->wake = 0;
+    f->state = WEFT__READY;
+    weft__worker_ready(f->home, &f->resume);
+}
+
+static void leave(weft__fiber *f)
+{
+    waiter *a = f->waits_on;
+    if (a->watcher.desc)
+        weft__desc_unwatch(f->home->port, a->watcher.desc, a->writes);
+}
+
+/* Its wait has ended with an answer, or the descriptor was closed. */
+static __attribute__((noinline)) int64_t give_up(weft__fiber *f, weft__handle *h, uint16_t gen, int answer)
+{
+    weft__handle_end(h, gen);
+    if (answer == 0 || (answer == -ETIMEDOUT && weft__canceled(f)))
+        return -ECANCELED;
+    return answer;
+}
+
+static __attribute__((noinline)) int64_t by_op(weft__handle *h, enum weft_opcode code, void *buf, size_t len, int64_t deadline)
+{
+    weft_op op;
+    if (code == WEFT_OP_RECV)
+        weft_op_recv(&op, h->desc, buf, len);
+    else if (code == WEFT_OP_SEND)
+        weft_op_send(&op, h->desc, buf, len);
+    else if (code == WEFT_OP_READV)
+        weft_op_readv(&op, h->desc, buf, (unsigned)len);
+    else
+        weft_op_writev(&op, h->desc, buf, (unsigned)len);
+    return weft__handle_await(h, &op, deadline);
+}
+
+static __attribute__((noinline)) int64_t try_once(weft__handle *h, weft__fiber *f, enum weft_opcode code, void *buf, size_t len)
+{
+    weft_port *port = f->home->port;
+    int64_t r = port->driver->attempt(port, h->desc, code, buf, len);
+    return weft__refuse(f, r == -EAGAIN ? -ETIMEDOUT : (int)r); /* a count fits */
+}
+
+int64_t weft__transfer_later(weft__handle *h, weft__fiber *f, enum weft_opcode code, void *buf, size_t len, int64_t deadline)
+{
+    weft_port *port = f->home->port;
+    weft_desc *d = h->desc;
+    const int writes = weft__transfer_writes(code);
+    if (f->mobile)
+        return by_op(h, code, buf, len, deadline);
+    if (deadline <= f->home->now_ns)
+        return try_once(h, f, code, buf, len);
+    waiter a = {{d, h, told}, f, writes};
+    if (weft__desc_watch(port, d, writes, &a.watcher) < 0)
+        return by_op(h, code, buf, len, deadline); /* which says why */
+    uint16_t gen = weft__handle_begin(h);
+    f->waits_on = &a;
+    int64_t r;
+    do {
+        f->unwait = leave;
+        int answer = weft__wait_here(f, WEFT__WAIT_READY, deadline);
+        f->unwait = NULL;
+        if (answer < 0 || !a.watcher.desc)
+            return give_up(f, h, gen, answer);
+        r = port->driver->attempt(port, d, code, buf, len);
+    } while (r == -EAGAIN);
+    weft__desc_unwatch(port, d, writes);
+    h->busy--;
+    weft__count(&f->home->stats.transfers, 1);
+    return r;
+}
+
+/* Its first use on this port, which can do without ops. */
+static int comes_home(const weft__handle *h, const weft__fiber *f)
+{
+    const weft__worker *w = f->home;
+    if (!w->at_once || h->port || h->desc->port)
+        return 0;
+    h->desc->port = w->port;
+    return 1;
+}
+
+int64_t weft__transfer_otherwise(weft__handle *h, weft__fiber *f, enum weft_opcode code, void *buf, size_t len, int64_t deadline)
+{
+    if (comes_home(h, f))
+        return weft__transfer(h, f, code, buf, len, deadline);
+    return by_op(h, code, buf, len, deadline);
+}
