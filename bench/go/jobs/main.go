@@ -24,6 +24,7 @@ var jobs = map[string]func(n int) int{
 	"tree":            func(n int) int { return tree(2, n) },
 	"sleep":           sleep10ms,
 	"timer":           timer,
+	"timers":          timers,
 	"ping-1":          func(n int) int { return ping(1, n) },
 	"ping-100":        func(n int) int { return ping(100, n) },
 	"ping-100-across": func(n int) int { return ping(100, n) },
