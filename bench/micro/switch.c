@@ -14,7 +14,7 @@
 #define CONTEXTS_MAX 10000
 #define SWITCHES 1000000
 
-typedef void switch_fn(weft__context *from, weft__context *to, void (*after)(void *), void *arg);
+typedef int switch_fn(weft__context *from, weft__context *to, void (*after)(void *), void *arg);
 
 static weft__context home;
 static weft__context ring[CONTEXTS_MAX];

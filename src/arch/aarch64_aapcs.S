@@ -11,7 +11,7 @@
 
     .text
 
-/* void weft__switch_raw(weft__context *from x0, weft__context *to x1, void (*after)(void *) x2, void *arg x3) */
+/* int weft__switch_raw(weft__context *from x0, weft__context *to x1, void (*after)(void *) x2, void *arg x3) */
     .globl weft__switch_raw
     .hidden weft__switch_raw
     .type weft__switch_raw, %function
@@ -99,6 +99,7 @@ weft__switch_resume:
     .cfi_restore d13
     .cfi_restore d14
     .cfi_restore d15
+    mov w0, #0
 #if defined(__ARM_FEATURE_BTI_DEFAULT)
     ret
 #else

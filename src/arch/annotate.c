@@ -90,10 +90,11 @@ NO_ASAN static void leave(passage *way)
     weft__switch_raw(way->from, way->to, arrive, way);
 }
 
-NO_ASAN void weft__switch_annotated(weft__context *from, weft__context *to, void (*after)(void *), void *arg)
+NO_ASAN int weft__switch_annotated(weft__context *from, weft__context *to, void (*after)(void *), void *arg)
 {
     passage way = {.from = from, .to = to, .after = after, .arg = arg};
     leave(&way);
+    return 0;
 }
 
 NO_ASAN _Noreturn void weft__switch_last_annotated(weft__context *from, weft__context *to, void (*after)(void *),

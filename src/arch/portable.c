@@ -85,8 +85,8 @@ UNSEEN _Noreturn static void begin(record *r)
     __builtin_trap();
 }
 
-__attribute__((noinline)) UNSEEN void weft__switch_raw(weft__context *from, weft__context *to, void (*after)(void *),
-                                                       void *arg)
+__attribute__((noinline)) UNSEEN int weft__switch_raw(weft__context *from, weft__context *to, void (*after)(void *),
+                                                      void *arg)
 {
     record mine = {.pc = (void *)(uintptr_t)weft__switch_raw, .fp = __builtin_frame_address(0)};
     record *theirs = to->sp;
@@ -102,6 +102,7 @@ __attribute__((noinline)) UNSEEN void weft__switch_raw(weft__context *from, weft
     }
     (void)fesetenv(&mine.control);
     arrive(&mine);
+    return 0;
 }
 
 void weft__context_start(void)

@@ -10,7 +10,7 @@
 
     .text
 
-/* void weft__switch_raw(weft__context *from a0, weft__context *to a1, void (*after)(void *) a2, void *arg a3) */
+/* int weft__switch_raw(weft__context *from a0, weft__context *to a1, void (*after)(void *) a2, void *arg a3) */
     .globl weft__switch_raw
     .hidden weft__switch_raw
     .type weft__switch_raw, @function
@@ -61,6 +61,7 @@ weft__switch_resume:
     addi sp, sp, WEFT__FRAME_SIZE
     .cfi_def_cfa_offset 0
     mv t2, ra
+    li a0, 0
     jr t2
 
     .cfi_restore_state

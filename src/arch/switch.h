@@ -41,8 +41,9 @@ typedef struct weft__context {
  * *from stands on. after runs as part of *to, before anything else of it, and must return. *from may be resumed by
  * another thread as soon as after publishes it. The floating-point control words (rounding, masks, flush to zero) belong
  * to the context and are changed only if *to has others; its status flags are not preserved, as across any call.
+ * Returns 0, so that a call which answers 0 can end in it: then no frame is left to return from, and no return is predicted wrongly.
  */
-static inline void weft__switch(weft__context *from, weft__context *to, void (*after)(void *), void *arg);
+static inline int weft__switch(weft__context *from, weft__context *to, void (*after)(void *), void *arg);
 
 /* As weft__switch, but *from never resumes: after may free or reuse its stack (and *from itself). */
 _Noreturn static inline void weft__switch_last(weft__context *from, weft__context *to, void (*after)(void *),
@@ -73,23 +74,23 @@ unsigned weft__stack_announce(void *lo, size_t size);
 void weft__stack_retract(unsigned announced, void *lo, size_t size);
 
 /* What the architecture provides; callers use the functions above. */
-void weft__switch_raw(weft__context *from, weft__context *to, void (*after)(void *), void *arg);
+int weft__switch_raw(weft__context *from, weft__context *to, void (*after)(void *), void *arg);
 void weft__context_start(void); /* where a fresh context begins: a place to jump to, not a function to call */
 void weft__context_make_raw(weft__context *ctx, void *lo, size_t size, void (*entry)(void *), void *arg);
 
 /* annotate.c */
-void weft__switch_annotated(weft__context *from, weft__context *to, void (*after)(void *), void *arg);
+int weft__switch_annotated(weft__context *from, weft__context *to, void (*after)(void *), void *arg);
 _Noreturn void weft__switch_last_annotated(weft__context *from, weft__context *to, void (*after)(void *), void *arg);
 void weft__context_note_made(weft__context *ctx, void *lo, size_t size);
 void weft__context_note_adopted(weft__context *ctx);
 void weft__context_note_gone(weft__context *ctx);
 
-static inline void weft__switch(weft__context *from, weft__context *to, void (*after)(void *), void *arg)
+static inline int weft__switch(weft__context *from, weft__context *to, void (*after)(void *), void *arg)
 {
 #if WEFT__SWITCH_ANNOTATED
-    weft__switch_annotated(from, to, after, arg);
+    return weft__switch_annotated(from, to, after, arg);
 #else
-    weft__switch_raw(from, to, after, arg);
+    return weft__switch_raw(from, to, after, arg);
 #endif
 }
 

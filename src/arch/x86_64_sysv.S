@@ -11,7 +11,7 @@
 
     .text
 
-/* void weft__switch_raw(weft__context *from rdi, weft__context *to rsi, void (*after)(void *) rdx, void *arg rcx) */
+/* int weft__switch_raw(weft__context *from rdi, weft__context *to rsi, void (*after)(void *) rdx, void *arg rcx) */
     .globl weft__switch_raw
     .hidden weft__switch_raw
     .type weft__switch_raw, @function
@@ -85,6 +85,7 @@ weft__switch_resume:
     popq %rcx
     .cfi_adjust_cfa_offset -8
     .cfi_register %rip, %rcx
+    xorl %eax, %eax
     notrack jmp *%rcx
 
     .cfi_restore_state

@@ -135,13 +135,17 @@ int weft_detach(weft_id id)
     return 0;
 }
 
-void weft__yield(weft__fiber *f)
+/* Inline: it ends in the switch, so the call that it is part of returns from there by a jump. */
+__attribute__((always_inline)) static inline int yield_here(weft__fiber *f)
 {
     weft__worker *w = f->home;
     f->state = WEFT__READY;
     weft__worker_ready(w, &f->resume);
-    weft__suspend(w, f);
+    weft__context *next = weft__fiber_next(w);
+    return next != &f->context ? weft__switch(&f->context, next, NULL, NULL) : 0;
 }
+
+int weft__yield(weft__fiber *f) { return yield_here(f); }
 
 int weft_yield(void)
 {
@@ -149,8 +153,7 @@ int weft_yield(void)
     if (!f)
         return -EPERM;
     weft__probe(f);
-    weft__yield(f);
-    return 0;
+    return yield_here(f);
 }
 
 int weft_sleep(int64_t deadline)
@@ -161,10 +164,8 @@ int weft_sleep(int64_t deadline)
     weft__probe(f);
     if (weft__canceled(f))
         return weft__refuse(f, -ECANCELED);
-    if (deadline <= f->home->now_ns) {
-        weft__yield(f);
-        return 0;
-    }
+    if (deadline <= f->home->now_ns)
+        return yield_here(f);
     return weft__wait(f, WEFT__WAIT_SLEEP, deadline);
 }
 

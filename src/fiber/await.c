@@ -111,7 +111,7 @@ static int64_t await(weft__fiber *f, weft_port *port, weft_op *op, int64_t deadl
         weft__port_start(w->port, op);
         if (op->state == WEFT_OP_DONE) { /* nothing to wait for, but not for ever at the others' cost */
             if (w->budget > 0)
-                w->budget--;
+                weft__worker_spend(w);
             else {
                 a.finished = 1;
                 f->await = &a; /* for weft__await_drop: it may be killed here */

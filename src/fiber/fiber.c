@@ -299,7 +299,7 @@ static int same_stack(const weft__fiber *a, const weft__newborn *b)
 static weft__fiber *successor(weft__worker *w, weft__fiber *ended)
 {
     weft__fibers *fs = weft__fibers_of(w);
-    if (!w->budget || weft__link_alone(&fs->newborns))
+    if (w->budget <= 0 || weft__link_alone(&fs->newborns))
         return NULL;
     weft__newborn *b = weft__container(fs->newborns.next, weft__newborn, births);
     weft__fiber *f = b->fiber;
@@ -307,7 +307,7 @@ static weft__fiber *successor(weft__worker *w, weft__fiber *ended)
         return NULL;
     fs->turns++;
     weft__link_remove(&b->births);
-    w->budget--;
+    weft__worker_spend(w);
     return f;
 }
 
@@ -434,11 +434,11 @@ static __attribute__((noinline)) weft__fiber *deliver(weft__worker *w)
     return f;
 }
 
-weft__context *weft__fiber_next(weft__worker *w)
+weft__context *weft__fiber_turn(weft__worker *w)
 {
     weft_task *t = w->ready.head;
     weft__fiber *f = NULL;
-    if (!t || !w->budget || weft__worker_oldest_due(w))
+    if (!t || w->budget <= 0 || weft__worker_oldest_due(w))
         return &w->context;
     if (t->run == weft__fiber_resume) {
         f = weft__container(t, weft__fiber, resume);
@@ -452,12 +452,7 @@ weft__context *weft__fiber_next(weft__worker *w)
     } else {
         return &w->context;
     }
-    w->budget--;
-    weft__count(&w->stats.switches, 1);
-    weft__store_relaxed(&w->turn, w->turn + 2, "monitor.turn");
-    f->state = WEFT__RUNNING;
-    w->running = f;
-    return &f->context;
+    return weft__fiber_go(w, f);
 }
 
 void weft__fiber_resume(weft_task *t)

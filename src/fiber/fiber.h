@@ -7,6 +7,7 @@
 #include <weft/fiber.h>
 #include <weft/id.h>
 
+#include "base/check.h"
 #include "fiber/account.h"
 #include "fiber/stack.h"
 #include "fiber/stake.h"
@@ -357,15 +358,36 @@ void weft__births(weft_task *t);
 void weft__fiber_resume(weft_task *t);
 void weft__fiber_timer(weft__timer *t);
 
+/* The next task of this tick is that f goes on: its context. */
+static inline weft__context *weft__fiber_go(weft__worker *w, weft__fiber *f)
+{
+    weft__worker_spend(w);
+    weft__count(&w->stats.switches, 1);
+    f->state = WEFT__RUNNING;
+    w->running = f;
+    return &f->context;
+}
 /* Takes the next fiber to run from the head of the private FIFO, a newborn included, and makes it the running one: its context. Where the head
  * is something else, the tick is over, or it is the turn of what may move: the worker's own context. */
-weft__context *weft__fiber_next(weft__worker *w);
+weft__context *weft__fiber_turn(weft__worker *w);
+/* The same. Nearly always the head is a fiber, and there is nothing else to look at: that much is not worth a call. */
+static inline weft__context *weft__fiber_next(weft__worker *w)
+{
+    weft_task *t = w->ready.head;
+    if (!t || t->run != weft__fiber_resume || w->budget <= w->pause)
+        return weft__fiber_turn(w);
+    weft__fiber *f = weft__container(t, weft__fiber, resume);
+    if (f->killed)
+        return &w->context;
+    w->ready.head = t->next;
+    return weft__fiber_go(w, f);
+}
 
 /* ---- wait.c: the one place where fibers wait ---- */
-/* Gives up the processor. Who calls has arranged to be made ready. */
-void weft__suspend(weft__worker *w, weft__fiber *f);
-/* weft_yield without its look at the stack, for calls that have looked. */
-void weft__yield(weft__fiber *f);
+/* Gives up the processor. Who calls has arranged to be made ready. 0. */
+int weft__suspend(weft__worker *w, weft__fiber *f);
+/* weft_yield without its look at the stack, for calls that have looked. 0. */
+int weft__yield(weft__fiber *f);
 /* Waits for a wake: what it was called with, -ETIMEDOUT, or -ECANCELED. Checks neither at entry. */
 int weft__wait(weft__fiber *f, enum weft__wait kind, int64_t deadline);
 /* Sets the deadline of the wait that begins, arming the lazy timer if need be: _arm, where there is one and it has to be moved. */

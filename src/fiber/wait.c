@@ -12,11 +12,10 @@
 #include "base/check.h"
 #include "fiber/fiber.h"
 
-void weft__suspend(weft__worker *w, weft__fiber *f)
+int weft__suspend(weft__worker *w, weft__fiber *f)
 {
     weft__context *next = weft__fiber_next(w);
-    if (next != &f->context)
-        weft__switch(&f->context, next, NULL, NULL);
+    return next != &f->context ? weft__switch(&f->context, next, NULL, NULL) : 0;
 }
 
 /* ---- deadlines ---- */
@@ -101,7 +100,7 @@ int weft__refuse(weft__fiber *f, int answer)
     weft__worker *w = f->home;
     weft__point("refuse"); /* a loop that is refused for ever computes: in the simulator its clock moves here, and others run */
     if (w->budget > 0)
-        w->budget--;
+        weft__worker_spend(w);
     else
         weft__yield(f);
     return answer;

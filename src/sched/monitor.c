@@ -26,7 +26,7 @@ enum { SELDOM = 32 }; /* so many periods */
 typedef struct watch {
     uint64_t last[WEFT__WORKERS_MAX]; /* turns at the last look */
     int moved;                        /* some were others at the look before */
-    uint64_t turn[WEFT__WORKERS_MAX];
+    uint64_t turn[WEFT__WORKERS_MAX]; /* and with it the budget: no two tasks have the same */
     int64_t since[WEFT__WORKERS_MAX];
     uint64_t told[WEFT__WORKERS_MAX]; /* each stuck turn is reported once */
 } watch;
@@ -45,6 +45,7 @@ static unsigned look(weft_runtime *rt, watch *seen, int64_t now)
         seen->last[i] = turn;
         if (turn % 2 == 0)
             continue;
+        turn = turn << 32 | (uint32_t)weft__load_relaxed(&w->budget, "monitor.budget"); /* of this tick, if it is the same turn at the next look */
         running++;
         if (turn != seen->turn[i]) {
             seen->turn[i] = turn;

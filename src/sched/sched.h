@@ -70,8 +70,9 @@ struct weft__worker {
 
     /* Home: what is to run. */
     weft__tasks ready;         /* private FIFO: pinned here */
-    unsigned budget;           /* tasks left in this tick */
-    unsigned picks;            /* of the FIFO, since the last turn for the oldest and the shared queue: weft__worker_oldest_due */
+    int budget;                /* tasks left in this tick: what the monitor watches, beside turn (atomic; home writes) */
+    int due;                   /* the budget with which it is the turn of the oldest and the shared queue; below 0: in a later tick */
+    int pause;                 /* the budget with which there is more to look at than the FIFO: the turn, or the tick's end */
     unsigned tick_tasks;       /* adaptive: how many tasks fit in tick_ns */
     int64_t task_cost_ns;      /* moving average, in 1/16 ns */
     int64_t now_ns;            /* read once a tick */
@@ -98,7 +99,7 @@ struct weft__worker {
     } stats;
     uint32_t load;             /* lanes at home here (atomic) */
     uint32_t crowd;            /* how much was ready at the last look; unknown where no lane may move (atomic) */
-    uint64_t turn;             /* raised at each pick; odd while a tick runs: what the monitor watches (atomic) */
+    uint64_t turn;             /* raised with each tick; odd while one runs: what the monitor watches (atomic) */
     uintptr_t tag;             /* env's name for the thread, for interrupts */
     uint64_t nap;              /* odd: it sleeps without a deadline and with nothing in flight (atomic; home writes) */
 
@@ -172,18 +173,27 @@ static inline weft__worker *weft__worker_self(void) { return weft__current(); }
 /* ---- queueing ---- */
 /* Home: onto the private FIFO. */
 static inline void weft__worker_ready(weft__worker *w, weft_task *t) { weft__tasks_push(&w->ready, t); }
-/* Every so many picks of the FIFO the oldest movable task and the shared queue get a turn. Counts one, and says whether it is theirs now and they
- * have something; also where a fiber goes straight to the next one, which may last for a whole tick. Home. */
+/* Every so many picks the oldest movable task and the shared queue get a turn, also where fibers go straight from one to the next for a whole tick.
+ * Picks are counted by the budget alone: it comes down to `pause` before anything but the FIFO has to be looked at. */
 enum { WEFT__OLDEST_TURN = 61 };
+/* Their turn is so many picks away. Home. */
+static inline void weft__worker_turn_in(weft__worker *w, int picks)
+{
+    w->due = w->budget - picks;
+    w->pause = w->due > 0 ? w->due : 0;
+}
+/* Whether it is their turn, and they have something. Home. */
 static inline int weft__worker_oldest_due(weft__worker *w)
 {
-    if (++w->picks < WEFT__OLDEST_TURN)
+    if (w->budget > w->due)
         return 0;
     if (weft__deque_length(&w->deque) || weft__load_relaxed(&w->rt->injected, "worker.due"))
         return 1;
-    w->picks = 0;
+    weft__worker_turn_in(w, WEFT__OLDEST_TURN);
     return 0;
 }
+/* One task of this tick is spent. Home. */
+static inline void weft__worker_spend(weft__worker *w) { weft__store_relaxed(&w->budget, w->budget - 1, "monitor.turn"); }
 /* Any thread: runs on exactly that worker, waking it if it sleeps. Order between one sender and one worker is kept. */
 void weft__worker_send(weft__worker *w, weft_task *t);
 /* The same, with publish(arg) called between the task's being in the inbox and the waking: what is sent by whoever sees what it wrote comes after. */

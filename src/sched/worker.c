@@ -153,7 +153,7 @@ int weft__worker_busy(const weft__worker *w)
 
 static weft_task *take_oldest(weft__worker *w)
 {
-    w->picks = 0;
+    weft__worker_turn_in(w, WEFT__OLDEST_TURN);
     weft_runtime *rt = w->rt;
     if (weft__load_relaxed(&rt->injected, "worker.turn")) {
         weft__spin_lock(&rt->inject_lock);
@@ -179,17 +179,17 @@ static weft_task *next_task(weft__worker *w)
 
 static void run_tasks(weft__worker *w)
 {
-    unsigned granted = w->tick_tasks;
-    w->budget = granted;
+    int granted = (int)w->tick_tasks, picks = w->budget - w->due;
+    weft__store_relaxed(&w->budget, granted, "monitor.budget");
+    weft__worker_turn_in(w, picks);
     while (w->budget > 0) {
         weft_task *t = next_task(w);
         if (!t)
             break;
-        w->budget--;
-        weft__store_relaxed(&w->turn, w->turn + 2, "monitor.turn");
+        weft__worker_spend(w);
         t->run(t);
     }
-    unsigned ran = granted - w->budget;
+    unsigned ran = (unsigned)(granted - w->budget);
     weft__count(&w->stats.ticks, 1);
     weft__count(&w->stats.tasks, ran);
     int64_t begin = w->now_ns;
