@@ -64,6 +64,7 @@
 
 #elif defined(__x86_64__)
 
+#define WEFT__FRAME_WAYS 1 /* an entry may return a weft__way */
 #define WEFT__FRAME_SIZE 64
 #define WEFT__FRAME_CONTROL 0 /* MXCSR in 4 bytes, then the x87 control word in 2 */
 #define WEFT__FRAME_R15 8

@@ -19,6 +19,11 @@
 #endif
 
 #define WEFT__SWITCH_ANNOTATED (WEFT__ASAN || WEFT__TSAN)
+#if defined(WEFT__FRAME_WAYS) && !WEFT__SWITCH_ANNOTATED
+#define WEFT__SWITCH_WAYS 1
+#else
+#define WEFT__SWITCH_WAYS 0
+#endif
 
 typedef struct weft__context {
     void *sp; /* of a parked context: its saved frame (arch/layout.h); of the running one: stale */
@@ -55,6 +60,16 @@ _Noreturn static inline void weft__switch_last(weft__context *from, weft__contex
  * call it; costs a dozen instructions, and touches only the top page of the stack.
  */
 static inline void weft__context_make(weft__context *ctx, void *lo, size_t size, void (*entry)(void *), void *arg);
+
+/*
+ * Where the entry of a context that ends may go by returning, as weft__switch_last does, with `after` called with the entry's own argument. What the
+ * processor remembers of calls then stays that of who is resumed. Only where WEFT__SWITCH_WAYS.
+ */
+typedef struct weft__way {
+    weft__context *to;
+    void (*after)(void *arg);
+} weft__way;
+static inline void weft__context_make_way(weft__context *ctx, void *lo, size_t size, weft__way (*entry)(void *), void *arg);
 
 /* Describes the running thread's own stack as a context, so that it can be switched from and back to. */
 static inline void weft__context_adopt(weft__context *ctx);
@@ -127,6 +142,11 @@ static inline void weft__context_make(weft__context *ctx, void *lo, size_t size,
     *(void (**)(void))(void *)(frame + WEFT__FRAME_PC) = weft__context_start;
     ctx->sp = frame;
 #endif
+}
+
+static inline void weft__context_make_way(weft__context *ctx, void *lo, size_t size, weft__way (*entry)(void *), void *arg)
+{
+    weft__context_make(ctx, lo, size, (void (*)(void *))(void (*)(void))entry, arg);
 }
 
 static inline void weft__context_adopt(weft__context *ctx)

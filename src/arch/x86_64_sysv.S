@@ -1,9 +1,10 @@
 /*
  * The switch for x86-64, System V ABI: rbx, rbp, r12-r15, MXCSR's control bits and the x87 control word.
  *
- * It ends in a jump, not in ret: the return predictor would name the caller of this call, and we go to another one's.
- * The jump is notrack because its target is an ordinary return address without a landing pad. Shadow stacks are not
- * switched, so this object must never be marked as supporting them (the note at the end names IBT alone).
+ * It ends in ret, so that what the processor remembers of calls keeps the depth of the stack that runs on: the returns that follow are then
+ * predicted rightly wherever both contexts came the same way. A fresh context has not called anything, and is jumped to: where it begins, and where
+ * its entry comes back to, nothing of the remembered calls is used up. Shadow stacks are not switched, so this object must never be marked as
+ * supporting them (the note at the end names IBT alone).
  */
 #include "arch/layout.h"
 
@@ -82,11 +83,16 @@ weft__switch_resume:
     popq %rbp
     .cfi_adjust_cfa_offset -8
     .cfi_restore %rbp
-    popq %rcx
+    leaq weft__context_start(%rip), %rcx
+    xorl %eax, %eax
+    cmpq %rcx, (%rsp)
+    je .Lfresh
+    ret
+.Lfresh:
+    addq $8, %rsp
     .cfi_adjust_cfa_offset -8
     .cfi_register %rip, %rcx
-    xorl %eax, %eax
-    notrack jmp *%rcx
+    jmp *%rcx
 
     .cfi_restore_state
 .Lmxcsr:
@@ -124,7 +130,14 @@ weft__context_start:
     .globl weft__context_started
     .hidden weft__context_started
 weft__context_started: /* the return address at the bottom of every context */
-    ud2
+    movq %rax, %rsi /* a weft__way: where to; rdx: what to do there, */
+    movq %r13, %rcx /* with the entry's argument */
+    leaq weft__context_started(%rip), %rax
+    pushq %rax /* room for a saved sp that nobody resumes, */
+    movq %rsp, %rdi
+    pushq %rax /* and the return address of a call from here */
+    .cfi_adjust_cfa_offset 16
+    jmp weft__switch_raw
     .cfi_endproc
     .size weft__context_start, . - weft__context_start
 

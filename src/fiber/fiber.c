@@ -325,42 +325,40 @@ static void left_last(void *arg)
 
 static void killed_and_returned(void *arg)
 {
-    weft__fiber *f = arg;
-    weft__fiber_lay_out(f);
+    weft__stack *stack = arg;
+    weft__fiber_lay_out(stack->owner);
 }
 
-/* Ends a fiber that stands on its stack: its books, and the switch to what is next. A crew's end runs on the worker's own
+/* Ends a fiber that stands on its stack: its books, and the way to what is next. A crew's end runs on the worker's own
  * context, when no stack of it is in use any more. */
-static _Noreturn void depart(weft__fiber *f)
+static weft__way depart(weft__worker *w, weft__fiber *f, weft__stack *stack)
 {
-    weft__worker *w = weft__worker_self();
     weft__crew *crew = f->crew;
-    weft__stack *stack = f->stack;
-    weft__context gone = f->context;
     w->running = NULL;
     if (f->killed && weft__fiber_has_rites(f))
-        weft__switch_last(&gone, &w->context, killed_and_returned, f);
+        return (weft__way){&w->context, killed_and_returned};
     if (finish_books(f)) {
         stack->owner = crew;
-        weft__switch_last(&gone, &w->context, left_last, stack);
+        return (weft__way){&w->context, left_last};
     }
     if (crew->killed && stack->slab) { /* a stack is not used again before its crew is buried, so it may be stood upon a little longer */
         weft__grave_add(crew, stack);
-        weft__switch_last(&gone, weft__fiber_next(w), NULL, NULL);
+        return (weft__way){weft__fiber_next(w), NULL};
     }
-    weft__switch_last(&gone, weft__fiber_next(w), put_stack, stack);
+    return (weft__way){weft__fiber_next(w), put_stack};
 }
 
-static void entry(void *arg)
+/* What runs on a stack: the fiber that owns it, and those that follow there. */
+static weft__way stand(void *arg)
 {
-    weft__fiber *f = arg;
+    weft__stack *stack = arg;
+    weft__fiber *f = stack->owner;
     for (;;) {
         weft__fiber_body(f);
         weft__worker *w = weft__worker_self();
         weft__fiber *next = f->crew->alive > 1 && !f->crew->killed ? successor(w, f) : NULL;
         if (!next)
-            depart(f);
-        weft__stack *stack = f->stack;
+            return depart(w, f, stack);
         next->context = f->context;
         finish_books(f);
         next->stack = stack;
@@ -368,6 +366,15 @@ static void entry(void *arg)
         w->running = f = next;
     }
 }
+
+#if !WEFT__SWITCH_WAYS
+static void entry(void *arg)
+{
+    weft__context gone = ((weft__fiber *)((weft__stack *)arg)->owner)->context;
+    weft__way way = stand(arg);
+    weft__switch_last(&gone, way.to, way.after, arg);
+}
+#endif
 
 /* Gives a newborn its stack. -ENOMEM. */
 static int dress(weft__worker *w, weft__fiber *f)
@@ -379,7 +386,11 @@ static int dress(weft__worker *w, weft__fiber *f)
         return r;
     f->stack->owner = f;
     f->stack->asked = b->stack_size;
-    weft__context_make(&f->context, f->stack->lo, f->stack->size, entry, f);
+#if WEFT__SWITCH_WAYS
+    weft__context_make_way(&f->context, f->stack->lo, f->stack->size, stand, f->stack);
+#else
+    weft__context_make(&f->context, f->stack->lo, f->stack->size, entry, f->stack);
+#endif
     return 0;
 }
 
