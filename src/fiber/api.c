@@ -6,22 +6,6 @@
 #include "base/check.h"
 #include "fiber/graph.h"
 
-int weft__fiber_spawn(weft__fiber *self, int (*fn)(void *), void *arg, const weft_spawn_options *opt, const char *name, const char *site,
-                      weft__fiber **out)
-{
-    size_t copy = opt ? opt->copy : 0;
-    if (!fn || copy > WEFT_COPY_MAX || (copy && !arg))
-        return -EINVAL;
-    if (opt && ((opt->stack_size && opt->stack_size < WEFT_STACK_MIN) || (opt->stack && !opt->stack_size)))
-        return -EINVAL;
-    if (self->crew->killed) /* nothing is born in a killed lane */
-        return weft__refuse(self, -ECANCELED);
-    int r = weft__fiber_make(self->crew, fn, arg, copy, opt, name, site, out);
-    if (r == 0)
-        weft__fiber_queue(*out);
-    return r;
-}
-
 int weft_spawn_at(weft_id *out, int (*fn)(void *), void *arg, const weft_spawn_options *opt, const char *name, const char *site)
 {
     weft__fiber *self = weft__fiber_self(), *f;
@@ -73,7 +57,7 @@ void weft__joins_show(weft__fiber *f)
 
 /* Who joins may close a circle only if somebody can wait for it: for a lock that it holds, or by joining it. Until then its edge is nobody's
  * business; who comes later shows it. */
-static int wait_joined(weft__fiber *self, weft__fiber *f, int64_t deadline)
+__attribute__((always_inline)) static inline int wait_joined(weft__fiber *self, weft__fiber *f, int64_t deadline)
 {
     weft__edge e = {.fiber = self, .object = f, .holder = joined, .what = "the end", .timed = deadline != WEFT_NEVER};
     int r = 0;
@@ -86,7 +70,7 @@ static int wait_joined(weft__fiber *self, weft__fiber *f, int64_t deadline)
     f->joiner = self;
     self->unwait = leave_join;
     self->waits_on = &e;
-    r = weft__wait(self, WEFT__WAIT_JOIN, deadline);
+    r = weft__wait_here(self, WEFT__WAIT_JOIN, deadline);
     if (self->edge)
         weft__graph_remove(&e);
     return r;

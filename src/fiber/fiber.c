@@ -18,27 +18,6 @@ enum { OLDEST_TURN = 16 };
 
 static weft__fiber_realm *realm_of(weft__worker *w) { return w->rt->fibers; }
 
-weft_id weft__fiber_id(weft__fiber *f)
-{
-    f->seen = 1;
-    uint32_t word = weft__load_relaxed(&f->head.word, "fiber.id");
-    return (weft_id){f->head.key, WEFT__NS(f->crew->home->rt, WEFT__FIBER), WEFT__GEN(word)};
-}
-
-int weft__fiber_find(weft__worker *w, weft_id id, weft__fiber **out)
-{
-    weft__fiber_realm *realm = realm_of(w);
-    if (id.ns != WEFT__NS(w->rt, WEFT__FIBER))
-        return weft__id_refused(w->rt, id);
-    weft__fiber *f = weft__slab_at(&realm->slab, id.key);
-    if (!f || !weft__slab_is(weft__load_acquire(&f->head.word, "fiber.find"), id.gen))
-        return -ESRCH;
-    if (weft__load_relaxed(&f->home, "fiber.find") != w)
-        return -EPERM;
-    *out = f;
-    return f->seen ? 0 : -ESRCH;
-}
-
 void weft__crew_init(weft__crew *crew, weft__worker *home)
 {
     memset((char *)crew + sizeof crew->home, 0, sizeof *crew - sizeof crew->home);
@@ -68,7 +47,7 @@ static void count_out(weft__crew *crew)
 }
 
 /* What follows a newborn's charge. 0 or -ENOMEM. */
-static int enter_crew(weft__crew *crew, weft__newborn *b, const weft_spawn_options *opt, const char *name, const char *site, weft__fiber **out)
+__attribute__((always_inline)) static inline int enter_crew(weft__crew *crew, weft__newborn *b, const weft_spawn_options *opt, const char *name, const char *site, weft__fiber **out)
 {
     weft__worker *w = crew->home;
     weft__fiber *f = weft__slab_get(&weft__fibers_of(w)->cache);
@@ -118,7 +97,7 @@ static weft__slab_cache *newborns_here(weft_runtime *rt)
     return w && w->rt == rt && w->fibers ? &weft__fibers_of(w)->newborn : NULL;
 }
 
-static weft__newborn *fill(weft__newborn *b, int (*fn)(void *), void *arg, size_t copy)
+__attribute__((always_inline)) static inline weft__newborn *fill(weft__newborn *b, int (*fn)(void *), void *arg, size_t copy)
 {
     if (!b)
         return NULL;
@@ -147,8 +126,8 @@ void weft__newborn_free(weft_runtime *rt, weft__newborn *b)
         weft__slab_put_shared(&((weft__fiber_realm *)rt->fibers)->newborns, b);
 }
 
-int weft__fiber_make(weft__crew *crew, int (*fn)(void *), void *arg, size_t copy, const weft_spawn_options *opt, const char *name,
-                     const char *site, weft__fiber **out)
+__attribute__((always_inline)) static inline int make(weft__crew *crew, int (*fn)(void *), void *arg, size_t copy, const weft_spawn_options *opt,
+                                                      const char *name, const char *site, weft__fiber **out)
 {
     int r = count_in(crew, opt); /* may wait */
     if (r < 0)
@@ -163,6 +142,12 @@ int weft__fiber_make(weft__crew *crew, int (*fn)(void *), void *arg, size_t copy
     return r;
 }
 
+int weft__fiber_make(weft__crew *crew, int (*fn)(void *), void *arg, size_t copy, const weft_spawn_options *opt, const char *name,
+                     const char *site, weft__fiber **out)
+{
+    return make(crew, fn, arg, copy, opt, name, site, out);
+}
+
 int weft__fiber_make_of(weft__crew *crew, weft__newborn *b, const weft_spawn_options *opt, const char *name, const char *site,
                         weft__fiber **out)
 {
@@ -174,6 +159,9 @@ int weft__fiber_make_of(weft__crew *crew, weft__newborn *b, const weft_spawn_opt
         count_out(crew);
     return r;
 }
+
+/* ---- the queue of newborns ---- */
+
 void weft__fiber_queue(weft__fiber *f)
 {
     weft__fibers *fs = weft__fibers_of(f->crew->home);
@@ -182,6 +170,22 @@ void weft__fiber_queue(weft__fiber *f)
         fs->births_queued = 1;
         weft__worker_ready(fs->worker, &fs->births);
     }
+}
+
+int weft__fiber_spawn(weft__fiber *self, int (*fn)(void *), void *arg, const weft_spawn_options *opt, const char *name, const char *site,
+                      weft__fiber **out)
+{
+    size_t copy = opt ? opt->copy : 0;
+    if (!fn || copy > WEFT_COPY_MAX || (copy && !arg))
+        return -EINVAL;
+    if (opt && ((opt->stack_size && opt->stack_size < WEFT_STACK_MIN) || (opt->stack && !opt->stack_size)))
+        return -EINVAL;
+    if (self->crew->killed) /* nothing is born in a killed lane */
+        return weft__refuse(self, -ECANCELED);
+    int r = make(self->crew, fn, arg, copy, opt, name, site, out);
+    if (r == 0)
+        weft__fiber_queue(*out);
+    return r;
 }
 
 static weft__fiber *next_newborn(weft__fibers *fs)
@@ -285,9 +289,11 @@ void weft__fiber_free(weft__fiber *f)
     }
 }
 
-static void put_stack(void *arg)
+/* What a fiber that ended stood on; `owner` is its worker. */
+static void leave_stack(void *arg)
 {
-    weft__stack_put(&weft__fibers_of(weft__worker_self())->stacks, arg);
+    weft__stack *stack = arg;
+    weft__stack_leave(&weft__fibers_of(stack->owner)->stacks, stack);
 }
 
 static int same_stack(const weft__fiber *a, const weft__newborn *b)
@@ -319,7 +325,7 @@ static void left_last(void *arg)
     if (crew->killed)
         weft__grave_add(crew, stack);
     else
-        put_stack(stack);
+        weft__stack_put(&weft__fibers_of(crew->home)->stacks, stack);
     realm_of(crew->home)->hooks.emptied(crew);
 }
 
@@ -345,7 +351,8 @@ static weft__way depart(weft__worker *w, weft__fiber *f, weft__stack *stack)
         weft__grave_add(crew, stack);
         return (weft__way){weft__fiber_next(w), NULL};
     }
-    return (weft__way){weft__fiber_next(w), put_stack};
+    stack->owner = w;
+    return (weft__way){weft__fiber_next(w), leave_stack};
 }
 
 /* What runs on a stack: the fiber that owns it, and those that follow there. */
@@ -381,11 +388,10 @@ static int dress(weft__worker *w, weft__fiber *f)
 {
     const weft__newborn *b = f->newborn;
     int r = b->stack_lo ? weft__stack_supplied(&f->stack, b->stack_lo, b->stack_size)
-                        : weft__stack_get(&weft__fibers_of(w)->stacks, b->stack_size, &f->stack);
+                        : weft__stack_take(&weft__fibers_of(w)->stacks, b->stack_size, &f->stack);
     if (r < 0)
         return r;
     f->stack->owner = f;
-    f->stack->asked = b->stack_size;
 #if WEFT__SWITCH_WAYS
     weft__context_make_way(&f->context, f->stack->lo, f->stack->size, stand, f->stack);
 #else

@@ -351,9 +351,26 @@ int weft__fibers_bury(weft__crew *crew, unsigned budget);
 _Noreturn void weft__left_inside_scope(const weft__fiber *f);
 /* Frees the record of one that has ended. */
 void weft__fiber_free(weft__fiber *f);
-weft_id weft__fiber_id(weft__fiber *f);
+static inline weft_id weft__fiber_id(weft__fiber *f)
+{
+    f->seen = 1;
+    uint32_t word = weft__load_relaxed(&f->head.word, "fiber.id");
+    return (weft_id){f->head.key, WEFT__NS(f->crew->home->rt, WEFT__FIBER), WEFT__GEN(word)};
+}
 /* The fiber an id names if it is at home on w: 0, -ESRCH stale or no fiber's, -EPERM at home elsewhere. */
-int weft__fiber_find(weft__worker *w, weft_id id, weft__fiber **out);
+static inline int weft__fiber_find(weft__worker *w, weft_id id, weft__fiber **out)
+{
+    weft__fiber_realm *realm = w->rt->fibers;
+    if (id.ns != WEFT__NS(w->rt, WEFT__FIBER))
+        return weft__id_refused(w->rt, id);
+    weft__fiber *f = weft__slab_at(&realm->slab, id.key);
+    if (!f || !weft__slab_is(weft__load_acquire(&f->head.word, "fiber.find"), id.gen))
+        return -ESRCH;
+    if (weft__load_relaxed(&f->home, "fiber.find") != w)
+        return -EPERM;
+    *out = f;
+    return f->seen ? 0 : -ESRCH;
+}
 void weft__births(weft_task *t);
 void weft__fiber_resume(weft_task *t);
 void weft__fiber_timer(weft__timer *t);

@@ -156,6 +156,7 @@ void weft__fibers_idle(weft__worker *w)
 {
     enum { SEVERAL = 8, OFTEN = 64, BUDGET = 4 };
     weft__fibers *fs = w->fibers;
+    weft__stack_shelve(&fs->stacks);
     if (fs->stacks.unchecked && weft__load_relaxed(&fs->stacks.depot->tight, "stack.tight")) {
         weft__stack_pool_tend(&fs->stacks, WEFT__STACK_TEND_ALL);
         return;

@@ -81,6 +81,7 @@ struct weft__stack_pool {
     uint64_t *taken, *given; /* how often: written by the pool's owner, read by anybody (atomic); its own two, or where the owner wants them */
     uint64_t own[2];
     uint32_t unchecked; /* at least so many stacks on the shelves were not looked at */
+    weft__stack *warm;  /* the last one left, for who asks for the same next: not on a shelf yet; NULL: none */
     weft__stack_shelf shelf[WEFT__STACK_CLASSES];
 };
 
@@ -126,6 +127,27 @@ int weft__stack_get(weft__stack_pool *pool, size_t size, weft__stack **out);
 
 /* Gives a stack back, not necessarily to the pool it came from; the pool's owner only, and not while standing on it. */
 void weft__stack_put(weft__stack_pool *pool, weft__stack *stack);
+
+/*
+ * The same two for who takes and leaves all the time, and keeps `asked`: a stack that was left is kept at hand as it is, and whoever asks for
+ * just as much has it next. weft__stack_shelve puts it with the others.
+ */
+static inline int weft__stack_take(weft__stack_pool *pool, size_t size, weft__stack **out)
+{
+    weft__stack *s = pool->warm;
+    if (s == NULL || s->asked != size) {
+        int r = weft__stack_get(pool, size, out);
+        if (r == 0)
+            (*out)->asked = size;
+        return r;
+    }
+    pool->warm = NULL;
+    weft__store_relaxed(pool->taken, *pool->taken + 1, "stack.figure");
+    *out = s;
+    return 0;
+}
+void weft__stack_leave(weft__stack_pool *pool, weft__stack *stack);
+void weft__stack_shelve(weft__stack_pool *pool);
 
 /* Makes a stack of the caller's memory, which stays the caller's after put. -EINVAL: too small. No guard is set. */
 int weft__stack_supplied(weft__stack **out, void *memory, size_t size);

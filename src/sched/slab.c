@@ -9,8 +9,6 @@
 
 uint32_t weft__slab_lives = WEFT__GEN_LIVES;
 
-enum { CHAIN = 32 }; /* records that change hands at a time */
-
 static size_t table_bytes(const weft__slab *s)
 {
     size_t bytes = s->max_chunks * sizeof *s->chunks, page = s->env->page_size;
@@ -123,42 +121,34 @@ static int reusable(weft__slab *s, weft__slab_head *h)
     return 1;
 }
 
-void *weft__slab_get(weft__slab_cache *c)
+void *weft__slab_refill(weft__slab_cache *c)
 {
-    weft__slab_head *h = c->head;
-    if (!h) {
-        h = c->spare;
-        c->spare = NULL;
-        if (!h)
-            h = depot_take(c->slab);
-        if (!h)
-            h = grow(c->slab);
-        if (!h)
-            return NULL;
-        c->count = 0;
-        for (weft__slab_head *i = h; i; i = i->next)
-            c->count++;
-    }
+    weft__slab_head *h = c->spare;
+    c->spare = NULL;
+    if (!h)
+        h = depot_take(c->slab);
+    if (!h)
+        h = grow(c->slab);
+    if (!h)
+        return NULL;
+    c->count = 0;
+    for (weft__slab_head *i = h; i; i = i->next)
+        c->count++;
     c->head = h->next;
     c->count--;
     return h;
 }
 
-void weft__slab_put(weft__slab_cache *c, void *record)
+void weft__slab_overflow(weft__slab_cache *c, void *record)
 {
-    weft__slab_head *h = record;
-    if (!reusable(c->slab, h))
+    if (!reusable(c->slab, record))
         return;
-    if (c->count >= CHAIN) {
-        if (c->spare)
-            depot_give(c->slab, c->spare);
-        c->spare = c->head;
-        c->head = NULL;
-        c->count = 0;
-    }
-    h->next = c->head;
-    c->head = h;
-    c->count++;
+    if (c->spare)
+        depot_give(c->slab, c->spare);
+    c->spare = c->head; /* full: only a full one has no room for a record that is of use */
+    weft__slab_head *h = c->head = record;
+    h->next = NULL;
+    c->count = 1;
 }
 
 void weft__slab_cache_flush(weft__slab_cache *c)

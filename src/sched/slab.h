@@ -77,18 +77,49 @@ extern uint32_t weft__slab_lives;
 int weft__slab_init(weft__slab *s, const weft_env *env, size_t object_size, unsigned shift, unsigned max_chunks, uint32_t lives);
 void weft__slab_fini(weft__slab *s);
 /* A record with its head valid and the rest as its last user left it (zero at first), or NULL: no memory. Owner of the cache only. */
-void *weft__slab_get(weft__slab_cache *c);
+static inline void *weft__slab_get(weft__slab_cache *c);
 /* Ends a record's present life. If `seen`, its id was given out: the generation is raised in one step with the look at the flags, so that no
  * stale id can set another. Returns the flags (lower 16 bits of the word) that are set at that moment. Owner only. */
 uint32_t weft__slab_end(weft__slab *s, void *record, int seen);
 /* Takes a record back whose life has ended; clears its flags. One whose generations are used up is retired instead. */
-void weft__slab_put(weft__slab_cache *c, void *record);
+static inline void weft__slab_put(weft__slab_cache *c, void *record);
 /* Gives everything in the cache to the depot: its worker ends. */
 void weft__slab_cache_flush(weft__slab_cache *c);
 /* For threads that own no cache. */
 void *weft__slab_get_shared(weft__slab *s);
 void weft__slab_put_shared(weft__slab *s, void *record);
 /* The record with this key, or NULL where there is none. Any thread; says nothing about whose it is now. */
+static inline void *weft__slab_at(const weft__slab *s, uint32_t key);
+
+/* Between the source files: where the cache has none left; where it is full, or the record is of no more use. */
+enum { WEFT__SLAB_CHAIN = 32 }; /* records that change hands at a time */
+void *weft__slab_refill(weft__slab_cache *c);
+void weft__slab_overflow(weft__slab_cache *c, void *record);
+
+static inline void *weft__slab_get(weft__slab_cache *c)
+{
+    weft__slab_head *h = c->head;
+    if (!h)
+        return weft__slab_refill(c);
+    c->head = h->next;
+    c->count--;
+    return h;
+}
+
+static inline void weft__slab_put(weft__slab_cache *c, void *record)
+{
+    weft__slab_head *h = record;
+    uint32_t word = weft__load_relaxed(&h->word, "slab.put");
+    if (!WEFT__GEN(word) || c->count >= WEFT__SLAB_CHAIN) {
+        weft__slab_overflow(c, record);
+        return;
+    }
+    weft__store_relaxed(&h->word, word & ~(uint32_t)0xffff, "slab.put");
+    h->next = c->head;
+    c->head = h;
+    c->count++;
+}
+
 static inline void *weft__slab_at(const weft__slab *s, uint32_t key)
 {
     key -= WEFT__KEY_BASE; /* a key below it wraps around and is beyond what there is */
