@@ -24,9 +24,9 @@ void weft__fiber_stop(weft__fiber *f)
         weft__await_cancel(f); /* its terminal completion makes it ready, and being ready ends it */
     } else if (f->state == WEFT__WAITING) {
         weft__wake(f, -ECANCELED);
-    } else if (f->state == WEFT__NEWBORN && !weft__link_alone(&f->newborn->births)) {
+    } else if (f->state == WEFT__NEWBORN && !weft__link_alone(&f->births)) {
         f->killed = 2;
-        weft__link_remove(&f->newborn->births);
+        weft__link_remove(&f->births);
         f->result = -ECANCELED;
         weft__fiber_finish(f);
     }

@@ -47,27 +47,27 @@ static void count_out(weft__crew *crew)
 }
 
 /* What follows a newborn's charge. 0 or -ENOMEM. */
-__attribute__((always_inline)) static inline int enter_crew(weft__crew *crew, weft__newborn *b, const weft_spawn_options *opt, const char *name, const char *site, weft__fiber **out)
+__attribute__((always_inline)) static inline int enter_crew(weft__crew *crew, int (*fn)(void *), void *arg, const weft_spawn_options *opt,
+                                                            const char *name, const char *site, weft__fiber **out)
 {
     weft__worker *w = crew->home;
     weft__fiber *f = weft__slab_get(&weft__fibers_of(w)->cache);
     if (!f)
         return -ENOMEM;
-    b->fiber = f;
-    b->stack_size = opt && opt->stack_size ? opt->stack_size : w->rt->opt.stack_size;
-    b->stack_lo = opt ? opt->stack : NULL;
-    weft__link_init(&b->births);
+    weft__link_init(&f->births);
+    f->fn = fn;
+    f->arg = arg;
+    f->stack_size = opt && opt->stack_size ? opt->stack_size : w->rt->opt.stack_size;
+    f->stack_lo = opt ? opt->stack : NULL;
     f->resume.run = weft__fiber_resume;
     f->head.message.run = weft__fiber_message;
-    f->timer.link.next = NULL;
-    f->timer.fire = weft__fiber_timer;
-    f->foreign_stack = b->stack_lo != NULL;
+    f->foreign_stack = f->stack_lo != NULL;
     f->crew = crew;
     weft__store_relaxed(&f->home, w, "fiber.make");
     f->unwait = NULL;
     f->stack = NULL;
     f->joiner = NULL;
-    f->newborn = b;
+    f->newborn = NULL;
     f->name = opt && opt->name ? opt->name : name;
     f->site = site;
     f->mobile = crew->mobile;
@@ -105,7 +105,6 @@ __attribute__((always_inline)) static inline weft__newborn *fill(weft__newborn *
     b->arg = arg;
     b->copied = copy;
     b->stack_size = 0;
-    b->stack_lo = NULL;
     if (copy)
         memcpy(b->copy, arg, copy);
     return b;
@@ -133,11 +132,14 @@ __attribute__((always_inline)) static inline int make(weft__crew *crew, int (*fn
     if (r < 0)
         return r;
     weft__slab_cache *pool = &weft__fibers_of(crew->home)->newborn;
-    weft__newborn *b = fill(weft__slab_get(pool), fn, arg, copy);
-    r = b ? enter_crew(crew, b, opt, name, site, out) : -ENOMEM;
-    if (r < 0)
-        count_out(crew);
-    if (r < 0 && b)
+    weft__newborn *b = copy ? fill(weft__slab_get(pool), fn, arg, copy) : NULL;
+    r = copy && !b ? -ENOMEM : enter_crew(crew, fn, arg, opt, name, site, out);
+    if (r == 0) {
+        (*out)->newborn = b;
+        return 0;
+    }
+    count_out(crew);
+    if (b)
         weft__slab_put(pool, b);
     return r;
 }
@@ -154,9 +156,13 @@ int weft__fiber_make_of(weft__crew *crew, weft__newborn *b, const weft_spawn_opt
     int r = count_in(crew, opt);
     if (r < 0)
         return r;
-    r = enter_crew(crew, b, opt, name, site, out);
+    r = enter_crew(crew, b->fn, b->arg, opt, name, site, out);
     if (r < 0)
         count_out(crew);
+    else if (b->copied)
+        (*out)->newborn = b;
+    else
+        weft__slab_put(&weft__fibers_of(crew->home)->newborn, b);
     return r;
 }
 
@@ -165,7 +171,7 @@ int weft__fiber_make_of(weft__crew *crew, weft__newborn *b, const weft_spawn_opt
 void weft__fiber_queue(weft__fiber *f)
 {
     weft__fibers *fs = weft__fibers_of(f->crew->home);
-    weft__link_before(fs->newborns.next, &f->newborn->births);
+    weft__link_before(fs->newborns.next, &f->births);
     if (!fs->births_queued) {
         fs->births_queued = 1;
         weft__worker_ready(fs->worker, &fs->births);
@@ -195,7 +201,7 @@ static weft__fiber *next_newborn(weft__fibers *fs)
     int oldest = ++fs->turns % OLDEST_TURN == 0;
     weft__link *l = oldest ? fs->newborns.prev : fs->newborns.next;
     weft__link_remove(l);
-    return weft__container(l, weft__newborn, births)->fiber;
+    return weft__container(l, weft__fiber, births);
 }
 
 /* ---- running ---- */
@@ -210,9 +216,12 @@ _Noreturn void weft__left_inside_scope(const weft__fiber *f)
 }
 
 /* The newborn runs: what it brought along has been taken. */
-static void begin(weft__fiber *f, weft__newborn *b)
+static void begin(weft__fiber *f)
 {
-    weft__slab_put(&weft__fibers_of(f->home)->newborn, b);
+    if (f->newborn)
+        weft__slab_put(&weft__fibers_of(f->home)->newborn, f->newborn);
+    f->timer.link.next = NULL;
+    f->timer.fire = weft__fiber_timer;
     f->locals = NULL;
     f->await = NULL;
     f->scopes = NULL;
@@ -224,10 +233,9 @@ static void begin(weft__fiber *f, weft__newborn *b)
 __attribute__((noinline)) void weft__fiber_body(weft__fiber *f)
 {
     _Alignas(16) unsigned char copy[WEFT__COPY_MAX];
-    weft__newborn *b = f->newborn;
-    int (*fn)(void *) = b->fn;
-    void *arg = b->copied ? memcpy(copy, b->copy, b->copied) : b->arg;
-    begin(f, b);
+    int (*fn)(void *) = f->fn;
+    void *arg = f->newborn ? memcpy(copy, f->newborn->copy, f->newborn->copied) : f->arg;
+    begin(f);
     int result = fn(arg);
     if (f->scopes)
         weft__left_inside_scope(f);
@@ -245,11 +253,13 @@ static int finish_books(weft__fiber *f)
     weft__worker *w = f->crew->home;
     weft__crew *crew = f->crew;
     weft__fiber_realm *realm = realm_of(w);
-    weft__timer_cancel(w, &f->timer);
-    if (!f->ran)
+    if (f->ran) {
+        weft__timer_cancel(w, &f->timer);
+        if (f->locals)
+            weft__locals_drop(f);
+    } else if (f->newborn) {
         weft__slab_put(&weft__fibers_of(w)->newborn, f->newborn);
-    else if (f->locals)
-        weft__locals_drop(f);
+    }
     f->state = WEFT__ENDED;
     f->stack = NULL;
     crew->alive--;
@@ -296,7 +306,7 @@ static void leave_stack(void *arg)
     weft__stack_leave(&weft__fibers_of(stack->owner)->stacks, stack);
 }
 
-static int same_stack(const weft__fiber *a, const weft__newborn *b)
+static int same_stack(const weft__fiber *a, const weft__fiber *b)
 {
     return a->stack && !a->foreign_stack && !b->stack_lo && a->stack->asked == b->stack_size;
 }
@@ -307,12 +317,11 @@ static weft__fiber *successor(weft__worker *w, weft__fiber *ended)
     weft__fibers *fs = weft__fibers_of(w);
     if (w->budget <= 0 || weft__link_alone(&fs->newborns))
         return NULL;
-    weft__newborn *b = weft__container(fs->newborns.next, weft__newborn, births);
-    weft__fiber *f = b->fiber;
-    if (f->killed || !same_stack(ended, b) || (fs->turns + 1) % OLDEST_TURN == 0)
+    weft__fiber *f = weft__container(fs->newborns.next, weft__fiber, births);
+    if (f->killed || !same_stack(ended, f) || (fs->turns + 1) % OLDEST_TURN == 0)
         return NULL;
     fs->turns++;
-    weft__link_remove(&b->births);
+    weft__link_remove(&f->births);
     weft__worker_spend(w);
     return f;
 }
@@ -386,9 +395,8 @@ static void entry(void *arg)
 /* Gives a newborn its stack. -ENOMEM. */
 static int dress(weft__worker *w, weft__fiber *f)
 {
-    const weft__newborn *b = f->newborn;
-    int r = b->stack_lo ? weft__stack_supplied(&f->stack, b->stack_lo, b->stack_size)
-                        : weft__stack_take(&weft__fibers_of(w)->stacks, b->stack_size, &f->stack);
+    int r = f->stack_lo ? weft__stack_supplied(&f->stack, f->stack_lo, f->stack_size)
+                        : weft__stack_take(&weft__fibers_of(w)->stacks, f->stack_size, &f->stack);
     if (r < 0)
         return r;
     f->stack->owner = f;
@@ -443,7 +451,7 @@ static __attribute__((noinline)) weft__fiber *deliver(weft__worker *w)
     weft__fibers *fs = weft__fibers_of(w);
     weft__fiber *f = next_newborn(fs);
     if (f && (f->killed || dress(w, f) < 0)) {
-        weft__link_before(fs->newborns.next, &f->newborn->births);
+        weft__link_before(fs->newborns.next, &f->births);
         return NULL;
     }
     weft__tasks_pop(&w->ready);
@@ -487,6 +495,6 @@ void weft__fiber_resume(weft_task *t)
 void weft__fiber_adopt(weft__worker *w, weft__fiber *f)
 {
     f->foreign_stack = 1;
-    begin(f, f->newborn);
+    begin(f);
     w->running = f;
 }

@@ -120,16 +120,13 @@ typedef struct weft__watch {
     void (*over)(struct weft__watch *watch, weft__fiber *f);
 } weft__watch;
 
-/* What a newborn brings along, and nobody needs once it has run: from a pool of its own, to which it goes back at the first run. A lane's is
- * its first fiber's; so what is copied in is copied once. */
+/* What a newborn lane brings along, and what is copied into a newborn fiber, that its own record has no room for; nobody needs it once the fiber has
+ * run, and it goes back to a pool of its own. A lane's copy is its first fiber's; so what is copied in is copied once. */
 typedef struct weft__newborn {
     weft__slab_head head;
-    weft__link births;         /* in the worker's list */
-    weft__fiber *fiber;        /* whose it is; a lane's that is not born yet: unset */
     int (*fn)(void *arg);
     void *arg;
     size_t stack_size;
-    void *stack_lo;            /* of a foreign stack */
     size_t copied;             /* bytes of copy in use */
     _Alignas(16) unsigned char copy[WEFT__COPY_MAX];
 } weft__newborn;
@@ -166,13 +163,26 @@ struct weft__fiber {
         int result;            /* and once it is over, how it ended */
     };
     uint32_t locks;            /* how many of its crew's held locks are its own */
-    int64_t deadline;          /* of the current wait */
+    union {
+        int64_t deadline;      /* of the current wait; */
+        size_t stack_size;     /* of a newborn: what it asks for */
+    };
     /* Takes the fiber out of the queue it waits in; called when its wait ends in any way but by that queue. NULL: in none. After a nudge it stays
      * set until the fiber runs and clears it; it is called then, too, if the fiber is killed before. */
     void (*unwait)(weft__fiber *f);
     void *waits_on;
-    weft__await *await;        /* the ops it waits for */
-    weft__timer timer;         /* lazy: left armed when a wait ends early, looked at again when it fires */
+    union {
+        weft__await *await;    /* the ops it waits for; */
+        void *stack_lo;        /* of a newborn: memory for its stack, or NULL */
+    };
+    union {
+        weft__timer timer;     /* lazy: left armed when a wait ends early, looked at again when it fires; */
+        struct {               /* of a newborn: what it will run */
+            weft__link births; /* in its worker's list */
+            int (*fn)(void *arg);
+            void *arg;
+        };
+    };
     weft__scope *scopes;
 
     /* Its end, and what it holds. */
@@ -186,7 +196,7 @@ struct weft__fiber {
 
     const char *name, *site;
     union {
-        weft__newborn *newborn; /* until its first run */
+        weft__newborn *newborn; /* until its first run: what was copied in, or NULL; */
         weft__locals *locals;   /* then; NULL: none yet */
     };
 };
@@ -313,7 +323,7 @@ void weft__newborn_free(weft_runtime *rt, weft__newborn *b);
 /* A newborn of the crew, on its home worker. 0 or -EAGAIN, -ENOMEM. Start it with weft__fiber_queue. */
 int weft__fiber_make(weft__crew *crew, int (*fn)(void *), void *arg, size_t copy, const weft_spawn_options *opt, const char *name,
                      const char *site, weft__fiber **out);
-/* The same of what is there already, which is the fiber's from then on; on failure it stays the caller's. */
+/* The same of what is there already, which is taken over; on failure it stays the caller's. */
 int weft__fiber_make_of(weft__crew *crew, weft__newborn *b, const weft_spawn_options *opt, const char *name, const char *site,
                         weft__fiber **out);
 /* The newborn of a running fiber, queued. As weft_spawn. */

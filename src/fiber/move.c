@@ -26,7 +26,7 @@ static void take_ready(weft__tasks *queue, const weft__crew *crew, unsigned n)
 static int put_down(weft__worker *w, weft__fiber *f)
 {
     if (f->state == WEFT__NEWBORN) {
-        weft__link_remove(&f->newborn->births);
+        weft__link_remove(&f->births);
         return 0;
     }
     if (f->state == WEFT__ENDED)
