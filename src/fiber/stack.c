@@ -146,10 +146,21 @@ void weft__stack_put(weft__stack_pool *pool, weft__stack *s)
     shelf->hot_count++;
 }
 
+void weft__stack_shelve(weft__stack_pool *pool)
+{
+    weft__stack *s = pool->warm;
+    if (s == NULL)
+        return;
+    pool->warm = NULL;
+    count(pool->taken); /* for it is given once more */
+    weft__stack_put(pool, s);
+}
+
 void weft__stack_leave(weft__stack_pool *pool, weft__stack *s)
 {
     WEFT_ASSERT(s->magic == WEFT__STACK_MAGIC);
-    if (pool->warm != NULL || s->slab == NULL || s->class == WEFT__STACK_LARGE || pool->depot->options.fixed_size != 0 ||
+    weft__stack_shelve(pool);
+    if (s->slab == NULL || s->class == WEFT__STACK_LARGE || pool->depot->options.fixed_size != 0 ||
         weft__load_relaxed(&pool->depot->tight, "stack.tight")) {
         weft__stack_put(pool, s);
         return;
@@ -161,16 +172,6 @@ void weft__stack_leave(weft__stack_pool *pool, weft__stack *s)
     s->owner = NULL;
     count(pool->given);
     pool->warm = s;
-}
-
-void weft__stack_shelve(weft__stack_pool *pool)
-{
-    weft__stack *s = pool->warm;
-    if (s == NULL)
-        return;
-    pool->warm = NULL;
-    count(pool->taken); /* for it is given once more */
-    weft__stack_put(pool, s);
 }
 
 void weft__stack_pool_fini(weft__stack_pool *pool)

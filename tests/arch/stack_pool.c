@@ -438,9 +438,70 @@ static void checked_builds_ask_about_memory_in_flight(void)
 }
 #endif
 
+static void leave(weft__stack_pool *pool, weft__stack *s) { weft__stack_leave(pool, s); }
+
+static weft__stack *take(weft__stack_pool *pool, size_t size)
+{
+    weft__stack *s = NULL;
+    CHECK_OK(weft__stack_take(pool, size, &s));
+    CHECK_EQ(s->asked, size);
+    return s;
+}
+
+/* Who asks for just as much as the one before has its stack; whoever does not leaves it where it is, and nothing is lost or counted twice. */
+static void the_last_one_left_is_at_hand(void)
+{
+    enum { SMALL = 32 << 10, LARGE = 256 << 10 };
+    weft__stack_depot depot;
+    weft__stack_pool pool;
+    char memory[8 << 10];
+    weft__stack *own;
+    size_t made, idle, bytes;
+
+    reset();
+    CHECK_OK(weft__stack_depot_init(&depot, &env, NULL));
+    weft__stack_pool_init(&pool, &depot);
+    weft__stack *a = take(&pool, LARGE), *b = take(&pool, LARGE), *c = take(&pool, SMALL);
+    CHECK(a != b && a != c && b != c);
+    unsigned before = all_calls();
+    a->owner = &pool;
+    leave(&pool, a);
+    CHECK(pool.warm == a && a->owner == NULL);
+    CHECK(take(&pool, LARGE) == a && pool.warm == NULL);
+    leave(&pool, a);
+    leave(&pool, b); /* the last one counts, and the one before lies with the others */
+    CHECK(pool.warm == b && pool.unchecked == 1);
+    leave(&pool, c);
+    CHECK(pool.warm == c && pool.unchecked == 2);
+    CHECK(take(&pool, LARGE) == b); /* as from the pool: newest first */
+    CHECK(take(&pool, LARGE) == a);
+    CHECK(take(&pool, SMALL) == c);
+    leave(&pool, a);
+    depot.tight = 1; /* memory is short: nothing is kept unseen */
+    leave(&pool, b);
+    CHECK(pool.warm == NULL && pool.unchecked == 0);
+    depot.tight = 0;
+    before += calls.resident + calls.discard;
+    CHECK_EQ(all_calls(), before);
+    CHECK_OK(weft__stack_supplied(&own, memory, sizeof memory));
+    leave(&pool, own);
+    CHECK(pool.warm == NULL);
+    leave(&pool, c);
+    weft__stack_shelve(&pool);
+    CHECK(pool.warm == NULL && pool.unchecked == 1);
+    CHECK_EQ(*pool.taken, *pool.given);
+    leave(&pool, take(&pool, LARGE));
+    weft__stack_pool_fini(&pool);
+    CHECK_EQ(*pool.taken, *pool.given);
+    weft__stack_depot_count(&depot, &made, &idle, &bytes);
+    CHECK_EQ(made, idle);
+    ends_clean(&depot);
+}
+
 int main(void)
 {
     newest_first_and_without_calls();
+    the_last_one_left_is_at_hand();
     one_way_traffic_does_not_grow();
     deep_ones_give_pages_back();
     trimming_empties_the_depot();
