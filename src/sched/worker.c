@@ -155,7 +155,7 @@ static weft_task *take_oldest(weft__worker *w)
 {
     weft__worker_turn_in(w, WEFT__OLDEST_TURN);
     weft_runtime *rt = w->rt;
-    if (weft__load_relaxed(&rt->injected, "worker.turn")) {
+    if (weft__load_relaxed(&rt->injected, "worker.turn") && !w->io_only) { /* a lane would be at home there, and make all of its own elsewhere */
         weft__spin_lock(&rt->inject_lock);
         weft_task *t = weft__tasks_pop(&rt->inject);
         if (t)
@@ -289,6 +289,7 @@ static weft__worker *make(weft_runtime *rt, unsigned index, int host)
     w->host = host;
     w->io_only = index < rt->first_cpu_worker;
     w->tick_tasks = 256;
+    w->due = -WEFT__OLDEST_TURN;
     w->crowd = WEFT__CROWD_UNKNOWN;
     w->random = index * 2654435761u + 1;
     w->turn = 1;
