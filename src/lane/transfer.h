@@ -30,7 +30,7 @@ static inline int64_t weft__transfer(weft__handle *h, weft__fiber *f, enum weft_
         return deadline > w->now_ns ? weft__transfer_later(h, f, code, buf, len, deadline) : weft__refuse(f, -ETIMEDOUT);
     weft__count(&w->stats.transfers, 1);
     if (w->budget > 0) /* nothing to wait for, but not for ever at the others' cost */
-        w->budget--;
+        weft__worker_spend(w);
     else
         weft__yield(f);
     return r;
