@@ -218,7 +218,7 @@ static inline int host_getrlimit(int what, struct rlimit *limit)
 static inline int host_setrlimit(int what, const struct rlimit *limit)
 {
     if (what == RLIMIT_CORE)
-        return setrlimit(what, limit);
+        return setrlimit(RLIMIT_CORE, limit);
     CHECK_EQ(what, RLIMIT_NOFILE);
     return (int)host_result(weft_sim_limit(limit->rlim_cur > HOST_HANDLES ? (unsigned)(limit->rlim_cur - HOST_HANDLES) : 1));
 }
