@@ -43,6 +43,14 @@ static int fill(weft__stack_pool *pool, weft__stack_shelf *shelf, unsigned class
     return weft__stack_refill(pool->depot, class, size, &shelf->hot, &shelf->hot_count);
 }
 
+/* The one that is asked for next: its record and the lines of its first frames may be far, and are on their way by then. */
+static void foresee(const weft__stack *s)
+{
+    enum { LINES = 6 };
+    for (size_t i = 0; i < LINES; i++)
+        __builtin_prefetch((const char *)s - i * WEFT_CACHE_LINE, 1);
+}
+
 int weft__stack_get(weft__stack_pool *pool, size_t size, weft__stack **out)
 {
     size_t fixed = pool->depot->options.fixed_size;
@@ -65,6 +73,8 @@ int weft__stack_get(weft__stack_pool *pool, size_t size, weft__stack **out)
     shelf->hot = s->next;
     shelf->hot_count--;
     s->next = NULL;
+    if (shelf->hot != NULL)
+        foresee(shelf->hot);
     if (s->unchecked) {
         s->unchecked = 0;
         if (pool->unchecked > 0)

@@ -66,7 +66,7 @@ typedef struct weft__slab {
 typedef struct weft__slab_cache {
     weft__slab *slab;
     weft__slab_head *head; /* free, newest first */
-    unsigned count;
+    unsigned count;        /* about how many: a chain from the depot counts as a full one */
     weft__slab_head *spare; /* a whole chain, kept back from the depot */
 } weft__slab_cache;
 
@@ -103,6 +103,7 @@ static inline void *weft__slab_get(weft__slab_cache *c)
         return weft__slab_refill(c);
     c->head = h->next;
     c->count--;
+    __builtin_prefetch(c->head, 1); /* the next one's memory may be far: it is on its way when it is asked for */
     return h;
 }
 
