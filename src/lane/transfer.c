@@ -6,13 +6,49 @@
 #include "lane/transfer.h"
 
 #include "base/check.h"
+#include "port/inflight.h"
 
 /* On the waiter's stack. */
 typedef struct waiter {
     weft_watcher watcher;
     weft__fiber *fiber;
     int writes;
+#ifdef WEFT_CHECKED
+    weft_op op; /* what would be in flight; a NOP once it is not */
+#endif
 } waiter;
+
+static void fill(weft_op *op, weft_desc *d, enum weft_opcode code, void *buf, size_t len)
+{
+    if (code == WEFT_OP_RECV)
+        weft_op_recv(op, d, buf, len);
+    else if (code == WEFT_OP_SEND)
+        weft_op_send(op, d, buf, len);
+    else if (code == WEFT_OP_READV)
+        weft_op_readv(op, d, buf, (unsigned)len);
+    else
+        weft_op_writev(op, d, buf, (unsigned)len);
+}
+
+/* Memory that somebody waits to fill is not given back either (DESIGN section 7), so a checked build knows it as if an op had it. */
+#ifdef WEFT_CHECKED
+static void take_off(waiter *a, weft_desc *d, enum weft_opcode code, void *buf, size_t len)
+{
+    fill(&a->op, d, code, buf, len);
+    weft__inflight_add(&a->op);
+}
+
+static void land(waiter *a)
+{
+    if (!a->op.code)
+        return;
+    weft__inflight_remove(&a->op);
+    a->op.code = 0;
+}
+#else
+#define take_off(a, d, code, buf, len) ((void)0)
+#define land(a) ((void)0)
+#endif
 
 /* `unwait` stays set: should the fiber be killed before it runs, its place must be given up all the same. */
 static void told(weft_watcher *watcher)
@@ -30,6 +66,7 @@ static void told(weft_watcher *watcher)
 static void leave(weft__fiber *f)
 {
     waiter *a = f->waits_on;
+    land(a);
     if (a->watcher.desc)
         weft__desc_unwatch(f->home->port, a->watcher.desc, a->writes);
 }
@@ -46,14 +83,7 @@ static __attribute__((noinline)) int64_t give_up(weft__fiber *f, weft__handle *h
 static __attribute__((noinline)) int64_t by_op(weft__handle *h, enum weft_opcode code, void *buf, size_t len, int64_t deadline)
 {
     weft_op op;
-    if (code == WEFT_OP_RECV)
-        weft_op_recv(&op, h->desc, buf, len);
-    else if (code == WEFT_OP_SEND)
-        weft_op_send(&op, h->desc, buf, len);
-    else if (code == WEFT_OP_READV)
-        weft_op_readv(&op, h->desc, buf, (unsigned)len);
-    else
-        weft_op_writev(&op, h->desc, buf, (unsigned)len);
+    fill(&op, h->desc, code, buf, len);
     return weft__handle_await(h, &op, deadline);
 }
 
@@ -73,20 +103,24 @@ int64_t weft__transfer_later(weft__handle *h, weft__fiber *f, enum weft_opcode c
         return by_op(h, code, buf, len, deadline);
     if (deadline <= f->home->now_ns)
         return try_once(h, f, code, buf, len);
-    waiter a = {{d, h, told}, f, writes};
+    waiter a = {.watcher = {d, h, told}, .fiber = f, .writes = writes};
     if (weft__desc_watch(port, d, writes, &a.watcher) < 0)
         return by_op(h, code, buf, len, deadline); /* which says why */
     uint16_t gen = weft__handle_begin(h);
+    take_off(&a, d, code, buf, len);
     f->waits_on = &a;
     int64_t r;
     do {
         f->unwait = leave;
         int answer = weft__wait_here(f, WEFT__WAIT_READY, deadline);
         f->unwait = NULL;
-        if (answer < 0 || !a.watcher.desc)
+        if (answer < 0 || !a.watcher.desc) {
+            land(&a);
             return give_up(f, h, gen, answer);
+        }
         r = port->driver->attempt(port, d, code, buf, len);
     } while (r == -EAGAIN);
+    land(&a);
     weft__desc_unwatch(port, d, writes);
     h->busy--;
     weft__count(&f->home->stats.transfers, 1);
