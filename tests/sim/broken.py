@@ -44,6 +44,16 @@ MISTAKES = {
                 "(c->receivers.first && !has_room(c) && hand_over(c, item, news))"),
     # The head of the ring is taken for its tail.
     "channel-order": ("channel.c", ": slot(c, c->count);", ": slot(c, 0);"),
+    # A try finds nothing while somebody waits for room.
+    "channel-empty": ("channel.c", "while (n < max && get(c,", "while (n < max && !(c->senders.first && c->count == 1) && get(c,"),
+    # One item more than there is room for, in the place of the newest.
+    "channel-room": ("channel.c", "    if (!has_room(c))\n        return 0;\n    copy(c, back(c), item);",
+                     "    if (!has_room(c) && !c->count)\n        return 0;\n"
+                     "    copy(c, has_room(c) ? back(c) : slot(c, c->count - 1), item);"),
+    # What lies there is not given out any more once it is closed.
+    "channel-closed": ("channel.c", "    if (c->count) {\n        pop(c, item);", "    if (c->count && !c->closed) {\n        pop(c, item);"),
+    # What a receiver was given dies with it.
+    "channel-refuse": ("channel.c", "    if (n->answer < 0)\n        return;", "    if (n->answer <= 0)\n        return;"),
     # Who waits for a chunk is not told of it.
     "growing": ("channel.c", "            weft__store_add(s, fresh);\n            let_in(c, &news);", "            weft__store_add(s, fresh);"),
     # A chunk that was read to its end is taken for one that has an item left.

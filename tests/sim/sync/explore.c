@@ -53,7 +53,7 @@ static const struct object {
     {"mutex", with_mutex}, {"rwlock", with_rwlock}, {"semaphore", with_semaphore},
     {"cond", with_cond}, {"event", with_event}, {"latch", with_latch}, {"barrier", with_barrier},
     {"once", with_once}, {"future", with_future},
-    {"channel", with_channel}, {"growing", with_growing},
+    {"channel", with_channel}, {"growing", with_growing}, {"channel-model", with_channel_model},
     {"select", with_select}, {"select-io", with_select_io},
     {"broadcast", with_broadcast}, {"credit", with_credit}, {"group", with_group},
 };

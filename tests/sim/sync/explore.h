@@ -51,6 +51,7 @@ void with_once(void);
 void with_future(void);
 void with_channel(void);
 void with_growing(void);
+void with_channel_model(void);
 void with_select(void);
 void with_select_io(void);
 void with_broadcast(void);
