@@ -44,6 +44,16 @@ MISTAKES = {
                 "(c->receivers.first && !has_room(c) && hand_over(c, item, news))"),
     # The head of the ring is taken for its tail.
     "channel-order": ("channel.c", ": slot(c, c->count);", ": slot(c, 0);"),
+    # The last that came goes first.
+    "mutex-order": ("mutex.c", "weft__queue_push(&m->queue, n)", "weft__queue_push_front(&m->queue, n)"),
+    "rwlock-order": ("rwlock.c", "weft__queue_push(&((rwlock *)n->object)->queue, n)",
+                     "weft__queue_push_front(&((rwlock *)n->object)->queue, n)"),
+    "semaphore-order": ("semaphore.c", "weft__queue_push(&((semaphore *)n->object)->queue, n)",
+                        "weft__queue_push_front(&((semaphore *)n->object)->queue, n)"),
+    "cond-order": ("cond.c", "weft__queue_push(&((cond *)n->object)->queue, n)",
+                   "weft__queue_push_front(&((cond *)n->object)->queue, n)"),
+    # One that wants little passes one that wants much.
+    "semaphore-small": ("semaphore.c", "return !s->queue.first && s->value >= n->want;", "return s->value >= n->want;"),
     # A try finds nothing while somebody waits for room.
     "channel-empty": ("channel.c", "while (n < max && get(c,", "while (n < max && !(c->senders.first && c->count == 1) && get(c,"),
     # One item more than there is room for, in the place of the newest.

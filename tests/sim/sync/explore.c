@@ -51,6 +51,7 @@ static const struct object {
     void (*round)(void);
 } objects[] = {
     {"mutex", with_mutex}, {"rwlock", with_rwlock}, {"semaphore", with_semaphore},
+    {"order", with_order}, {"cond-order", with_cond_order},
     {"cond", with_cond}, {"event", with_event}, {"latch", with_latch}, {"barrier", with_barrier},
     {"once", with_once}, {"future", with_future},
     {"channel", with_channel}, {"growing", with_growing}, {"channel-model", with_channel_model},
