@@ -44,6 +44,13 @@ MISTAKES = {
                 "(c->receivers.first && !has_room(c) && hand_over(c, item, news))"),
     # The head of the ring is taken for its tail.
     "channel-order": ("channel.c", ": slot(c, c->count);", ": slot(c, 0);"),
+    # What somebody is given who dies before he sees it is nobody's.
+    "rwlock-refuse": ("rwlock.c", "    if (n->answer != -ENOTRECOVERABLE)\n        release(n->object",
+                      "    if (n->answer < 0 && n->answer != -ENOTRECOVERABLE)\n        release(n->object"),
+    "semaphore-refuse": ("semaphore.c", "{ serve_now(n->object, n->want); }", "{ serve_now(n->object, 0); }"),
+    "cond-refuse": ("cond.c", "static void refuse(weft__node *n) { wake(n->object, 0); }", "static void refuse(weft__node *n) { (void)n; }"),
+    "event-refuse": ("event.c", "    if (e->automatic)\n        raise(e);", "    if (!e->automatic)\n        raise(e);"),
+    "credit-refuse": ("credit.c", "{ back(n->object, n->want); }", "{ back(n->object, 0); }"),
     # The last that came goes first.
     "mutex-order": ("mutex.c", "weft__queue_push(&m->queue, n)", "weft__queue_push_front(&m->queue, n)"),
     "rwlock-order": ("rwlock.c", "weft__queue_push(&((rwlock *)n->object)->queue, n)",

@@ -36,14 +36,28 @@ void critical(void)
     set(&inside, 0);
 }
 
-void lanes_do(int (*fn)(void *))
-{
-    weft_id l[LANES];
+void lanes_do(int (*fn)(void *)) { lanes_do_beside(fn, NULL); }
 
+int lanes_do_beside(int (*fn)(void *), int (*dies)(void *))
+{
+    const int first = any(2) == 0, killed_one = dies && any(3) == 0;
+    weft_id l[LANES], victim;
+
+    if (killed_one && first)
+        CHECK_OK(weft_lane_spawn(&victim, dies, NULL));
     for (intptr_t i = 0; i < LANES; i++)
         CHECK_OK(weft_lane_spawn(&l[i], fn, (void *)i));
+    if (killed_one && !first)
+        CHECK_OK(weft_lane_spawn(&victim, dies, NULL));
+    if (killed_one) {
+        if (any(4))
+            CHECK_OK(weft_sleep(weft_after((int64_t)any(40) * WEFT_MICROSECOND)));
+        (void)weft__lane_signal(weft_current(), victim, WEFT__SIG_KILL);
+        CHECK_OK(weft_lane_join(victim, NULL, WEFT_NEVER));
+    }
     for (int i = 0; i < LANES; i++)
         ended(l[i]);
+    return killed_one;
 }
 
 static const struct object {

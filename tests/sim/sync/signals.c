@@ -37,12 +37,30 @@ static int produces(void *arg)
 
 static int does_either(void *arg) { return (intptr_t)arg == 0 ? produces(arg) : (intptr_t)arg == 1 ? consumes(arg) : 0; }
 
+/* Passes on what it was told: it was not meant. */
+static int waits_for_nothing(void *arg)
+{
+    (void)arg;
+    for (;;) {
+        int r = weft_mutex_lock(&m, WEFT_NEVER);
+        if (r == -EOWNERDEAD)
+            r = weft_mutex_consistent(&m);
+        CHECK_OK(r);
+        r = weft_cond_wait(&c, &m, some_deadline());
+        CHECK(r == 0 || r == -ETIMEDOUT);
+        if (r == 0)
+            CHECK(weft_cond_signal(&c) <= 1);
+        CHECK_OK(weft_mutex_unlock(&m));
+        CHECK_OK(weft_yield());
+    }
+}
+
 void with_cond(void)
 {
     c = (weft_cond){{0}};
     CHECK_OK(weft_mutex_init(&m, 0, NULL));
     items = 0;
-    lanes_do(does_either);
+    lanes_do_beside(does_either, waits_for_nothing);
     CHECK_EQ(items, 0);
 }
 
@@ -69,12 +87,25 @@ static int plays(void *arg)
     return weft_event_wait(&gate, WEFT_NEVER);
 }
 
+/* Passes on what it was let through for. */
+static int listens(void *arg)
+{
+    (void)arg;
+    for (;;) {
+        const int r = weft_event_wait(&ping, some_deadline());
+        CHECK(r == 0 || r == -ETIMEDOUT);
+        if (r == 0)
+            CHECK(weft_event_set(&ping) <= 1);
+        CHECK_OK(weft_yield());
+    }
+}
+
 void with_event(void)
 {
     CHECK_OK(weft_event_init(&ping, WEFT_EVENT_AUTO, 0));
     CHECK_OK(weft_event_init(&pong, WEFT_EVENT_AUTO, 0));
     CHECK_OK(weft_event_init(&gate, WEFT_EVENT_MANUAL, 0));
-    lanes_do(plays);
+    lanes_do_beside(plays, listens);
     CHECK_EQ(weft_event_is_set(&ping) + weft_event_is_set(&pong), 0);
 }
 
@@ -169,8 +200,18 @@ static int keeps_or_waits(void *arg)
     return 0;
 }
 
+static int waits_too(void *arg)
+{
+    (void)arg;
+    for (;;) {
+        const int r = weft_future_wait(&future, NULL, some_deadline());
+        CHECK(r == 4 || r == -ETIMEDOUT);
+        CHECK_OK(weft_yield());
+    }
+}
+
 void with_future(void)
 {
     future = (weft_future){{0}};
-    lanes_do(keeps_or_waits);
+    lanes_do_beside(keeps_or_waits, waits_too);
 }

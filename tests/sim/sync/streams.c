@@ -42,12 +42,28 @@ static int reads_or_sends(void *arg)
     return weft_broadcast_leave(&r);
 }
 
+/* What it has not read holds up the sender until it is dead. */
+static int reads_on(void *arg)
+{
+    weft_reader r = {{0}};
+    int x, got;
+
+    (void)arg;
+    CHECK_OK(weft_broadcast_join(&news, &r));
+    do {
+        sometimes_yield();
+        got = weft_broadcast_receive(&r, &x, NULL, some_deadline());
+        CHECK(got == 0 || got == -ETIMEDOUT || got == -EPIPE);
+    } while (any(5));
+    return weft_sleep(WEFT_NEVER);
+}
+
 void with_broadcast(void)
 {
     inside = (uint32_t)any(2);
     readers = 0;
     CHECK_OK(weft_broadcast_init(&news, sizeof(int), 1 + any(2), room, inside ? WEFT_BROADCAST_LOSSY : WEFT_BROADCAST_HOLD));
-    lanes_do(reads_or_sends);
+    lanes_do_beside(reads_or_sends, reads_on);
 }
 
 static weft_credit credit;
@@ -74,11 +90,25 @@ static int spends_or_grants(void *arg)
     return 0;
 }
 
+/* Gives it back at once: it can only die while it waits. */
+static int spends_on_nothing(void *arg)
+{
+    (void)arg;
+    for (;;) {
+        const uint32_t n = 1 + (uint32_t)any(3);
+        const int r = weft_credit_spend(&credit, n, some_deadline());
+        CHECK(r == 0 || r == -ETIMEDOUT);
+        if (r == 0)
+            CHECK_OK(weft_credit_grant(&credit, n));
+        CHECK_OK(weft_yield());
+    }
+}
+
 void with_credit(void)
 {
     CHECK_OK(weft_credit_init(&credit, 3, any(3)));
     torn = 0;
-    lanes_do(spends_or_grants);
+    lanes_do_beside(spends_or_grants, spends_on_nothing);
     CHECK_EQ(weft_credit_used(&credit), 0);
 }
 
@@ -108,10 +138,29 @@ static int has_group(void *arg)
     return weft_group_end(&g);
 }
 
+static int is_doomed(void *arg)
+{
+    (void)arg;
+    return weft_event_wait(&gate, any(2) ? weft_after((int64_t)any(20) * WEFT_MICROSECOND) : WEFT_NEVER);
+}
+
+/* Dies with its members, or between their ends. */
+static int has_doomed_group(void *arg)
+{
+    weft_group g = WEFT_GROUP;
+
+    (void)arg;
+    for (int i = 0; i < EACH; i++)
+        CHECK_OK(any(2) ? weft_group_run(&g, is_doomed, NULL) : weft_group_lane(&g, is_doomed, NULL));
+    (void)weft_group_all(&g, some_deadline());
+    (void)weft_group_end(&g);
+    return weft_sleep(WEFT_NEVER);
+}
+
 void with_group(void)
 {
     CHECK_OK(weft_event_init(&gate, WEFT_EVENT_AUTO, 0));
     torn = 0;
-    lanes_do(has_group);
+    lanes_do_beside(has_group, has_doomed_group);
     CHECK_EQ(torn, LANES * EACH); /* none is left behind */
 }
