@@ -45,6 +45,7 @@ void critical(void);          /* alone, or somebody has died in here */
 void with_mutex(void);
 void with_rwlock(void);
 void with_semaphore(void);
+void with_deadlock(void);
 void with_order(void);
 void with_cond(void);
 void with_cond_order(void);

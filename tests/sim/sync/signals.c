@@ -18,6 +18,7 @@ static int consumes(void *arg)
             CHECK(r == 0 || r == -ETIMEDOUT);
         }
         items--;
+        sometimes_yield();
         CHECK_OK(weft_mutex_unlock(&m));
     }
     return 0;
@@ -29,8 +30,13 @@ static int produces(void *arg)
     for (int i = 0; i < EACH; i++) {
         CHECK_OK(weft_mutex_lock(&m, WEFT_NEVER));
         items++;
+        const int within = any(2) == 0;
+        if (within)
+            CHECK(weft_cond_signal(&c) <= 1);
+        sometimes_yield();
         CHECK_OK(weft_mutex_unlock(&m));
-        CHECK_OK(weft_cond_signal(&c));
+        if (!within)
+            CHECK(weft_cond_signal(&c) <= 1);
     }
     return 0;
 }
