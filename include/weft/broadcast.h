@@ -21,19 +21,24 @@ typedef struct weft_reader {
     int64_t opaque[13];
 } weft_reader;
 
-/* buffer: capacity * item_size bytes, capacity at least 1. -EINVAL. */
+/* buffer: capacity * item_size bytes, capacity at least 1. -EINVAL: items of no size, no capacity, no
+ * buffer, more than memory can hold, or an unknown kind. */
 WEFT_API int weft_broadcast_init(weft_broadcast *b, size_t item_size, size_t capacity, void *buffer, enum weft_broadcast_kind kind);
-/* 0, also with no reader there; -ETIMEDOUT, -ECANCELED; the reason it was closed for. Any fiber, and any thread that is no worker. */
+/* 0, also with no reader there; -ETIMEDOUT, -ECANCELED; the reason it was closed for. Any fiber, and any thread that is no worker: -EPERM on a
+ * worker that runs no fiber. */
 WEFT_API int weft_broadcast_send(weft_broadcast *b, const void *item, int64_t deadline);
-/* Readers get what was sent before, then the reason (0: -EPIPE). -EALREADY, -EINVAL. Any thread. */
+/* Readers get what was sent before, then the reason (a negative errno; 0: -EPIPE). -EALREADY: it was closed,
+ * and its reason stays; -EINVAL a positive reason. Any thread. */
 WEFT_API int weft_broadcast_close(weft_broadcast *b, int reason);
 
 /* From now on: what was sent before is not seen. The calling fiber is the reader; it leaves before it returns, and is taken out if it is killed.
- * reader: zeroed, or one that has left. -EPERM no fiber; -EINVAL it has joined already. */
+ * reader: zeroed, or one that has left. -EPERM no fiber; -EINVAL it has joined already; -EOWNERDEAD the
+ * lane in whose memory the broadcast lies is dying. */
 WEFT_API int weft_broadcast_join(weft_broadcast *b, weft_reader *reader);
 /* -EPERM: not the fiber that joined. */
 WEFT_API int weft_broadcast_leave(weft_reader *reader);
-/* The next item. *missed (may be NULL): how many were passed over since the last one. -ETIMEDOUT, -ECANCELED, the reason, -EPERM. */
+/* The next item. *missed (may be NULL): how many were passed over since the last one. -ETIMEDOUT; -ECANCELED; the reason,
+ * once all that was sent before has been read; -EPERM not the fiber that joined. */
 WEFT_API int weft_broadcast_receive(weft_reader *reader, void *item, uint64_t *missed, int64_t deadline);
 
 /* ---- Credits -------------------------------------------------------------------------------------------------------------------
@@ -47,7 +52,8 @@ typedef struct weft_credit {
 } weft_credit;
 /* -EINVAL: no window, or low_water not below it. */
 WEFT_API int weft_credit_init(weft_credit *c, size_t window, size_t low_water);
-/* -EINVAL none, or more than the window; -ETIMEDOUT, -ECANCELED. Any fiber, and any thread that is no worker. */
+/* -EINVAL none, or more than the window; -ETIMEDOUT, -ECANCELED. Any fiber, and any thread that is no worker: -EPERM on a worker that runs no
+ * fiber. */
 WEFT_API int weft_credit_spend(weft_credit *c, size_t n, int64_t deadline);
 /* -EINVAL: more than was spent. Any thread. */
 WEFT_API int weft_credit_grant(weft_credit *c, size_t n);

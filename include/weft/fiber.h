@@ -55,9 +55,10 @@ WEFT_API const char *weft_name(void);
 WEFT_API int weft_set_name(const char *name);
 
 /* Fiber-local values: small process-wide keys, a pointer each per fiber, NULL at first. A destructor is called as the fiber ends, on its
- * stack, for values that are not NULL. -EAGAIN: all WEFT_LOCALS keys are taken; -ENOMEM: there is no room for the fiber's first value. */
+ * stack, for values that are not NULL. -EAGAIN: all WEFT_LOCALS keys are taken; -EINVAL no place for the key. Any thread. */
 #define WEFT_LOCALS 8
 WEFT_API int weft_local_key(unsigned *key, void (*destroy)(void *value));
+/* Of the calling fiber. 0; -EPERM no fiber; -EINVAL no such key; -ENOMEM no room for the fiber's first value. */
 WEFT_API int weft_local_set(unsigned key, void *value);
 WEFT_API void *weft_local_get(unsigned key);
 

@@ -35,8 +35,10 @@ WEFT_API int weft_flow_open(weft_flow *flow, weft_id sock, void *buffer, size_t 
 WEFT_API ssize_t weft_flow_write(weft_flow *flow, const void *buf, size_t n, int64_t deadline);
 /* All n bytes: 0, or the error that stopped it, with what was written until then in *done (may be NULL). */
 WEFT_API int weft_flow_write_all(weft_flow *flow, const void *buf, size_t n, size_t *done, int64_t deadline);
-/* Up to n bytes; 0 once the peer has finished and all is read; -EPIPE the peer is gone without having finished. What
- * lies in the buffer is read first, whatever became of the connection. */
+/* Up to n bytes; 0 once the peer has finished and all is read; -EPIPE the peer is gone without having finished;
+ * -EPROTO the peer does not keep to the contract; -EIO a write broke the flow (see there); else the connection's error.
+ * What lies in the buffer is read first, whatever became of the connection. -ETIMEDOUT; -ECANCELED, which is checked at
+ * entry. */
 WEFT_API ssize_t weft_flow_read(weft_flow *flow, void *buf, size_t n, int64_t deadline);
 /* Nothing more is written by this end: the peer reads 0 after all that was. -EPIPE: already said; else as
  * weft_flow_write. */

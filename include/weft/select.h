@@ -75,8 +75,9 @@ typedef struct weft_case {
  * weft_select_ordered that is mostly ready. A socket that is closed meanwhile by a sibling, or that breaks, is a case that happens, with the error as its
  * result. Operations with effects of their own (write, connect, files) are no cases: run them in a group (group.h) and join.
  *
- * -ETIMEDOUT; -ECANCELED (checked at entry); -EPERM no fiber; -E2BIG more than WEFT_CASES_MAX; -ENOMEM; -EINVAL an unknown kind, no object, no
- * units, the same channel for sending and receiving; -EDEADLK a mutex that the caller owns, or itself; of a fiber or lane to join what
+ * -ETIMEDOUT; -ECANCELED (checked at entry); -EPERM no fiber; -E2BIG more than WEFT_CASES_MAX; -ENOMEM; -EINVAL no `cases` and n > 0, an unknown
+ * kind, no object, no units, no data of a case that takes something (WEFT_MESSAGE, WEFT_BUFFER, WEFT_ACCEPT), the same
+ * channel for sending and receiving; -EDEADLK a mutex that the caller owns, or itself; of a fiber or lane to join what
  * weft_join and weft_lane_join answer: -ESRCH, -EPERM, -EBUSY; of an id for I/O what its calls answer: -EBADF, -EPERM, -EINVAL another kind, a file's say,
  * -EBUSY another reader has data under way or waits for the next buffer; -EAGAIN at the lane's limit of operations. */
 #define WEFT_CASES_MAX 255

@@ -36,11 +36,13 @@ typedef struct weft_mutex {
     int64_t opaque[18];
 } weft_mutex;
 
-/* Not needed for a zeroed one without flags. `name` is shown in reports and must stay valid; it may be NULL. -EINVAL unknown flags. */
+/* Not needed for a zeroed one without flags. `name` is shown in reports and must stay valid; it may be NULL. -EINVAL
+ * unknown flags, or no mutex. */
 WEFT_API int weft_mutex_init(weft_mutex *m, unsigned flags, const char *name);
 
 /* 0: the caller owns it; -EOWNERDEAD: the caller owns it, and its owner before died; -ENOTRECOVERABLE; -EDEADLK: the caller owns it already, or
- * waiting without a deadline would close a circle of fibers that wait for each other, which is reported; -ETIMEDOUT; -ECANCELED. */
+ * waiting without a deadline would close a circle of fibers that wait for each other, which is reported; -ETIMEDOUT; -ECANCELED;
+ * -EOVERFLOW a recursive one that the caller has locked 2^32 - 1 times. -ENOTRECOVERABLE: nobody will own it again. */
 #define weft_mutex_lock(m, deadline) weft_mutex_lock_at((m), (deadline), WEFT_HERE)
 WEFT_API int weft_mutex_lock_at(weft_mutex *m, int64_t deadline, const char *site);
 /* Does not wait, and looks at no cancellation: -EAGAIN somebody has it; else as above. */
@@ -51,7 +53,8 @@ WEFT_API int weft_mutex_unlock(weft_mutex *m);
 /* What it guards is in order again. -EPERM not the owner, -EINVAL it was in order. */
 WEFT_API int weft_mutex_consistent(weft_mutex *m);
 /* Makes another fiber of the same lane the owner, which must not wait for this mutex itself. -EPERM not the owner, or another lane's fiber;
- * -ESRCH no such fiber, -EINVAL no id of a fiber. To another lane a mutex is sent: weft_mutex_send in message.h. */
+ * -ESRCH no such fiber, or it has ended; -EINVAL no id of a fiber; -ENOTRECOVERABLE the lane in whose memory the mutex
+ * lies is dying: nobody owns it any more. To another lane a mutex is sent: weft_mutex_send in message.h. */
 WEFT_API int weft_mutex_give(weft_mutex *m, weft_id fiber);
 
 typedef struct weft_mutex_info {
@@ -77,19 +80,24 @@ typedef struct weft_read_hold {
 } weft_read_hold;
 
 WEFT_API int weft_rwlock_init(weft_rwlock *rw, const char *name);
-/* 0; -EOWNERDEAD (the hold is had) until a writer has said weft_rwlock_consistent; -ENOTRECOVERABLE; -EDEADLK the caller is the writer, or holds it for
+/* 0; -EOWNERDEAD (the hold is had) until a writer has said weft_rwlock_consistent; -ENOTRECOVERABLE a writer has not
+ * said it in time, and nobody will have it again; -EDEADLK the caller is the writer, or holds it for
  * reading already (a second hold could wait for a writer who waits for the first); -EINVAL the hold is in use; -ETIMEDOUT; -ECANCELED. */
 WEFT_API int weft_rwlock_read(weft_rwlock *rw, weft_read_hold *hold, int64_t deadline);
-WEFT_API int weft_rwlock_try_read(weft_rwlock *rw, weft_read_hold *hold); /* -EAGAIN */
+/* Does not wait, and looks at no cancellation: -EAGAIN a writer has it, or somebody waits for it; else as above. */
+WEFT_API int weft_rwlock_try_read(weft_rwlock *rw, weft_read_hold *hold);
 /* -EPERM: it is not held, or by another fiber. */
 WEFT_API int weft_rwlock_unread(weft_read_hold *hold);
 /* As weft_mutex_lock; -EDEADLK also where the caller holds it for reading: a reader cannot become the writer without letting others in between. */
 #define weft_rwlock_write(rw, deadline) weft_rwlock_write_at((rw), (deadline), WEFT_HERE)
 WEFT_API int weft_rwlock_write_at(weft_rwlock *rw, int64_t deadline, const char *site);
+/* Does not wait, and looks at no cancellation: -EAGAIN somebody has it or waits for it; else as above. */
 #define weft_rwlock_try_write(rw) weft_rwlock_try_write_at((rw), WEFT_HERE)
 WEFT_API int weft_rwlock_try_write_at(weft_rwlock *rw, const char *site);
-WEFT_API int weft_rwlock_unwrite(weft_rwlock *rw);      /* -EPERM */
-WEFT_API int weft_rwlock_consistent(weft_rwlock *rw);   /* of the writer: -EPERM, -EINVAL */
+/* -EPERM: the caller is not the writer. */
+WEFT_API int weft_rwlock_unwrite(weft_rwlock *rw);
+/* What it guards is in order again. -EPERM the caller is not the writer, -EINVAL it was in order. */
+WEFT_API int weft_rwlock_consistent(weft_rwlock *rw);
 
 /* ---- Condition variable -------------------------------------------------------------------------------------------------------- */
 
@@ -100,7 +108,7 @@ typedef struct weft_cond {
  * owns it as often as before. 0; -ETIMEDOUT; -ECANCELED; -EOWNERDEAD as of weft_mutex_lock; -ENOTRECOVERABLE: it does not own the mutex, nor will
  * anybody; -EPERM it did not own it. There are no wake-ups without a signal, but others may have run between signal and waking. */
 WEFT_API int weft_cond_wait(weft_cond *c, weft_mutex *m, int64_t deadline);
-/* Wakes the one that waits longest, or all: how many. Any fiber or worker, with or without the mutex. */
+/* Wakes the one that waits longest, or all: how many. With or without the mutex. -EPERM on a thread that is no worker. */
 WEFT_API int weft_cond_signal(weft_cond *c);
 WEFT_API int weft_cond_broadcast(weft_cond *c);
 
@@ -111,10 +119,11 @@ typedef struct weft_semaphore {
     int64_t opaque[4];
 } weft_semaphore;
 WEFT_API int weft_semaphore_init(weft_semaphore *s, size_t units);
-/* -EINVAL: no units. Any thread but a worker that runs no fiber (-EPERM). */
+/* -EINVAL: no units asked for; -ETIMEDOUT; -ECANCELED. Any thread but a worker that runs no fiber (-EPERM). */
 WEFT_API int weft_semaphore_acquire(weft_semaphore *s, size_t units, int64_t deadline);
-WEFT_API int weft_semaphore_try(weft_semaphore *s, size_t units); /* -EAGAIN */
-/* -EOVERFLOW. Any thread. */
+/* Does not wait: -EAGAIN there are fewer units, or others wait for some; -EINVAL no units asked for. Any thread. */
+WEFT_API int weft_semaphore_try(weft_semaphore *s, size_t units);
+/* -EOVERFLOW: it would have more than a size_t can count, and has what it had. Any thread. */
 WEFT_API int weft_semaphore_release(weft_semaphore *s, size_t units);
 WEFT_API size_t weft_semaphore_value(weft_semaphore *s);
 
@@ -125,7 +134,9 @@ enum weft_event_kind { WEFT_EVENT_MANUAL = 0, WEFT_EVENT_AUTO = 1 };
 typedef struct weft_event {
     int64_t opaque[4];
 } weft_event;
+/* `set`: from the beginning. -EINVAL an unknown kind. */
 WEFT_API int weft_event_init(weft_event *e, enum weft_event_kind kind, int set);
+/* -ETIMEDOUT; -ECANCELED. Any thread but a worker that runs no fiber (-EPERM). */
 WEFT_API int weft_event_wait(weft_event *e, int64_t deadline);
 /* Any thread. set: how many were let through. */
 WEFT_API int weft_event_set(weft_event *e);
@@ -138,7 +149,8 @@ typedef struct weft_barrier {
     int64_t opaque[4];
 } weft_barrier;
 WEFT_API int weft_barrier_init(weft_barrier *b, unsigned n); /* -EINVAL: 0 */
-/* 1 in the last that comes, 0 in the others. Who leaves by deadline, cancellation or death has not come. -EINVAL: it was not initialised. */
+/* 1 in the last that comes, 0 in the others. Who leaves by deadline (-ETIMEDOUT), cancellation (-ECANCELED) or death has
+ * not come. -EINVAL: it was not initialised. */
 WEFT_API int weft_barrier_wait(weft_barrier *b, int64_t deadline);
 
 /* ---- Latch: wait until what was begun is over ----------------------------------------------------------------------------------- */
@@ -147,10 +159,11 @@ typedef struct weft_latch {
     int64_t opaque[4];
 } weft_latch;
 WEFT_API int weft_latch_init(weft_latch *l, size_t count);
-/* More to wait for; may be called while others wait. -EOVERFLOW. Any thread. */
+/* More to wait for; may be called while others wait. -EOVERFLOW: more than a size_t can count. Any thread. */
 WEFT_API int weft_latch_add(weft_latch *l, size_t n);
 /* So many are over; at none left all who wait go on. -EINVAL: more than there are. Any thread. */
 WEFT_API int weft_latch_done(weft_latch *l, size_t n);
+/* -ETIMEDOUT; -ECANCELED. Any thread but a worker that runs no fiber (-EPERM). */
 WEFT_API int weft_latch_wait(weft_latch *l, int64_t deadline);
 
 /* ---- Once --------------------------------------------------------------------------------------------------------------------------- */
@@ -160,7 +173,8 @@ typedef struct weft_once {
     int64_t done;
 } weft_once;
 /* Calls fn(arg) unless a call of it has succeeded, which it waits for. fn's negative result is the caller's, and whoever comes next tries again;
- * so it is when who runs it dies. -EDEADLK: from within fn. */
+ * so it is when who runs it dies. -EDEADLK: from within fn, or a circle as in weft_mutex_lock; -EINVAL no fn; -ENOTRECOVERABLE
+ * the lane in whose memory it lies has died; -ETIMEDOUT and -ECANCELED, of the wait for who runs it. */
 WEFT_API int weft_once_run(weft_once *once, int (*fn)(void *arg), void *arg, int64_t deadline);
 
 #ifdef __cplusplus
