@@ -15,8 +15,9 @@
 #include "sync/mutex.h"
 #include "sync/select.h"
 
-/* Cases, and of them I/O, for which there is room on the stack; FEW for most selects with I/O. */
-enum { HERE = 16, FEW = 4, SPARE = 2, AGAIN = WEFT__SELECT_AGAIN, NONE = WEFT__SELECT_NONE };
+/* Cases, and of them I/O, for which there is room on the stack; FEW for most selects with I/O. For more a containable lane's stack is probed for
+ * so many levels of calls more. */
+enum { HERE = 16, FEW = 4, SPARE = 2, MANY_LEVELS = 2, AGAIN = WEFT__SELECT_AGAIN, NONE = WEFT__SELECT_NONE };
 
 typedef weft__selection selection;
 
@@ -357,11 +358,21 @@ static void tell_of_use(const weft_case *cases, unsigned n)
             weft__vat_used(cases[i].object, "weft_select");
 }
 
-static int select_from(weft_case *cases, unsigned n, int64_t deadline, int ordered)
+/* The cases that ask the kernel; in the public calls themselves, which have nothing entered yet. */
+__attribute__((always_inline)) static inline unsigned probe_for(const weft_case *cases, unsigned n)
+{
+    unsigned io = 0;
+    for (unsigned i = 0; cases && n <= WEFT_CASES_MAX && i < n; i++)
+        io += (unsigned)weft__case_is_io(&cases[i]);
+    weft__probe_more(n <= HERE && io > FEW ? MANY_LEVELS : 0);
+    return io;
+}
+
+static int select_from(weft_case *cases, unsigned n, unsigned io, int64_t deadline, int ordered)
 {
     weft__node nodes[HERE + SPARE];
     uint8_t order[HERE];
-    selection s = {.cases = cases, .n = n, .ordered = ordered, .at_case = -1, .nodes = nodes, .order = order};
+    selection s = {.cases = cases, .n = n, .ordered = ordered, .at_case = -1, .nodes = nodes, .order = order, .io = io};
     int r = weft__sync_begin(&s.fiber, 0);
     if (r < 0)
         return r;
@@ -370,20 +381,18 @@ static int select_from(weft_case *cases, unsigned n, int64_t deadline, int order
     if (n && !cases)
         return -EINVAL;
     tell_of_use(cases, n);
-    for (unsigned i = 0; i < n; i++)
-        s.io += (unsigned)weft__case_is_io(&cases[i]);
-    if (n > HERE || (s.io > FEW && s.fiber->crew->containable)) /* the latter's stack was only probed for less */
+    if (n > HERE)
         return run_large(&s, deadline);
     return s.io == 0 ? run(&s, deadline) : s.io <= FEW ? run_few(&s, deadline) : run_many(&s, deadline);
 }
 
 int weft_select(weft_case *cases, unsigned n, int64_t deadline)
 {
-    weft__probe_self();
-    return select_from(cases, n, deadline, 0);
+    unsigned io = probe_for(cases, n);
+    return select_from(cases, n, io, deadline, 0);
 }
 int weft_select_ordered(weft_case *cases, unsigned n, int64_t deadline)
 {
-    weft__probe_self();
-    return select_from(cases, n, deadline, 1);
+    unsigned io = probe_for(cases, n);
+    return select_from(cases, n, io, deadline, 1);
 }

@@ -65,6 +65,15 @@ WEFT_CONTAINABLE static void is_refused(void)
     weft_lane_join(WEFT_NOID, NULL, WEFT_NOW);
 }
 
+/* Room for sixteen cases of I/O on the stack. */
+WEFT_CONTAINABLE static void selects_io(void)
+{
+    weft_case k[6];
+    for (unsigned i = 0; i < 6; i++)
+        k[i] = WEFT_CAN_READ(WEFT_NOID);
+    weft_select(k, 6, WEFT_NOW);
+}
+
 /* Calls of the runtime that are made of others, which look at the stack as well: the outer one must notice, wherever the end of the stack falls
  * between the two. So each is made at all depths, a few bytes apart. */
 typedef struct descent {
@@ -72,8 +81,8 @@ typedef struct descent {
     size_t by;
 } descent;
 
-static void (*const made_of_others[])(void) = {sleeps, sends_all, reads_all, sends_vectors, connects, is_refused};
-enum { CALLS = 6, STEPS = 20, STEP = 16 };
+static void (*const made_of_others[])(void) = {sleeps, sends_all, reads_all, sends_vectors, connects, is_refused, selects_io};
+enum { CALLS = 7, STEPS = 20, STEP = 16 };
 
 WEFT_CONTAINABLE static int descends(void *arg)
 {
