@@ -33,6 +33,8 @@ typedef struct weft_listen_options {
 /* *out listens on the address. -EADDRINUSE, -EADDRNOTAVAIL, -EACCES... A Unix socket's file is removed when the listener closes. */
 WEFT_API int weft_listen(weft_id *out, const char *address, const weft_listen_options *opt);
 WEFT_API int weft_listen_addr(weft_id *out, const weft_addr *address, const weft_listen_options *opt);
+/* TCP connections, accepted or made, send what is written at once (WEFT_NODELAY is on): two writes in a row do not wait for the peer's
+ * acknowledgement, which may take 40 ms. weft_sock_set turns it off for one that makes many small writes. */
 /* Waits for a connection. Out of descriptors or buffers (EMFILE, ENFILE, ENOBUFS, ENOMEM) it backs off and tries again until the deadline;
  * a connection that went away meanwhile (ECONNABORTED) is skipped. *peer may be NULL. */
 WEFT_API int weft_accept(weft_id listener, weft_id *out, weft_addr *peer, int64_t deadline);

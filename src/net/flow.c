@@ -298,8 +298,6 @@ int weft_flow_open(weft_flow *opaque, weft_id sock, void *buffer, size_t window,
     f->window = window;
     f->low = low_water;
     weft_mutex_init(&f->writing, WEFT_MUTEX_FAIR, "a flow's frames");
-    /* A grant must not wait for the acknowledgement of the one before; what is no TCP has no such thing. */
-    (void)weft_sock_set(sock, WEFT_NODELAY, 1);
     int r = write_frame(f, GRANT, NULL, window, WEFT_NEVER);
     if (r == 0)
         r = weft_group_tell(&f->pump, pump_over, f);

@@ -90,6 +90,10 @@ int weft__posix_socket(weft_port *port, weft_handle *out, const weft_addr *like)
     int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
+    if (family != AF_UNIX) { /* what a listener accepts has it from there; a refusal costs time only */
+        const int on = 1;
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    }
     *out = fd;
     return 0;
 }

@@ -61,6 +61,7 @@ sim_sock *weft__sim_sock_new(sim *s, enum sim_sock_kind kind)
     k->handle = -1;
     k->pending_tail = &k->pending;
     k->options[WEFT_LINGER_S] = -1;
+    k->options[WEFT_NODELAY] = 1;
     k->next = s->socks;
     s->socks = k;
     return k;

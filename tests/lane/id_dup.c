@@ -157,7 +157,6 @@ static int shares_with_another_lane(void *arg)
     (void)arg;
     for (int i = 0; i < 40; i++) {
         connect_pair(&a, &b);
-        CHECK_OK(weft_sock_set(a, WEFT_NODELAY, 1)); /* two writes in a row would wait for the peer's acknowledgement */
         CHECK_OK(weft_dup(a, &theirs));
         CHECK_OK(weft_lane_spawn_with(&lane, echoes, &theirs, .copy = sizeof theirs, .gives = 1));
         CHECK_EQ(weft_close(theirs), -EBADF);

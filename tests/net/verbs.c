@@ -181,9 +181,13 @@ static int options_are_kept(void *arg)
     weft_id a, b;
     int value = -1;
     connect_pair(&a, &b);
-    CHECK_OK(weft_sock_set(a, WEFT_NODELAY, 1));
-    CHECK_OK(weft_sock_get(a, WEFT_NODELAY, &value));
+    CHECK_OK(weft_sock_get(a, WEFT_NODELAY, &value)); /* of who connects and of who accepts: nothing written waits */
     CHECK(value != 0);
+    CHECK_OK(weft_sock_get(b, WEFT_NODELAY, &value));
+    CHECK(value != 0);
+    CHECK_OK(weft_sock_set(a, WEFT_NODELAY, 0));
+    CHECK_OK(weft_sock_get(a, WEFT_NODELAY, &value));
+    CHECK_EQ(value, 0);
     CHECK_OK(weft_sock_set(a, WEFT_KEEPALIVE, 1));
     CHECK_OK(weft_sock_get(a, WEFT_KEEPALIVE, &value));
     CHECK(value != 0);
