@@ -274,6 +274,92 @@ static int two_thousand_connections(void *arg)
     return 0;
 }
 
+/* ---- groups ---- */
+
+enum { MEMBERS = 9, AHEAD = 32 }; /* beside the lane of a connection; at once before anything is watched */
+
+static struct {
+    weft_group members;
+    weft_event go;
+    unsigned ended;
+} group;
+
+static void member_ended(void *ctx, weft_id member, int result)
+{
+    (void)ctx, (void)member, (void)result;
+    group.ended++;
+}
+
+static int session(void *arg)
+{
+    char buf[64];
+    const weft_id conn = *(weft_id *)arg;
+    while (weft_read_all(conn, buf, sizeof buf, NULL, SOON) == 0)
+        CHECK_OK(weft_write_all(conn, buf, sizeof buf, NULL, SOON));
+    return 0;
+}
+
+static int brief(void *arg)
+{
+    (void)arg;
+    return weft_yield();
+}
+
+static int waits_to_go(void *arg)
+{
+    (void)arg;
+    return weft_event_wait(&group.go, SOON);
+}
+
+static int accepts_for_ever(void *arg)
+{
+    weft_id conn;
+    (void)arg;
+    while (weft_accept(talk.listener, &conn, NULL, WEFT_NEVER) == 0) {
+        CHECK_OK(weft_group_lane_with(&group.members, session, &conn, .copy = sizeof conn, .gives = 1, .pinned = 1));
+        for (int i = 0; i < MEMBERS; i++)
+            CHECK_OK(weft_group_run(&group.members, brief, NULL));
+    }
+    return 0;
+}
+
+/* More at once than there will ever be later. */
+static void many_members(void)
+{
+    CHECK_OK(weft_event_init(&group.go, WEFT_EVENT_MANUAL, 0));
+    for (int i = 0; i < AHEAD; i++) {
+        CHECK_OK(weft_group_lane_with(&group.members, waits_to_go, NULL, .pinned = 1));
+        CHECK_OK(weft_group_run(&group.members, waits_to_go, NULL));
+    }
+    for (int i = 0; i < 16; i++)
+        CHECK_OK(weft_yield());
+    weft_event_set(&group.go);
+    CHECK_OK(weft_group_all(&group.members, SOON));
+}
+
+/* Of a group that serves an accept loop, fibers and lanes. */
+static int ten_thousand_members(void *arg)
+{
+    weft_id fiber;
+    (void)arg;
+    const int n = test_rounds(1000);
+    memset(&talk, 0, sizeof talk);
+    memset(&group, 0, sizeof group);
+    talk.listener = listen_here(talk.address);
+    CHECK_OK(weft_group_tell(&group.members, member_ended, NULL));
+    many_members();
+    CHECK_OK(weft_spawn(&fiber, accepts_for_ever, NULL));
+    connections(200);
+    watch();
+    connections(n);
+    unwatch("members of a group come and go");
+    stop(fiber);
+    CHECK_OK(weft_group_all(&group.members, SOON));
+    CHECK_EQ(group.ended, 2 * AHEAD + (unsigned)(200 + n) * (MEMBERS + 1));
+    CHECK_EQ(weft_group_count(&group.members), 0);
+    return weft_group_end(&group.members);
+}
+
 /* ---- births and deaths ---- */
 
 enum { AT_ONCE = 100, BIRTHS = 100000 };
@@ -419,7 +505,7 @@ static int fills_steadily(void *arg)
 
 static const test_case cases[] = {
     CASE(a_malloc_is_seen), CASE(selects_steadily), CASE(selects_in_a_containable_lane), CASE(fills_steadily), CASE(a_hundred_thousand_round_trips), CASE(and_as_many_in_the_streaming_form),
-    CASE(two_thousand_connections), CASE(a_hundred_thousand_fibers), CASE(a_hundred_thousand_lanes)};
+    CASE(two_thousand_connections), CASE(ten_thousand_members), CASE(a_hundred_thousand_fibers), CASE(a_hundred_thousand_lanes)};
 
 int main(int argc, char **argv)
 {

@@ -96,6 +96,90 @@ static int tried_once(void *arg)
     return 0;
 }
 
+/* As connect_pair, of a kind whose room is counted at the sender: no byte moves on by itself. */
+static void local_pair(weft_id *a, weft_id *b)
+{
+    char address[64];
+    weft_id l;
+    snprintf(address, sizeof address, "unix:@weft-selects-%d", (int)getpid());
+    CHECK_OK(weft_listen(&l, address, NULL));
+    CHECK_OK(weft_connect(a, address, SOON));
+    CHECK_OK(weft_accept(l, b, NULL, SOON));
+    CHECK_OK(weft_close(l));
+}
+
+static size_t fill(weft_id sock)
+{
+    static const char block[4096];
+    size_t sum = 0;
+    for (;;) {
+        const ssize_t n = weft_write(sock, block, sizeof block, WEFT_NOW);
+        if (n == -ETIMEDOUT)
+            return sum;
+        CHECK(n > 0);
+        sum += (size_t)n;
+    }
+}
+
+static void drain(weft_id sock, size_t n)
+{
+    static char block[4096];
+    while (n) {
+        const ssize_t got = weft_read(sock, block, n < sizeof block ? n : sizeof block, SOON);
+        CHECK(got > 0);
+        n -= (size_t)got;
+    }
+}
+
+typedef struct writer {
+    weft_id sock;
+    int begun, won;
+    unsigned result;
+} writer;
+
+static int awaits_room(void *arg)
+{
+    writer *w = arg;
+    int x;
+    weft_case k[] = {WEFT_RECEIVE(&c, &x), WEFT_CAN_WRITE(w->sock)};
+    w->begun = 1;
+    w->won = weft_select(k, 2, SOON);
+    w->result = (unsigned)k[1].result;
+    return 0;
+}
+
+/* A socket that is full: room is waited for, and comes as the peer reads; or something else does, and the socket is as before. */
+static int room_is_waited_for(void *arg)
+{
+    (void)arg;
+    weft_id a, b, f;
+    int x = 3;
+
+    fresh();
+    local_pair(&a, &b);
+    const size_t sent = fill(a);
+    CHECK(sent > 0);
+    CHECK_ERR(weft_select((weft_case[]){WEFT_CAN_WRITE(a)}, 1, WEFT_NOW), -ETIMEDOUT);
+    CHECK_ERR(weft_select((weft_case[]){WEFT_CAN_WRITE(a)}, 1, weft_after(WEFT_MILLISECOND)), -ETIMEDOUT);
+    for (int i = 0; i < 2; i++) {
+        writer w = {.sock = a, .won = -1};
+        CHECK_OK(weft_spawn(&f, awaits_room, &w));
+        settle();
+        CHECK_EQ(w.begun, 1);
+        CHECK_EQ(w.won, -1);
+        if (i == 0)
+            CHECK_OK(weft_channel_send(&c, &x, SOON));
+        else
+            drain(b, sent);
+        joined(f, 0);
+        CHECK_EQ(w.won, i);
+        if (i == 1)
+            CHECK(w.result & WEFT_WRITABLE);
+    }
+    CHECK_EQ(weft_write(a, "x", 1, SOON), 1);
+    return 0;
+}
+
 static int says_hello(void *arg)
 {
     CHECK_OK(weft_yield());
@@ -632,7 +716,7 @@ static int limits(void *arg)
 }
 
 static const test_case cases[] = {
-    CASE(arguments), CASE(tried_once), CASE(each_in_turn), CASE(fair), CASE(buffers), CASE(kept_for_the_next),
+    CASE(arguments), CASE(tried_once), CASE(room_is_waited_for), CASE(each_in_turn), CASE(fair), CASE(buffers), CASE(kept_for_the_next),
     CASE(connections), CASE(messages), CASE(ends_of_it), CASE(killed), CASE(wide), CASE(limits),
 };
 
