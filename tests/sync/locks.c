@@ -304,6 +304,80 @@ static void waiting(void)
     joined(g);
 }
 
+/* It is handed over in the order of coming, to who comes back from the condition, too. */
+static int waits_once(void *arg)
+{
+    CHECK_OK(weft_mutex_lock(&m, WEFT_NEVER));
+    put(&phase, get(&phase) + 1);
+    *(int *)arg = weft_cond_wait(&c, &m, WEFT_NEVER);
+    return weft_mutex_unlock(&m);
+}
+
+static void with_a_fair_mutex(void)
+{
+    weft_id f;
+    int r = 1;
+
+    CHECK_OK(weft_mutex_init(&m, WEFT_MUTEX_FAIR, NULL));
+    put(&phase, 0);
+    CHECK_OK(weft_spawn(&f, waits_once, &r));
+    reached(&phase, 1);
+    CHECK_OK(weft_mutex_lock(&m, WEFT_NEVER)); /* it waits, or we would */
+    CHECK_EQ(weft_cond_signal(&c), 1);
+    settle();
+    CHECK_EQ(r, 1);
+    CHECK_OK(weft_mutex_unlock(&m)); /* it is his from here on */
+    CHECK_EQ(weft_mutex_try(&m), -EAGAIN);
+    joined(f);
+    CHECK_EQ(r, 0);
+    CHECK_OK(weft_mutex_lock(&m, WEFT_NEVER));
+    CHECK_OK(weft_mutex_unlock(&m));
+}
+
+/* Signals all and ends without giving the mutex back. */
+static int signals_and_ends(void *arg)
+{
+    CHECK_OK(weft_mutex_lock(&m, WEFT_NEVER));
+    CHECK_EQ(weft_cond_broadcast(&c), *(int *)arg);
+    return 0;
+}
+
+static int repairs, comes_back[2];
+
+static int waits_for_the_dead(void *arg)
+{
+    int *r = arg;
+
+    CHECK_OK(weft_mutex_lock(&m, WEFT_NEVER));
+    put(&phase, get(&phase) + 1);
+    *r = weft_cond_wait(&c, &m, WEFT_NEVER);
+    if (*r == -EOWNERDEAD && repairs)
+        CHECK_OK(weft_mutex_consistent(&m));
+    CHECK_EQ(weft_mutex_unlock(&m), *r == -ENOTRECOVERABLE ? -EPERM : 0);
+    return 0;
+}
+
+/* Two come back to a mutex whose owner died: the first may repair it, or the second never gets it. */
+static void back_to_a_dead_owner(int repaired)
+{
+    weft_id f[2], g;
+    int waiting = 2;
+
+    repairs = repaired;
+    CHECK_OK(weft_mutex_init(&m, 0, NULL));
+    put(&phase, 0);
+    for (int i = 0; i < 2; i++) {
+        CHECK_OK(weft_spawn(&f[i], waits_for_the_dead, &comes_back[i]));
+        reached(&phase, i + 1);
+    }
+    CHECK_OK(weft_spawn(&g, signals_and_ends, &waiting));
+    joined(g);
+    joined(f[0]);
+    joined(f[1]);
+    CHECK_EQ(comes_back[0], -EOWNERDEAD);
+    CHECK_EQ(comes_back[1], repaired ? 0 : -ENOTRECOVERABLE);
+}
+
 /* A signal that met one who was killed before it ran goes to the next. */
 static int waits_never(void *arg)
 {
@@ -397,6 +471,9 @@ static int run(int argc, char **argv)
     producers_and_consumers();
     waiting();
     a_signal_is_not_lost();
+    with_a_fair_mutex();
+    back_to_a_dead_owner(1);
+    back_to_a_dead_owner(0);
     only_once();
     return 0;
 }
