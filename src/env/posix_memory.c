@@ -133,6 +133,10 @@ void weft__posix_unmap(void *self, void *p, size_t bytes)
 }
 
 #if defined(__linux__)
+/* Makes an empty path of what is about to be guarded: an emulator that knows no such advice would read one on to where its memory ends, and
+ * answer as if it were guarded. */
+static void prepare(char *p) { *p = 0; }
+
 /* The advice was given for this page. It is believed if the kernel now refuses to read a path there: so nothing is mapped for finding out, and strict
  * mode may have it, too. Threads that find out at the same time find the same. 1 if the page is guarded. */
 static int learn_guard_kind(const char *p, int advised)
@@ -175,6 +179,8 @@ int weft__posix_guard_row(void *self, void *p, size_t bytes, size_t stride, unsi
 
     if (weft__posix_guard_kind() == WEFT__GUARD_MPROTECT || n > ROW_MAX || ON_VALGRIND || weft__load_relaxed(&refused, "guard.row"))
         return -ENOTSUP;
+    if (weft__posix_guard_kind() == WEFT__GUARD_UNKNOWN)
+        prepare(p);
     const int r = advise_row(p, bytes, stride, n);
     if (r < 0 && r != -EINVAL) /* that is for locked memory, and may be different for the next row */
         weft__store_relaxed(&refused, 1, "guard.row");
@@ -192,8 +198,11 @@ int weft__posix_guard(void *self, void *p, size_t bytes)
 {
     (void)self;
 #if defined(__linux__)
-    if (weft__posix_guard_kind() == WEFT__GUARD_UNKNOWN && learn_guard_kind(p, madvise(p, bytes, ADVICE_GUARD_INSTALL) == 0))
-        return 0;
+    if (weft__posix_guard_kind() == WEFT__GUARD_UNKNOWN) {
+        prepare(p);
+        if (learn_guard_kind(p, madvise(p, bytes, ADVICE_GUARD_INSTALL) == 0))
+            return 0;
+    }
 #endif
     if (weft__posix_guard_kind() == WEFT__GUARD_MADVISE) {
         if (madvise(p, bytes, ADVICE_GUARD_INSTALL) == 0)
