@@ -38,6 +38,8 @@ static int wake(cond *c, int all)
 }
 
 static void refuse(weft__node *n) { wake(n->object, 0); }
+static void pass_on(void *c) { wake(c, 0); }
+static void keep(void *c) { (void)c; }
 
 static const weft__node_kind kind = {never, NULL, push, NULL, refuse, NULL, "condition"};
 
@@ -77,8 +79,10 @@ int weft_cond_wait(weft_cond *opaque, weft_mutex *mutex, int64_t deadline)
     r = weft__waiter_wait(&wt, deadline);
     if (r == 0)
         r = n.answer;
+    /* Who is killed on the way back has not seen its signal. A stranger in a vat cannot pass it on: the condition may be gone by then. */
+    const weft__last_will will = {r == 0 && !n.stake.vat ? pass_on : keep, c};
     weft__waiter_leave(&wt);
-    int back = weft__mutex_regain(m, f, depth, site);
+    int back = weft__mutex_regain(m, f, depth, site, &will);
     return back < 0 ? back : r;
 }
 

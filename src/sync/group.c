@@ -281,6 +281,7 @@ int weft_group_end(weft_group *opaque)
         weft__waiter wt;
         weft__waiter_init(&wt, weft__fiber_self(), &n, 1);
         wt.stubborn = 1;
+        wt.will = NULL;
         weft__sync_lock(&g->lock);
         push(&n);
         weft__sync_unlock(&g->lock);

@@ -187,7 +187,7 @@ static const char *locked_at(void *object)
     return weft__load_relaxed(&m->site, "mutex.site");
 }
 
-static int lock_slowly(weft__mutex *m, weft__fiber *f, int64_t deadline, const char *site, int stubborn)
+static int lock_slowly(weft__mutex *m, weft__fiber *f, int64_t deadline, const char *site, const weft__last_will *stubborn)
 {
     weft__node n;
     weft__waiter wt;
@@ -197,7 +197,8 @@ static int lock_slowly(weft__mutex *m, weft__fiber *f, int64_t deadline, const c
         weft__news none;
         weft__news_init(&none);
         weft__waiter_init(&wt, f, &n, 1);
-        wt.stubborn = (uint8_t)stubborn;
+        wt.stubborn = stubborn != NULL;
+        wt.will = stubborn;
         int r = weft__node_enter(&n);
         if (r < 0) {
             weft__waiter_leave(&wt);
@@ -260,7 +261,7 @@ int weft_mutex_lock_at(weft_mutex *opaque, int64_t deadline, const char *site)
         return r;
     if (lock_fast(m, f, site, &r))
         return r;
-    return weft__mutex_owned(m, f) ? lock_again(m, f) : lock_slowly(m, f, deadline, site, 0);
+    return weft__mutex_owned(m, f) ? lock_again(m, f) : lock_slowly(m, f, deadline, site, NULL);
 }
 
 int weft_mutex_try_at(weft_mutex *opaque, const char *site)
@@ -281,11 +282,11 @@ int weft_mutex_try_at(weft_mutex *opaque, const char *site)
     return weft__sync_try(&n, f);
 }
 
-int weft__mutex_regain(weft__mutex *m, weft__fiber *f, uint32_t depth, const char *site)
+int weft__mutex_regain(weft__mutex *m, weft__fiber *f, uint32_t depth, const char *site, const weft__last_will *will)
 {
     int r;
     if (!lock_fast(m, f, site, &r))
-        r = lock_slowly(m, f, WEFT_NEVER, site, 1);
+        r = lock_slowly(m, f, WEFT_NEVER, site, will);
     if (r == 0 || r == -EOWNERDEAD)
         m->depth = depth;
     return r;

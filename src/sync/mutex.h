@@ -36,7 +36,8 @@ void weft__mutex_detach(weft__mutex *m);
 int weft__mutex_attach(weft__mutex *m, weft__fiber *f, const char *site);
 /* The mutex of such a record; NULL: it is another sort of lock's. */
 weft__mutex *weft__mutex_held(weft__held *h);
-/* Takes it back as often, without regard to deadline and cancellation: 0, -EOWNERDEAD, -ENOTRECOVERABLE. */
-int weft__mutex_regain(weft__mutex *m, weft__fiber *f, uint32_t depth, const char *site);
+/* Takes it back as often, without regard to deadline and cancellation: 0, -EOWNERDEAD, -ENOTRECOVERABLE. If f is killed while it waits, its will is
+ * done. */
+int weft__mutex_regain(weft__mutex *m, weft__fiber *f, uint32_t depth, const char *site, const weft__last_will *will);
 
 #endif

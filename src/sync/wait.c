@@ -86,6 +86,8 @@ static void give_up(weft__fiber *f, weft__waiter *wt)
         f->unwait = weft__waiter_give_up;
         return;
     }
+    if (wt->stubborn && wt->will)
+        wt->will->fn(wt->will->arg);
     if (weft__waiter_withdraw(wt)) {
         if (wt->leave)
             wt->leave(wt);

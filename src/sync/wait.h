@@ -27,6 +27,12 @@ typedef struct weft__queue {
     weft__node *first, *last;
 } weft__queue;
 
+/* What is done for one that is killed while it waits stubbornly, by its home worker. */
+typedef struct weft__last_will {
+    void (*fn)(void *arg);
+    void *arg;
+} weft__last_will;
+
 /* One wait, on the stack of who waits. */
 typedef struct weft__waiter {
     weft__wait_on on;
@@ -41,6 +47,7 @@ typedef struct weft__waiter {
     /* For what only its own worker tells it, by a nudge: 1 if such a thing has come, and it has claimed itself. And: it leaves. NULL: neither. */
     int (*look)(struct weft__waiter *wt);
     void (*leave)(struct weft__waiter *wt);
+    const weft__last_will *will; /* of a stubborn one, or NULL; not set otherwise */
     weft__fiber *fiber;       /* NULL: a thread of its own */
     const weft_env *env;      /* of a thread */
     weft_parker parker;

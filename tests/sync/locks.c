@@ -402,6 +402,30 @@ static void a_signal_is_not_lost(void)
     joined(f);
 }
 
+/* Nor does one get lost with who was killed on his way back to the mutex. */
+static void a_signal_comes_back(void)
+{
+    weft_mutex_info info = {.waiting = 0};
+    weft_id l, f;
+
+    put(&phase, 0);
+    CHECK_OK(weft_lane_spawn(&l, waits_never, NULL));
+    reached(&phase, 1);
+    CHECK_OK(weft_mutex_lock(&m, WEFT_NEVER)); /* it stands in line */
+    CHECK_OK(weft_mutex_unlock(&m));
+    CHECK_OK(weft_spawn(&f, waits_never, NULL));
+    reached(&phase, 2);
+    CHECK_OK(weft_mutex_lock(&m, WEFT_NEVER));
+    CHECK_EQ(weft_cond_signal(&c), 1);
+    while (info.waiting == 0) {
+        CHECK_OK(weft_yield());
+        weft_mutex_look(&m, &info);
+    }
+    killed(l);
+    CHECK_OK(weft_mutex_unlock(&m));
+    joined(f);
+}
+
 /* ---- once ---- */
 
 static weft_once once;
@@ -471,6 +495,7 @@ static int run(int argc, char **argv)
     producers_and_consumers();
     waiting();
     a_signal_is_not_lost();
+    a_signal_comes_back();
     with_a_fair_mutex();
     back_to_a_dead_owner(1);
     back_to_a_dead_owner(0);
