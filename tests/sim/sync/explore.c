@@ -1,4 +1,5 @@
-/* What fibers wait on, under many schedules: mutual exclusion, no lost wake-up, order where it is promised, each item once.
+/* What fibers wait on, under many schedules: mutual exclusion, no lost wake-up, order where it is promised, each item
+ * once, whoever is killed meanwhile.
  *
  *     sim-sync OBJECT [rounds [seed]]   explores so many rounds (10000), from that seed (1) on
  *     WEFT_SIM_SEED=seed sim-sync ...   that one run

@@ -35,7 +35,8 @@ static inline int64_t some_deadline(void)
 }
 
 void lanes_do(int (*fn)(void *)); /* fn(0), fn(1) and fn(2), to their ends */
-/* The same, and now and then beside a lane that does dies(NULL) and is killed: the others must not notice. 1: it was so. */
+/* The same, and now and then beside a lane that does dies(NULL) and is killed: the others must not notice. 1: it was
+ * so. */
 int lanes_do_beside(int (*fn)(void *), int (*dies)(void *));
 
 /* For each object's own purposes, and of every round anew. */

@@ -1,5 +1,5 @@
-/* The explorer's order of coming, where it is promised: of two that exclude each other, one that stood in line before the
- * other called goes first. Who has called but perhaps not queued yet may be passed. */
+/* The explorer's order of coming, where it is promised: of two that exclude each other, one that stood in line before
+ * the other called goes first. Who has called but perhaps not queued yet may be passed. */
 #include "sim/sync/explore.h"
 
 enum { FAIR_MUTEX, SEMAPHORE, RWLOCK, KINDS };
