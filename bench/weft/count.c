@@ -161,6 +161,35 @@ static void lock(long n)
     }
 }
 
+static weft_mutex waited_for;
+
+static int waits_for_it(void *arg)
+{
+    (void)arg;
+    must(weft_mutex_lock(&waited_for, WEFT_NEVER));
+    return weft_mutex_unlock(&waited_for);
+}
+
+/* The same by a fiber that holds another lock. */
+static void lock_second(long n)
+{
+    must(weft_mutex_lock(&waited_for, WEFT_NEVER));
+    lock(n);
+    must(weft_mutex_unlock(&waited_for));
+}
+
+/* And that is waited for there: an edge leads to it. */
+static void lock_owner(long n)
+{
+    weft_id f;
+    must(weft_mutex_lock(&waited_for, WEFT_NEVER));
+    must(weft_spawn(&f, waits_for_it, NULL));
+    must(weft_yield());
+    lock(n);
+    must(weft_mutex_unlock(&waited_for));
+    must(weft_join(f, NULL, WEFT_NEVER));
+}
+
 static void message(long n)
 {
     weft_id l;
@@ -208,7 +237,8 @@ static void echo(long n)
 
 static const struct { const char *name; void (*run)(long n); long n; } operations[] = {
     {"yield", yield, 10000}, {"spawn", spawn, 5000}, {"lane", lane, 3000}, {"deadline", deadline, 5000}, {"timer", timer, 5000},
-    {"channel", channel, 10000}, {"select", selects, 5000}, {"lock", lock, 10000}, {"message", message, 5000}, {"echo", echo, 1000}};
+    {"channel", channel, 10000}, {"select", selects, 5000}, {"lock", lock, 10000},
+    {"lock-second", lock_second, 10000}, {"lock-owner", lock_owner, 10000}, {"message", message, 5000}, {"echo", echo, 1000}};
 
 static int start(int argc, char **argv)
 {
