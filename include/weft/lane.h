@@ -91,7 +91,8 @@ WEFT_API int weft_lane_spawn_at(weft_runtime *rt, weft_id *out, int (*fn)(void *
 
 /* Waits until a child lane has ended and everything it had is given back. *result: what its main fiber returned, or what goes with another
  * reason (-ECANCELED: killed, or never run; -ETIMEDOUT: its deadline passed when its main fiber was done already). -ESRCH not a child, detached or
- * already joined; -EINVAL no lane's id; -EPERM somebody else's child; -EBUSY being joined; -ETIMEDOUT; -ECANCELED. */
+ * already joined; -EINVAL no lane's id; -EPERM somebody else's child; -EBUSY being joined; -EDEADLK its main fiber waits for a lock or an end that the
+ * caller has to give, itself or through others: without a deadline that is refused, and reported, with one only reported; -ETIMEDOUT; -ECANCELED. */
 WEFT_API int weft_lane_join(weft_id lane, int *result, int64_t deadline);
 /* The same, telling why it ended. */
 WEFT_API int weft_lane_join_exit(weft_id lane, weft_exit *out, int64_t deadline);

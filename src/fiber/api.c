@@ -56,12 +56,12 @@ void weft__joins_show(weft__fiber *f)
 }
 
 /* Who joins may close a circle only if somebody can wait for it: for a lock that it holds, or by joining it. Until then its edge is nobody's
- * business; who comes later shows it. */
+ * business; who comes later shows it. A main fiber, which is detached, is waited for by whoever joins its lane, on another worker. */
 __attribute__((always_inline)) static inline int wait_joined(weft__fiber *self, weft__fiber *f, int64_t deadline)
 {
     weft__edge e = {.fiber = self, .object = f, .holder = joined, .what = "the end", .timed = deadline != WEFT_NEVER};
     int r = 0;
-    if (self->locks || self->joiner) {
+    if (self->locks || self->joiner || (self->detached && self->crew->joinable)) {
         weft__joins_show(f);
         r = weft__graph_add(&e);
     }

@@ -58,6 +58,7 @@ typedef struct weft__crew {
     uint8_t cancelled : 1;
     uint8_t prepaid : 1;     /* its first fiber is charged already */
     uint8_t containable : 1; /* a fiber that overflows its stack ends the lane, where that is safe; set before its start */
+    uint8_t joinable : 1;    /* another lane may wait for its end; set before its start */
     weft__held *locks;       /* that its fibers hold */
     weft__account *account;  /* NULL: no limits anywhere */
     const char *name, *site;

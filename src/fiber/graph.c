@@ -15,22 +15,23 @@ enum { LONGEST = 1000, NAMED = 16 };
 
 static weft__spin *lock_of(const weft__edge *e) { return &((weft__fiber_realm *)e->fiber->home->rt->fibers)->graph; }
 
-/* The next edge on the way, or NULL. Under the lock. */
-static weft__edge *after(const weft__edge *e)
+/* The next edge on the way, or NULL. Under the lock of rt. */
+static weft__edge *after(const weft__edge *e, const weft_runtime *rt)
 {
     weft__fiber *f = e->holder(e->object);
     if (!f || f == e->fiber)
         return NULL;
-    weft__worker *home = weft__home_of(&f->home);
-    return home->rt == e->fiber->home->rt ? weft__load_relaxed(&f->edge, "graph.edge") : NULL; /* a record that begins anew has none, and clears it */
+    weft__worker *home = weft__home_of(&f->home); /* which a parked fiber's lane may be leaving just now */
+    return home->rt == rt ? weft__load_relaxed(&f->edge, "graph.edge") : NULL; /* a record that begins anew has none, and clears it */
 }
 
 /* How long the circle through e is; 0: there is none. */
 static unsigned circle(const weft__edge *e)
 {
+    const weft_runtime *rt = e->fiber->home->rt;
     const weft__edge *at = e;
     for (unsigned n = 1; n < LONGEST; n++) {
-        at = after(at);
+        at = after(at, rt);
         if (!at)
             return 0;
         if (at == e)
@@ -44,7 +45,7 @@ static size_t say_held_by(char *text, size_t size, const weft__edge *e, const we
     const char *at = h && e->locked_at ? e->locked_at(e->object) : NULL;
     size_t n = weft__format(text, size, "waits%s%s for %s%s%s%s%s%s", e->site ? " at " : "", e->site ? e->site : "", e->what,
                             e->name ? " \"" : "", e->name ? e->name : "", e->name ? "\"" : "", at ? " locked at " : "", at ? at : "");
-    if (h && n < size)
+    if (h && n < size && (e->locked_at || !e->name)) /* what has a name and no holder is told by its name */
         n += weft__format(text + n, size - n, " of fiber \"%s\" of lane \"%s\"", h->name, h->crew->name);
     return n;
 }
@@ -69,7 +70,7 @@ __attribute__((noinline)) static void report(const weft__edge *e, unsigned n, we
     weft_runtime *rt = e->fiber->home->rt;
     const weft__edge *at = e;
     for (unsigned i = 0; i < n && i < NAMED && used < sizeof text; i++) {
-        const weft__edge *next = after(at);
+        const weft__edge *next = after(at, rt);
         if (!next)
             break;
         used += say_edge(text + used, sizeof text - used, at, next);

@@ -12,7 +12,7 @@ typedef struct weft__edge {
     weft__fiber *(*holder)(void *object);    /* who has it now, or NULL; from any thread */
     const char *what;                        /* "mutex" */
     const char *name;                        /* its own, or NULL */
-    const char *(*locked_at)(void *object);  /* where its holder took it; may be NULL */
+    const char *(*locked_at)(void *object);  /* where its holder took it; NULL: nobody takes it */
     const char *site;                        /* where the wait is, or NULL */
     int timed;                               /* it ends by itself */
 } weft__edge;

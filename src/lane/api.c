@@ -3,6 +3,7 @@
 
 #include "fiber/contain.h"
 #include "base/check.h"
+#include "fiber/graph.h"
 #include "lane/exit.h"
 #include "lane/realm.h"
 
@@ -120,10 +121,40 @@ int weft__lane_find_child(weft_id id, int joinable, weft__lane **self, weft__lan
     return r;
 }
 
+/* ---- joining ---- */
+
+/* Who has to end before the lane can: its main fiber, as long as there is one. Any worker, while the join is published: the record is this lane's. */
+static weft__fiber *main_of(void *object)
+{
+    weft__lane *lane = object;
+    if (weft__load_acquire(&lane->phase, "join.phase") == WEFT__LANE_NEWBORN) /* pairs with the release at its birth */
+        return NULL;
+    return weft__load_acquire(&lane->main, "join.main");
+}
+
 static void leave_join(weft__fiber *f)
 {
     weft__lane *target = f->waits_on;
     target->joiner = NULL;
+    if (f->edge)
+        weft__graph_remove(f->edge);
+}
+
+/* Published always: the joiner's own lane may be waited for from elsewhere. One that only looks is no wait. */
+static int wait_joined(weft__fiber *f, weft__lane *lane, int64_t deadline)
+{
+    weft__edge e = {.fiber = f, .object = lane, .holder = main_of, .what = "the end of lane", .name = lane->crew.name};
+    e.timed = deadline != WEFT_NEVER;
+    int r = e.timed && deadline <= f->home->now_ns ? 0 : weft__graph_add(&e);
+    if (r < 0)
+        return weft__refuse(f, r);
+    lane->joiner = f;
+    f->unwait = leave_join;
+    f->waits_on = lane;
+    r = weft__wait(f, WEFT__WAIT_CHILD, deadline);
+    if (f->edge)
+        weft__graph_remove(&e);
+    return r;
 }
 
 /* Waits for the child's end. 0: *out is it, to be struck off. */
@@ -141,10 +172,7 @@ static int await_child(weft_id id, int64_t deadline, weft__lane **out)
     if (weft__canceled(f))
         return weft__refuse(f, -ECANCELED);
     if (!lane->told) {
-        lane->joiner = f;
-        f->unwait = leave_join;
-        f->waits_on = lane;
-        r = weft__wait(f, WEFT__WAIT_CHILD, deadline);
+        r = wait_joined(f, lane, deadline);
         if (r < 0)
             return r;
     }

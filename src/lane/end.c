@@ -30,7 +30,7 @@ void weft__lane_fiber_ended(weft__crew *crew, weft__fiber *f)
         weft__realm_announce(lane->rt); /* weft_fini waits for its siblings */
     if (f != lane->main)
         return;
-    lane->main = NULL;
+    weft__store_relaxed(&lane->main, (weft__fiber *)NULL, "lane.main");
     if (!f->ran && f->result < 0)
         weft__exit_note(lane, WEFT_EXIT_LIMIT, f->result, WEFT_NOID);
     weft__exit_returned(lane, f->result);

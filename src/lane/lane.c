@@ -69,6 +69,7 @@ void weft__lane_fill(weft__lane *lane, weft_runtime *rt, weft__lane *parent, con
 {
     weft__crew_init(&lane->crew, NULL);
     lane->crew.containable = opt && opt->containable;
+    lane->crew.joinable = opt && !opt->detached;
     lane->crew.mobile = ((opt && opt->mobile) || (rt->scatter && weft__lanes_of(rt)->root)) && weft__lanes_move(rt);
     lane->maker = 0;
     lane->crew.name = opt && opt->name ? opt->name : name;
@@ -232,15 +233,16 @@ static void born(weft_task *t)
     weft__worker *w = weft__worker_self();
     weft__newborn *b = lane->newborn;
     weft_spawn_options opt = {.stack_size = b->stack_size, .detached = 1};
+    weft__fiber *f = NULL;
+    lane->main = NULL;
     weft__lane_settle_at(lane, w);
     weft__count(&w->stats.lanes_spawned, 1); /* here and not where it was made: that may have been a thread without figures */
     if (lane->maker && lane->maker != w->index + 1)
         weft__count(&w->stats.lanes_stolen, 1);
     uint32_t flags = open_ears(lane);
     int r = flags & WEFT__SIG_KILL ? -ECANCELED : 0;
-    lane->main = NULL;
     if (r == 0)
-        r = weft__fiber_make_of(&lane->crew, b, &opt, lane->crew.name, lane->crew.site, &lane->main);
+        r = weft__fiber_make_of(&lane->crew, b, &opt, lane->crew.name, lane->crew.site, &f);
     if (r < 0) {
         weft__newborn_free(lane->rt, b);
         if (flags & WEFT__SIG_KILL)
@@ -251,6 +253,7 @@ static void born(weft_task *t)
         weft__lane_emptied(&lane->crew);
         return;
     }
+    weft__store_release(&lane->main, f, "lane.main"); /* pairs with the acquire of those who follow a join of the lane */
     weft__lane_apply(lane, flags);
     weft__annex *annex = lane->annex;
     if (annex && annex->timer.deadline_ns) {
@@ -259,25 +262,25 @@ static void born(weft_task *t)
     }
     if (lane->crew.mobile)
         weft__lane_roams(lane, 1);
-    weft__fiber_begin(w, lane->main);
+    weft__fiber_begin(w, f);
 }
 
 void weft__lane_settle_at(weft__lane *lane, weft__worker *home)
 {
     weft__store_release(&lane->crew.home, home, "lane.home"); /* pairs with weft__lane_finish of a child, for the root's sake */
     lane->head.message.run = weft__lane_message;
-    weft__lane_enter(lane, WEFT__LANE_ALIVE);
+    weft__store_release(&lane->phase, WEFT__LANE_ALIVE, "lane.born"); /* it has a main fiber or none, and no newborn's record: see its joins */
     weft__add_relaxed(&home->load, 1, "lane.load");
 }
 
 void weft__lane_abandon(weft__lane *lane)
 {
     weft__worker *w = weft__worker_self();
+    weft__newborn_free(lane->rt, lane->newborn);
+    lane->main = NULL;
     weft__count(&w->stats.lanes_spawned, 1);
     weft__lane_settle_at(lane, w);
     open_ears(lane);
-    weft__newborn_free(lane->rt, lane->newborn);
-    lane->main = NULL;
     weft__lane_emptied(&lane->crew);
 }
 

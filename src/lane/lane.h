@@ -51,7 +51,7 @@ struct weft__lane {
     /* Home: its life. */
     union {
         weft__newborn *newborn; /* until it is born, or is not to be: its first fiber's, and its maker's to look into */
-        weft__fiber *main;      /* then; NULL once that has ended */
+        weft__fiber *main;      /* then; NULL once that has ended (atomic: others look for it who know its phase) */
     };
     uint8_t phase;             /* enum weft__lane_phase (atomic) */
     uint8_t why;               /* enum weft_exit_kind once that is known, else WEFT__EXIT_NONE; after its end the parent's home */

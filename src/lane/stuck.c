@@ -64,10 +64,6 @@ static size_t say_wait(char *buf, size_t size, const weft__fiber *f)
     }
     if (f->waiting == WEFT__WAIT_JOIN)
         return weft__edge_say(buf, size, f->waits_on); /* one that nobody waits for */
-    if (f->waiting == WEFT__WAIT_CHILD) {
-        const weft__lane *child = f->waits_on;
-        return weft__format(buf, size, "waits for the end of lane \"%s\"", child->crew.name);
-    }
     const char *kind = f->waiting < sizeof what / sizeof *what ? what[f->waiting] : NULL;
     return weft__format(buf, size, "waits%s%s", kind ? " " : "", kind ? kind : "");
 }

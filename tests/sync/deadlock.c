@@ -227,6 +227,185 @@ static void joined_before(void)
     put(&phase, 0);
 }
 
+/* ---- joins of lanes ---- */
+
+static weft_id grandchild;
+
+static int joins_grandchild(void *arg)
+{
+    int r;
+
+    (void)arg;
+    CHECK_OK(weft_lane_spawn_with(&grandchild, locks_one, NULL, .pinned = 1, .name = "grandchild"));
+    CHECK_OK(weft_lane_join(grandchild, &r, WEFT_NEVER));
+    return r;
+}
+
+/* A main fiber that holds nothing, and is not joined itself. */
+static int joins_sibling(void *arg)
+{
+    weft_id f;
+    int r;
+
+    (void)arg;
+    CHECK_OK(weft_spawn(&f, locks_one, NULL));
+    CHECK_OK(weft_join(f, &r, WEFT_NEVER));
+    return r;
+}
+
+/* On our own worker: it runs when we wait, or when we let it. */
+static weft_id child(int (*fn)(void *), void *arg)
+{
+    weft_id l;
+
+    CHECK_OK(weft_lane_spawn_with(&l, fn, arg, .pinned = 1, .name = "child"));
+    return l;
+}
+
+static void queued(void) /* somebody of our worker waits for the mutex */
+{
+    weft_mutex_info info;
+
+    do {
+        CHECK_OK(weft_yield());
+        weft_mutex_look(&one, &info);
+    } while (info.waiting == 0);
+}
+
+/* It is about to wait for us who wait for its end: refused, however long the way is. */
+static void children_refused(void)
+{
+    static int (*const way[])(void *) = {locks_one, joins_grandchild, joins_sibling};
+    static const char *const said[] = {"2 fibers wait", "3 fibers wait", "3 fibers wait"};
+    int r;
+
+    for (size_t i = 0; i < sizeof way / sizeof *way; i++) {
+        const weft_id l = child(way[i], NULL);
+        CHECK_OK(weft_lane_join(l, &r, WEFT_NEVER));
+        CHECK_EQ(r, -EDEADLK);
+        told(said[i]);
+        told("waits for the end of lane \"child\"");
+        if (way[i] == joins_grandchild)
+            told("of lane \"child\" (spawned at tests/sync/deadlock.c");
+        CHECK(forget() > 0);
+    }
+}
+
+/* It waits for us: we are refused, and may join it later; with a deadline we wait; a look is no wait. */
+static void parent_refused(void)
+{
+    const weft_id l = child(locks_one, NULL);
+    weft_exit e;
+
+    queued();
+    CHECK_EQ(weft_lane_join(l, NULL, WEFT_NEVER), -EDEADLK);
+    told("waits for the end of lane \"child\"\n");
+    told("the last of them is refused");
+    CHECK(forget() > 0);
+    CHECK_EQ(weft_lane_join_exit(l, &e, WEFT_NEVER), -EDEADLK);
+    CHECK(forget() > 0);
+    CHECK_EQ(weft_lane_join(l, NULL, weft_after(WEFT_MILLISECOND)), -ETIMEDOUT);
+    told("the last of them until a deadline");
+    CHECK(forget() > 0);
+    CHECK_EQ(weft_lane_join(l, NULL, WEFT_NOW), -ETIMEDOUT);
+    CHECK_EQ(forget(), 0);
+    CHECK_OK(weft_mutex_unlock(&one));
+    ended(l);
+    CHECK_OK(weft_mutex_lock(&one, WEFT_NEVER));
+}
+
+static int parks(void *arg)
+{
+    (void)arg;
+    return weft_park(WEFT_NEVER);
+}
+
+static int joins_parked(void *arg)
+{
+    weft_id l;
+
+    (void)arg;
+    CHECK_OK(weft_lane_spawn_with(&l, parks, NULL, .pinned = 1));
+    put(&phase, 1);
+    return weft_lane_join(l, NULL, WEFT_NEVER);
+}
+
+/* Who joins, and is killed, leaves nothing behind that the next one's circle could be taken for. */
+static void joiner_killed(void)
+{
+    put(&phase, 0);
+    weft_id l = child(joins_parked, NULL);
+    reached(&phase, 1);
+    settle();
+    killed(l);
+    l = child(locks_one, NULL);
+    CHECK_OK(weft_mutex_unlock(&one));
+    CHECK_OK(weft_lane_join(l, NULL, WEFT_NEVER));
+    CHECK_OK(weft_mutex_lock(&one, WEFT_NEVER));
+    CHECK_EQ(forget(), 0);
+    put(&phase, 0);
+}
+
+static int strolling; /* the lane is one that may */
+
+static int strolls(void *arg)
+{
+    for (unsigned i = 0; !get(arg); i++) {
+        if (strolling)
+            weft_lane_move(i % 2); /* or it stays, where that worker takes none */
+        CHECK_OK(weft_yield());
+    }
+    return 0;
+}
+
+static int locks_two(void *arg)
+{
+    (void)arg;
+    const int r = weft_mutex_lock(&two, WEFT_NEVER);
+
+    return r == 0 ? weft_mutex_unlock(&two) : r;
+}
+
+/* On whichever workers, and while the parent's lane may be moved: one of the two is refused, each time. */
+static int either(void *arg)
+{
+    (void)arg;
+    weft_id l, f;
+    int stop = 0, r;
+
+    CHECK_OK(weft_spawn(&f, strolls, &stop));
+    for (int i = 0; i < 100; i++) {
+        CHECK_OK(weft_mutex_lock(&two, WEFT_NEVER));
+        CHECK_OK(weft_lane_spawn(&l, locks_two, NULL));
+        const int mine = weft_lane_join(l, &r, WEFT_NEVER);
+        CHECK(mine == 0 || mine == -EDEADLK);
+        CHECK_OK(weft_mutex_unlock(&two));
+        if (mine == -EDEADLK)
+            CHECK_OK(weft_lane_join(l, &r, WEFT_NEVER));
+        CHECK_EQ(r, mine == -EDEADLK ? 0 : -EDEADLK);
+    }
+    put(&stop, 1);
+    joined(f);
+    return 0;
+}
+
+static void lane_joins(void)
+{
+    weft_id l;
+
+    CHECK_OK(weft_mutex_lock(&one, WEFT_NEVER));
+    children_refused();
+    parent_refused();
+    joiner_killed();
+    CHECK_OK(weft_mutex_unlock(&one));
+    CHECK_OK(weft_mutex_init(&two, 0, "two"));
+    for (strolling = 0; strolling < 2; strolling++) {
+        CHECK_OK(weft_lane_spawn_with(&l, either, NULL, .mobile = strolling));
+        ended(l);
+        CHECK(forget() > 0);
+    }
+}
+
 static weft_rwlock rw;
 
 static int writes_then_locks(void *arg)
@@ -296,6 +475,7 @@ static int run(int argc, char **argv)
     joins();
     rings();
     joined_before();
+    lane_joins();
     writers();
     chains();
     return 0;
