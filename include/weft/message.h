@@ -75,7 +75,7 @@ WEFT_API int weft_msg_alloc_slice(weft_message **out, weft_slice slice);
 WEFT_API int weft_msg_slice(weft_message *msg, weft_slice *out);
 /* Hands a message over without copying it: one that was allocated, or received and is passed on. The errors are
  * those of weft_send; on any error the message stays with the caller, on success it is gone. -EPERM: another lane
- * holds it. */
+ * holds it, or it brings a mutex that may not come there (weft_mutex_send). */
 WEFT_API int weft_send_msg(weft_id to, weft_message *msg, const weft_send_options *opt);
 WEFT_API int weft_send_msg_in(weft_runtime *rt, weft_id to, weft_message *msg, const weft_send_options *opt);
 /* Gives a message back. NULL is allowed. 0; -EPERM another lane holds it; -EINVAL it was freed or handed over
@@ -124,8 +124,9 @@ WEFT_API int weft_alias_close(weft_id alias);
 
 /* Sends a message, as weft_send, that brings a mutex of the caller's (sync.h) along. On the way the mutex is nobody's and stays locked, as often as the
  * caller had locked it; whoever receives the message takes it out. If the message ends before, with its receiver, say, the mutex goes to whoever
- * waits for it, and his answer is -EOWNERDEAD. The mutex must outlive both lanes. The errors of weft_send, and then it is the caller's still; -EPERM,
- * too: the caller does not own it; -ENOMEM. */
+ * waits for it, and his answer is -EOWNERDEAD. The errors of weft_send, and then it is the caller's still; -EPERM, too: the caller does not own
+ * it, or it lies in the memory of a lane that the sender or the receiver may outlive, being neither that lane nor a descendant of it, and so it is for
+ * whoever passes the message on; -ENOMEM. */
 struct weft_mutex;
 WEFT_API int weft_mutex_send(struct weft_mutex *m, weft_id to, const void *data, size_t size, const weft_send_options *opt);
 /* Makes the calling fiber the owner of the mutex that a message of its lane brought; *out (may be NULL) is which. The message stays the caller's. 0;

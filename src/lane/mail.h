@@ -45,7 +45,7 @@ typedef struct weft__msg {
     uint8_t charged;       /* HELD: to the lane's limit of memory */
     uint8_t draining, drained; /* its lane is dead, and what takes long about it is begun, is done */
     uint8_t sliced;        /* content is a weft__span: a reference to shared bytes, which pub.data points to */
-    uint8_t carries;       /* its last word is a weft__held that travels with it */
+    uint8_t carries;       /* its last words are a weft__cargo */
     weft_message pub;
     _Alignas(16) unsigned char content[];
 } weft__msg;
@@ -65,10 +65,17 @@ void weft__msg_give(weft__msg *m);
 /* What takes long about giving back a large block that nobody uses any more, in steps: 1 once the rest is quick, 0
  * when the budget is used up. */
 int weft__msg_drain(weft__msg *m, unsigned *budget);
-/* A lock that travels with the message, whose block must have room for a pointer behind its bytes: nobody's until it is taken out; if the message
- * ends before, it has lost its owner. carry NULL: takes it out. */
-void weft__msg_carry(weft__msg *m, weft__held *h);
+/* A lock that travels with the message, whose block must have room for this behind its bytes: nobody's until it is taken out; if the message ends
+ * before, it has lost its owner. */
+typedef struct weft__cargo {
+    weft__held *held;
+    const weft__lane *keeper; /* in whose memory it lies: the message goes to nobody who may outlive that; NULL: in no lane's */
+} weft__cargo;
+/* held NULL: takes it out. */
+void weft__msg_carry(weft__msg *m, weft__held *held, const weft__lane *keeper);
 weft__held *weft__msg_cargo(const weft__msg *m);
+/* May what it carries come to that lane, which is alive? */
+int weft__msg_may_reach(const weft__msg *m, const weft__lane *to);
 /* How many bytes it may have at most, and what it counts for in its holder's limit of memory. */
 size_t weft__msg_room(const weft__msg *m);
 size_t weft__msg_weight(const weft__msg *m);

@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "lane/realm.h"
 #include "lane/share.h"
+#include "lane/vat.h"
 
 enum { SMALLEST = 128, CHAIN_BLOCKS = 32, CHAIN_BYTES = 32 << 10, CHUNK_BYTES = 64 << 10, DRAIN_STEP = 256 << 10, DRAIN_COST = 20 };
 
@@ -234,15 +235,21 @@ weft__msg *weft__msg_take(weft_runtime *rt, size_t size)
     return m;
 }
 
-static weft__held **cargo_of(const weft__msg *m) { return (weft__held **)(void *)((char *)(uintptr_t)m + m->bytes) - 1; }
+static weft__cargo *cargo_of(const weft__msg *m) { return (weft__cargo *)(void *)((char *)(uintptr_t)m + m->bytes) - 1; }
 
-weft__held *weft__msg_cargo(const weft__msg *m) { return m->carries ? *cargo_of(m) : NULL; }
+weft__held *weft__msg_cargo(const weft__msg *m) { return m->carries ? cargo_of(m)->held : NULL; }
 
-void weft__msg_carry(weft__msg *m, weft__held *h)
+void weft__msg_carry(weft__msg *m, weft__held *held, const weft__lane *keeper)
 {
-    m->carries = h != NULL;
-    if (h)
-        *cargo_of(m) = h;
+    m->carries = held != NULL;
+    if (held)
+        *cargo_of(m) = (weft__cargo){held, keeper};
+}
+
+int weft__msg_may_reach(const weft__msg *m, const weft__lane *to)
+{
+    const weft__lane *keeper = m->carries ? cargo_of(m)->keeper : NULL;
+    return !keeper || weft__lane_outlives(keeper, to);
 }
 
 /* Nobody will take it out any more. */

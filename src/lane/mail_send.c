@@ -232,6 +232,8 @@ static int try_add(weft__mailbox *box, weft__alias *alias, weft_id to, weft__msg
     int r = weft__mailbox_accepts(box, to);
     if (r < 0)
         return r;
+    if (!weft__msg_may_reach(m, box->lane)) /* which lives: its mailbox is open */
+        return -EPERM;
     if (alias && alias->call)
         return weft__alias_answer(alias, box, m, n);
     if (m->pub.size > box->max_bytes)

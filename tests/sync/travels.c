@@ -1,5 +1,6 @@
 /* A held mutex travels in a message: nobody's on the way, then the receiver's, as often locked as before; and who waits for it is told if the message
  * ends without having been opened, however it ends. */
+#include "lane/stake.h"
 #include "world.h"
 
 static weft_mutex m;
@@ -167,10 +168,68 @@ static void passed_on(void)
     ended(l);
 }
 
+/* ---- in a lane's memory ---- */
+
+static weft_mutex *kept;
+static weft_id outside_of_it;
+
+static int gets_kept(void *arg)
+{
+    weft_message *msg;
+
+    (void)arg;
+    CHECK_OK(weft_receive(&msg, soon()));
+    CHECK_EQ(weft_send_msg(outside_of_it, msg, NULL), -EPERM); /* it cannot be passed on to there either, and stays */
+    CHECK_OK(weft_mutex_accept(msg, NULL));
+    CHECK_OK(weft_msg_free(msg));
+    return weft_mutex_unlock(kept);
+}
+
+static int keeps(void *arg)
+{
+    weft_id l;
+
+    (void)arg;
+    kept = weft_calloc(1, sizeof *kept);
+    CHECK(kept != NULL);
+    CHECK_OK(weft_mutex_lock(kept, WEFT_NEVER));
+    CHECK_EQ(weft_mutex_send(kept, outside_of_it, "x", 1, NULL), -EPERM);
+    CHECK_OK(weft_mutex_unlock(kept)); /* it was the caller's still */
+    CHECK_OK(weft_lane_spawn(&l, gets_kept, NULL));
+    CHECK_OK(weft_mutex_lock(kept, WEFT_NEVER));
+    CHECK_OK(weft_mutex_send(kept, l, NULL, 0, NULL));
+    CHECK_OK(weft_mutex_lock(kept, soon()));
+    CHECK_OK(weft_mutex_unlock(kept));
+    ended(l);
+    put(&phase, 1);
+    while (get(&phase) < 2)
+        CHECK_OK(weft_yield());
+    return 0;
+}
+
+/* A message keeps no memory: a mutex there goes to nobody who may outlive it, and nobody who may sends it. */
+static void in_vats(void)
+{
+    weft_id l;
+
+    put(&phase, 0);
+    outside_of_it = weft_lane_self();
+    CHECK_OK(weft_lane_spawn(&l, keeps, NULL));
+    reached(&phase, 1);
+    weft__vat_lenient = 1;
+    CHECK_OK(weft_mutex_lock(kept, WEFT_NEVER));
+    CHECK_EQ(weft_mutex_send(kept, l, NULL, 0, NULL), -EPERM);
+    CHECK_OK(weft_mutex_unlock(kept));
+    weft__vat_lenient = 0;
+    put(&phase, 2);
+    ended(l);
+}
+
 static int run(int argc, char **argv)
 {
     (void)argc, (void)argv;
     it_arrives();
+    in_vats();
     for (int i = 0; i < 20; i++) {
         the_receiver_dies(never_looks, NULL);
         the_receiver_dies(never_looks, &m);
