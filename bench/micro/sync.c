@@ -241,6 +241,48 @@ static void contended_across(void)
     must(weft_lane_join(l, NULL, WEFT_NEVER));
 }
 
+/* What one of two that want it all the time gets of it. */
+typedef struct share {
+    long times;
+    int64_t longest_ns; /* wait */
+} share;
+
+static long left; /* guarded by the mutex */
+
+static int takes_its_share(void *arg)
+{
+    share *s = arg;
+    __atomic_add_fetch(&started, 1, __ATOMIC_RELEASE);
+    for (int more = 1; more;) {
+        int64_t begin = weft_now();
+        must(weft_mutex_lock(&mutex, WEFT_NEVER));
+        int64_t waited = weft_now() - begin;
+        more = left > 0;
+        left -= more;
+        s->times += more;
+        if (waited > s->longest_ns)
+            s->longest_ns = waited;
+        must(weft_mutex_unlock(&mutex));
+    }
+    return 0;
+}
+
+static void shares(const char *what, unsigned flags)
+{
+    share s[2] = {{0, 0}, {0, 0}};
+    if (!chosen(what))
+        return;
+    must(weft_mutex_init(&mutex, flags, NULL));
+    left = MANY;
+    weft_id l = elsewhere(takes_its_share, &s[1]);
+    takes_its_share(&s[0]);
+    must(weft_lane_join(l, NULL, WEFT_NEVER));
+    for (int i = 0; i < 2; i++)
+        printf("%-52s %9.1f %%  longest wait %.1f us\n", what, 100.0 * (double)s[i].times / MANY, (double)s[i].longest_ns / 1000);
+    fflush(stdout);
+    must(weft_mutex_init(&mutex, 0, NULL));
+}
+
 /* ---- select, futures, growing ---- */
 
 enum { EIGHT = 8 };
@@ -321,6 +363,8 @@ static int start(int argc, char **argv)
         measure("channel, 1 pair, two workers, a message", one_pair_across, MANY / 2.0);
         measure("channel, 100 pairs, two workers, a message", all_pairs_across, MANY / 2.0);
         measure("mutex, 2 fibers, two workers", contended_across, MANY);
+        shares("share of a mutex, two workers", 0);
+        shares("share of a fair mutex, two workers", WEFT_MUTEX_FAIR);
     }
     return 0;
 }
