@@ -11,7 +11,7 @@
 
 #include "sched/text.h"
 
-enum { LONGEST = 1000, NAMED = 16 };
+enum { LINE = 512, AT_HAND = 4 }; /* bytes of a line at most; lines for which there is room without asking for memory */
 
 static weft__spin *lock_of(const weft__edge *e) { return &((weft__fiber_realm *)e->fiber->home->rt->fibers)->graph; }
 
@@ -25,20 +25,26 @@ static weft__edge *after(const weft__edge *e, const weft_runtime *rt)
     return home->rt == rt ? weft__load_relaxed(&f->edge, "graph.edge") : NULL; /* a record that begins anew has none, and clears it */
 }
 
-/* How long the circle through e is; 0: there is none. */
+/* How long the circle through e is; 0: there is none. The way may end in a circle without e, as those that were only reported: that is seen by
+ * one who stays behind and is passed again (R. P. Brent, An improved Monte Carlo factorization algorithm, 1980). */
 static unsigned circle(const weft__edge *e)
 {
     const weft_runtime *rt = e->fiber->home->rt;
-    const weft__edge *at = e;
-    for (unsigned n = 1; n < LONGEST; n++) {
+    const weft__edge *at = e, *behind = NULL;
+    for (unsigned n = 1, wait = 2;; n++) {
         at = after(at, rt);
-        if (!at)
+        if (!at || at == behind)
             return 0;
         if (at == e)
             return n;
+        if (n == wait) {
+            behind = at;
+            wait *= 2;
+        }
     }
-    return 0;
 }
+
+static unsigned surely(const weft__edge *e) { return circle(e) ? circle(e) : 0; }
 
 static size_t say_held_by(char *text, size_t size, const weft__edge *e, const weft__fiber *h)
 {
@@ -62,27 +68,47 @@ static size_t say_edge(char *text, size_t size, const weft__edge *e, const weft_
     return n < size ? n + 1 : size;
 }
 
-/* Says the circle. The edges stay as they are while we have the lock, which is released before anything is said. */
-__attribute__((noinline)) static void report(const weft__edge *e, unsigned n, weft__spin *lock)
+/* Says a circle of n, in text of `size` bytes. The edges stay as they are while we have the lock, which is released before anything is said. */
+static void report(const weft__edge *e, unsigned n, weft__spin *lock, char *text, size_t size)
 {
-    char text[2048];
     size_t used = 0;
+    unsigned named = 0;
     weft_runtime *rt = e->fiber->home->rt;
-    const weft__edge *at = e;
-    for (unsigned i = 0; i < n && i < NAMED && used < sizeof text; i++) {
-        const weft__edge *next = after(at, rt);
-        if (!next)
-            break;
-        used += say_edge(text + used, sizeof text - used, at, next);
-        at = next;
-    }
+    const weft__edge *at = e, *next;
+    const enum weft_log_level level = e->timed ? WEFT_LOG_WARNING : WEFT_LOG_ERROR;
+    for (; named < n && size - used >= LINE && (next = after(at, rt)); named++, at = next)
+        used += say_edge(text + used, LINE, at, next);
     if (!e->timed)
         e->fiber->edge = NULL;
     weft__spin_unlock(lock);
-    weft__say(rt, e->timed ? WEFT_LOG_WARNING : WEFT_LOG_ERROR, "deadlock: %u fibers wait for each other%s", n,
+    weft__say(rt, level, "deadlock: %u fibers wait for each other%s", n,
               e->timed ? "; the last of them until a deadline" : "; the last of them is refused");
     for (const char *line = text; line < text + used; line += strlen(line) + 1)
-        weft__say(rt, e->timed ? WEFT_LOG_WARNING : WEFT_LOG_ERROR, "%s", line);
+        weft__say(rt, level, "%s", line);
+    if (named < n)
+        weft__say(rt, level, "  and %u more, for whose names there was no memory", n - named);
+}
+
+/* A circle of n was seen. Room for all its names is got without the lock; it may have gone by then. 0 or -EDEADLK. */
+__attribute__((noinline)) static int refuse(weft__edge *e, unsigned n, weft__spin *lock)
+{
+    char at_hand[AT_HAND * LINE];
+    const weft_env *env = e->fiber->home->rt->env;
+    const size_t bytes = n > AT_HAND ? (n * (size_t)LINE + env->page_size - 1) / env->page_size * env->page_size : 0;
+    char *text = NULL;
+    if (bytes) {
+        weft__spin_unlock(lock);
+        text = env->map(env->self, bytes, 0);
+        weft__spin_lock(lock);
+        n = surely(e);
+    }
+    if (n)
+        report(e, n, lock, text ? text : at_hand, text ? bytes : sizeof at_hand);
+    else
+        weft__spin_unlock(lock);
+    if (text)
+        env->unmap(env->self, text, bytes);
+    return n && !e->timed ? -EDEADLK : 0;
 }
 
 int weft__graph_add(weft__edge *e)
@@ -90,15 +116,11 @@ int weft__graph_add(weft__edge *e)
     weft__spin *lock = lock_of(e);
     weft__spin_lock(lock);
     e->fiber->edge = e;
-    unsigned n = circle(e);
+    unsigned n = surely(e);
     if (n)
-        n = circle(e);
-    if (!n) {
-        weft__spin_unlock(lock);
-        return 0;
-    }
-    report(e, n, lock);
-    return e->timed ? 0 : -EDEADLK;
+        return refuse(e, n, lock);
+    weft__spin_unlock(lock);
+    return 0;
 }
 
 void weft__graph_show(weft__edge *e)

@@ -52,9 +52,9 @@ MISTAKES = {
     "event-refuse": ("event.c", "    if (e->automatic)\n        raise(e);", "    if (!e->automatic)\n        raise(e);"),
     "credit-refuse": ("credit.c", "{ back(n->object, n->want); }", "{ back(n->object, 0); }"),
     # Nobody looks for circles; or one looks before the others see it wait.
-    "deadlock-unseen": ("../fiber/graph.c", "    unsigned n = circle(e);", "    unsigned n = 0 * circle(e);"),
-    "deadlock-late": ("../fiber/graph.c", "    e->fiber->edge = e;\n    unsigned n = circle(e);",
-                      "    weft__spin_unlock(lock);\n    unsigned n = circle(e);\n    weft__spin_lock(lock);\n    e->fiber->edge = e;"),
+    "deadlock-unseen": ("../fiber/graph.c", "    unsigned n = surely(e);", "    unsigned n = 0 * surely(e);"),
+    "deadlock-late": ("../fiber/graph.c", "    e->fiber->edge = e;\n    unsigned n = surely(e);",
+                      "    weft__spin_unlock(lock);\n    unsigned n = surely(e);\n    weft__spin_lock(lock);\n    e->fiber->edge = e;"),
     # The last that came goes first.
     "mutex-order": ("mutex.c", "weft__queue_push(&m->queue, n)", "weft__queue_push_front(&m->queue, n)"),
     "rwlock-order": ("rwlock.c", "weft__queue_push(&((rwlock *)n->object)->queue, n)",

@@ -32,12 +32,17 @@ static int dines(void *arg)
     return 0;
 }
 
-static void told(const char *what)
+static int said(const char *what)
 {
     pthread_mutex_lock(&s.lock);
     const int there = strstr(s.log, what) != NULL;
     pthread_mutex_unlock(&s.lock);
-    if (!there)
+    return there;
+}
+
+static void told(const char *what)
+{
+    if (!said(what))
         TEST_FAIL("the report does not say \"%s\": %s", what, s.log);
 }
 
@@ -75,6 +80,122 @@ static void philosophers(void)
         told(lanes[i]);
     }
     CHECK(forget() > 0);
+}
+
+/* ---- a long circle ---- */
+
+enum { LONG = 40 };
+
+static weft_mutex chairs[LONG];
+static char sitters[LONG][64];
+
+static int sits(void *arg)
+{
+    const intptr_t i = (intptr_t)arg;
+    weft_mutex *mine = &chairs[i], *next = &chairs[(i + 1) % LONG];
+
+    CHECK_OK(weft_mutex_lock(mine, WEFT_NEVER));
+    CHECK(weft_barrier_wait(&table, WEFT_NEVER) >= 0);
+    const int r = weft_mutex_lock(next, WEFT_NEVER);
+    CHECK(r == 0 || r == -EDEADLK);
+    if (r == 0)
+        CHECK_OK(weft_mutex_unlock(next));
+    else
+        bump(&refused);
+    CHECK_OK(weft_mutex_unlock(mine));
+    return 0;
+}
+
+static void all_sit(void)
+{
+    weft_id l[LONG];
+
+    put(&refused, 0);
+    CHECK_OK(weft_barrier_init(&table, LONG));
+    for (int i = 0; i < LONG; i++) {
+        snprintf(sitters[i], sizeof sitters[i], "a guest with a name of some length, number %02d", i);
+        CHECK_OK(weft_mutex_init(&chairs[i], 0, "a chair"));
+    }
+    for (intptr_t i = 0; i < LONG; i++)
+        CHECK_OK(weft_lane_spawn_with(&l[i], sits, (void *)i, .name = sitters[i]));
+    for (int i = 0; i < LONG; i++)
+        ended(l[i]);
+    CHECK_EQ(get(&refused), 1);
+    told("deadlock: 40 fibers wait for each other; the last of them is refused");
+}
+
+/* All are named. */
+static void long_circle(void)
+{
+    all_sit();
+    for (int i = 0; i < LONG; i++)
+        told(sitters[i]);
+    CHECK(forget() > 0);
+    put(&refused, 0);
+}
+
+/* Where there is no memory for that, who is left out is counted. */
+static int without_memory(int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    all_sit(); /* from here on there is all that lanes need */
+    forget();
+    s.fail_maps_from = s.map_calls + 1;
+    all_sit();
+    s.fail_maps_from = 0;
+    told(" more, for whose names there was no memory");
+    CHECK(forget() > 0);
+    return 0;
+}
+
+/* ---- at the edge of a circle ---- */
+
+static int waits_in_circle(void *arg)
+{
+    weft_mutex *first = arg ? &one : &two, *second = arg ? &two : &one;
+
+    CHECK_OK(weft_mutex_lock(first, WEFT_NEVER));
+    CHECK(weft_barrier_wait(&table, WEFT_NEVER) >= 0);
+    const int r = weft_mutex_lock(second, soon());
+    CHECK_EQ(r, arg ? 0 : -ECANCELED); /* the first is cancelled, and lets go */
+    if (r == 0)
+        CHECK_OK(weft_mutex_unlock(second));
+    CHECK_OK(weft_mutex_unlock(first));
+    return 0;
+}
+
+static int outsider(void *arg)
+{
+    (void)arg;
+    bump(&phase);
+    CHECK_EQ(weft_mutex_lock(&one, soon()), -ECANCELED); /* at the latest as it waits */
+    return 0;
+}
+
+/* Who waits for somebody in a circle that was only reported is in none, and its own way round is found to have no end. */
+static void beside_a_circle(void)
+{
+    weft_id l[2], f;
+
+    CHECK_OK(weft_barrier_init(&table, 2));
+    CHECK_OK(weft_mutex_init(&one, 0, "one"));
+    CHECK_OK(weft_mutex_init(&two, 0, "two"));
+    for (intptr_t i = 0; i < 2; i++)
+        CHECK_OK(weft_lane_spawn(&l[i], waits_in_circle, (void *)i));
+    while (!said("deadlock: 2 fibers wait for each other; the last of them until a deadline"))
+        CHECK_OK(weft_yield());
+    CHECK_EQ(weft_mutex_lock(&one, weft_after(WEFT_MILLISECOND)), -ETIMEDOUT);
+    put(&phase, 0);
+    CHECK_OK(weft_lane_spawn(&f, outsider, NULL));
+    while (get(&phase) < 1)
+        CHECK_OK(weft_yield());
+    CHECK_OK(weft_cancel(f));
+    ended(f);
+    CHECK_OK(weft_cancel(l[0]));
+    for (int i = 0; i < 2; i++)
+        ended(l[i]);
+    CHECK(forget() > 0);
+    put(&phase, 0);
 }
 
 /* ---- two at once ---- */
@@ -471,6 +592,8 @@ static int run(int argc, char **argv)
 {
     (void)argc, (void)argv;
     philosophers();
+    long_circle();
+    beside_a_circle();
     at_the_same_time();
     joins();
     rings();
@@ -484,6 +607,9 @@ static int run(int argc, char **argv)
 int main(void)
 {
     run_told(run, 2, &s);
+    SPY_SILENT(&s);
+    spy_close(&s);
+    run_told(without_memory, 1, &s);
     SPY_SILENT(&s);
     spy_close(&s);
     return 0;
