@@ -17,6 +17,7 @@
 #define ADVICE_POPULATE_WRITE 23
 #define ADVICE_GUARD_INSTALL 102
 #define ADVICE_GUARD_REMOVE 103
+#define ADVICE_POPULATE_READ 22
 
 #if WEFT__VALGRIND
 #include <valgrind/valgrind.h>
@@ -133,15 +134,12 @@ void weft__posix_unmap(void *self, void *p, size_t bytes)
 }
 
 #if defined(__linux__)
-/* Makes an empty path of what is about to be guarded: an emulator that knows no such advice would read one on to where its memory ends, and
- * answer as if it were guarded. */
-static void prepare(char *p) { *p = 0; }
-
-/* The advice was given for this page. It is believed if the kernel now refuses to read a path there: so nothing is mapped for finding out, and strict
- * mode may have it, too. Threads that find out at the same time find the same. 1 if the page is guarded. */
-static int learn_guard_kind(const char *p, int advised)
+/* The advice was given for this page. It is believed if the kernel now refuses to fill it, with which an emulator that knows neither advice agrees:
+ * so nothing is mapped for finding out, nothing is written to what another thread may guard as well, and strict mode may have it, too. Threads that
+ * find out at the same time find the same. 1 if the page is guarded. */
+static int learn_guard_kind(char *p, int advised)
 {
-    const int works = advised && access(p, F_OK) != 0 && errno == EFAULT;
+    const int works = advised && madvise(p, weft__posix_page_size(), ADVICE_POPULATE_READ) != 0 && errno == EFAULT;
 
     __atomic_store_n(&guard_kind, (int)(works ? WEFT__GUARD_MADVISE : WEFT__GUARD_MPROTECT), __ATOMIC_RELAXED);
     return works;
@@ -179,8 +177,6 @@ int weft__posix_guard_row(void *self, void *p, size_t bytes, size_t stride, unsi
 
     if (weft__posix_guard_kind() == WEFT__GUARD_MPROTECT || n > ROW_MAX || ON_VALGRIND || weft__load_relaxed(&refused, "guard.row"))
         return -ENOTSUP;
-    if (weft__posix_guard_kind() == WEFT__GUARD_UNKNOWN)
-        prepare(p);
     const int r = advise_row(p, bytes, stride, n);
     if (r < 0 && r != -EINVAL) /* that is for locked memory, and may be different for the next row */
         weft__store_relaxed(&refused, 1, "guard.row");
@@ -198,11 +194,8 @@ int weft__posix_guard(void *self, void *p, size_t bytes)
 {
     (void)self;
 #if defined(__linux__)
-    if (weft__posix_guard_kind() == WEFT__GUARD_UNKNOWN) {
-        prepare(p);
-        if (learn_guard_kind(p, madvise(p, bytes, ADVICE_GUARD_INSTALL) == 0))
-            return 0;
-    }
+    if (weft__posix_guard_kind() == WEFT__GUARD_UNKNOWN && learn_guard_kind(p, madvise(p, bytes, ADVICE_GUARD_INSTALL) == 0))
+        return 0;
 #endif
     if (weft__posix_guard_kind() == WEFT__GUARD_MADVISE) {
         if (madvise(p, bytes, ADVICE_GUARD_INSTALL) == 0)
