@@ -31,7 +31,17 @@ typedef struct watch {
     uint64_t told[WEFT__WORKERS_MAX]; /* each stuck turn is reported once */
 } watch;
 
-/* Looks at every worker once. Returns how many are inside a tick. */
+static void tell(weft__worker *w, watch *seen, uint64_t turn)
+{
+    weft_runtime *rt = w->rt;
+    seen->told[w->index] = turn;
+    weft__add_relaxed(&w->stats.blocked, 1, "monitor.blocked");
+    if (rt->env->interrupt(rt->env->self, w->tag, report, w) < 0)
+        weft__say(rt, WEFT_LOG_WARNING, "worker %u has not come back from a task for more than %lld ms", w->index,
+                  (long long)(rt->opt.blocked_ns / WEFT_MILLISECOND));
+}
+
+/* Looks at every worker once, and offers to others what waits behind one that is stuck. Returns how many are inside a tick. */
 static unsigned look(weft_runtime *rt, watch *seen, int64_t now)
 {
     unsigned running = 0;
@@ -50,12 +60,11 @@ static unsigned look(weft_runtime *rt, watch *seen, int64_t now)
         if (turn != seen->turn[i]) {
             seen->turn[i] = turn;
             seen->since[i] = now;
-        } else if (now - seen->since[i] >= rt->opt.blocked_ns && seen->told[i] != turn) {
-            seen->told[i] = turn;
-            weft__add_relaxed(&w->stats.blocked, 1, "monitor.blocked");
-            if (rt->env->interrupt(rt->env->self, w->tag, report, w) < 0)
-                weft__say(rt, WEFT_LOG_WARNING, "worker %u has not come back from a task for more than %lld ms", i,
-                          (long long)(rt->opt.blocked_ns / WEFT_MILLISECOND));
+        } else if (now - seen->since[i] >= rt->opt.blocked_ns) {
+            if (weft__deque_length(&w->deque))
+                weft__notify(rt); /* it kept that back, to run it next */
+            if (seen->told[i] != turn)
+                tell(w, seen, turn);
         }
     }
     return running;
