@@ -37,7 +37,8 @@ typedef struct weft_options {
     unsigned stacks_committed;      /* this many stacks of stack_size are committed at start, without guards; there are no others then */
     unsigned max_stacks;            /* alive or pooled at once, 0: no limit */
     int64_t tick_ns;                /* how long a worker runs tasks before it looks at its port, default 100 us */
-    int64_t blocked_ns;             /* a fiber that runs longer than this is reported, default 100 ms; negative: never */
+    int64_t blocked_ns;             /* a fiber that runs longer than this is reported, and again each time its turn is twice as long as at the report
+                                     * before; default 100 ms; negative: never */
     int64_t grace_ns;               /* between asking lanes to end and killing them at stop, default 5 s */
     unsigned pool_threads;          /* blocking pool, default 8 */
     /* Limits, 0: none. At one the call that would pass it answers -EAGAIN (memory: -ENOMEM), or waits for room if its options say so. */

@@ -28,13 +28,12 @@ typedef struct watch {
     int moved;                        /* some were others at the look before */
     uint64_t turn[WEFT__WORKERS_MAX]; /* and with it the budget: no two tasks have the same */
     int64_t since[WEFT__WORKERS_MAX];
-    uint64_t told[WEFT__WORKERS_MAX]; /* each stuck turn is reported once */
+    int64_t tell_after[WEFT__WORKERS_MAX]; /* doubled at each report: what was asked of a stuck fiber meanwhile, its death for one, is said too */
 } watch;
 
-static void tell(weft__worker *w, watch *seen, uint64_t turn)
+static void tell(weft__worker *w)
 {
     weft_runtime *rt = w->rt;
-    seen->told[w->index] = turn;
     weft__add_relaxed(&w->stats.blocked, 1, "monitor.blocked");
     if (rt->env->interrupt(rt->env->self, w->tag, report, w) < 0)
         weft__say(rt, WEFT_LOG_WARNING, "worker %u has not come back from a task for more than %lld ms", w->index,
@@ -60,11 +59,14 @@ static unsigned look(weft_runtime *rt, watch *seen, int64_t now)
         if (turn != seen->turn[i]) {
             seen->turn[i] = turn;
             seen->since[i] = now;
+            seen->tell_after[i] = rt->opt.blocked_ns;
         } else if (now - seen->since[i] >= rt->opt.blocked_ns) {
             if (weft__deque_length(&w->deque))
                 weft__notify(rt); /* it kept that back, to run it next */
-            if (seen->told[i] != turn)
-                tell(w, seen, turn);
+            if (now - seen->since[i] >= seen->tell_after[i]) {
+                seen->tell_after[i] = 2 * (now - seen->since[i]);
+                tell(w);
+            }
         }
     }
     return running;

@@ -383,7 +383,9 @@ static void runs_for_long(void)
     CHECK_OK(weft_start(&rt, &opt));
     CHECK_OK(weft_lane_spawn_in(rt, &l, computes, NULL, &(weft_lane_options){.name = "the stubborn"}));
     until(&there, 1);
-    CHECK_OK(weft_kill_in(rt, l));
+    while (!spy_says(&s, "has not come back"))
+        sched_yield();
+    CHECK_OK(weft_kill_in(rt, l)); /* which the next report says, when it has run twice as long */
     while (!spy_says(&s, "its lane was killed"))
         sched_yield();
     SPY_SAYS(&s, "the stubborn");
