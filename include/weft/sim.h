@@ -17,6 +17,13 @@
 extern "C" {
 #endif
 
+/* How a fiber's reads and writes are carried out; both ways are the kernel's. */
+enum weft_sim_ports {
+    WEFT_SIM_DRAWN,    /* as the seed says */
+    WEFT_SIM_READY,    /* the fiber tries, and waits for readiness in between, with nothing in flight: as on the epoll port */
+    WEFT_SIM_COMPLETE  /* each is an operation and its completion: as in a ring */
+};
+
 typedef struct weft_sim_options {
     uint64_t seed;          /* of every choice; the environment variable WEFT_SIM_SEED overrides it */
     int64_t max_time_ns;    /* of virtual time, default one day */
@@ -27,6 +34,7 @@ typedef struct weft_sim_options {
     size_t socket_buffer;   /* bytes on their way or unread in one direction; default: drawn for each, 512 to 65536 */
     int loopback;           /* connections are as quick and whole as on one machine: bytes have arrived when they were sent, in one piece;
                              * for programs that rely on it. A socket holds 64 KiB then unless socket_buffer says otherwise */
+    enum weft_sim_ports ports;
     const char *log;        /* file that gets the event log as text, one event a line; NULL: what WEFT_SIM_LOG says, else none */
     int quiet;              /* do not say on the standard error why a run failed */
 } weft_sim_options;

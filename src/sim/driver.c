@@ -3,7 +3,7 @@
  *
  * An op is handed over at submit or at the next enter, takes effect after a delay (in order for one port), and its result is reaped
  * after another. A cancel travels the same way behind its op, so by the seed it finds the op waiting (-ECANCELED), finds it over (its
- * real result comes), or anything between: the three outcomes a kernel has. */
+ * real result comes), or anything between: the three outcomes a kernel has. A port may be one of readiness beside that: ready.c. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -162,7 +162,7 @@ static void driver_close(weft_port *port)
     sim *s = weft__sim_current();
     sim_port *p = of(port), **at = &s->ports;
 
-    WEFT_ASSERT(!p->waiting && p->queued_count == 0);
+    WEFT_ASSERT(!p->waiting && p->queued_count == 0 && port->watching == 0 && !p->line);
     weft__sim_note(s, "port", "close", p->ordinal, 0);
     while (*at != p)
         at = &(*at)->next;
@@ -231,6 +231,7 @@ static void try_at_once(sim *s, sim_port *p, sim_flight *f)
     s->flying--;
     f->op = NULL;
     weft__sim_flight_drop(s, f);
+    weft__sim_unstand(s, op);
     weft_port_complete(p->port, op, r);
 }
 
@@ -241,6 +242,7 @@ static void driver_submit(weft_port *port, weft_op *op)
     sim_flight *f = flight_new(s, p, op);
 
     weft__sim_note(s, "submit", weft_op_name((enum weft_opcode)op->code), (int64_t)f->ordinal, op->desc ? (int64_t)op->desc->handle : -1);
+    weft__sim_stand(s, op);
     if (p->queued_count == 0 && p->last_ns <= s->now_ns && !(op->flags & WEFT_OP_MULTI) && weft_port_room(port) > 0 &&
         sim_random_one_in(&s->choices, 8)) {
         try_at_once(s, p, f);
@@ -276,6 +278,7 @@ static void reap_one(sim *s, weft_port *port, sim_outcome *o)
         f->op = NULL;
         s->flying--;
         weft__sim_flight_drop(s, f);
+        weft__sim_unstand(s, op);
         weft_port_complete(port, op, taken.result);
     }
     weft__sim_flight_drop(s, f);
@@ -309,7 +312,7 @@ static void driver_enter(weft_port *port, int64_t deadline_ns)
     weft__sim_pass(s, ENTER_NS);
     hand_over(s, p);
     /* Seldom, a wait ends for no reason: signals do that. */
-    if (!p->ready && !p->woken && deadline_ns > s->now_ns && !sim_random_one_in(&s->choices, 64)) {
+    if (!p->ready && !p->line && !p->woken && deadline_ns > s->now_ns && !sim_random_one_in(&s->choices, 64)) {
         WEFT_ASSERT(!p->waiting); /* a port has one home */
         p->waiting = s->running;
         s->running->port = p;
@@ -320,14 +323,19 @@ static void driver_enter(weft_port *port, int64_t deadline_ns)
         weft__sim_yield(s);
     }
     p->woken = 0;
+    const int line_first = p->line && sim_random_one_in(&s->choices, 2);
+    if (line_first)
+        weft__sim_tell_line(s, p);
     reap(s, port);
+    if (!line_first)
+        weft__sim_tell_line(s, p);
 }
 
 static int driver_pending(weft_port *port)
 {
     sim_port *p = of(port);
 
-    return p->ready != NULL || p->queued_count > 0 || p->woken;
+    return p->ready || p->line || p->queued_count > 0 || p->woken;
 }
 
 static void driver_wake(weft_port *port)
@@ -387,24 +395,15 @@ static void driver_release(weft_port *port, uint32_t bid)
     }
 }
 
-const weft_port_driver weft__sim_driver_table = {
-    .name = "sim",
-    .open = driver_open,
-    .close = driver_close,
-    .submit = driver_submit,
-    .cancel = driver_cancel,
-    .enter = driver_enter,
-    .pending = driver_pending,
-    .wake = driver_wake,
-    .pollable = driver_pollable,
-    .path = driver_path,
-    .why = driver_why,
-    .release = driver_release,
-    .socket = weft__sim_driver_socket,
-    .listen = weft__sim_driver_listen,
-    .address = weft__sim_driver_address,
-    .setopt = weft__sim_driver_setopt,
-    .getopt = weft__sim_driver_getopt,
-    .shutdown = weft__sim_driver_shutdown,
-    .close_handle = weft__sim_driver_close_handle,
-};
+/* clang-format off */
+#define SLOTS \
+    .name = "sim", .open = driver_open, .close = driver_close, .submit = driver_submit, .cancel = driver_cancel, .enter = driver_enter, \
+    .pending = driver_pending, .wake = driver_wake, .pollable = driver_pollable, .path = driver_path, .why = driver_why, \
+    .release = driver_release, .socket = weft__sim_driver_socket, .listen = weft__sim_driver_listen, .address = weft__sim_driver_address, \
+    .setopt = weft__sim_driver_setopt, .getopt = weft__sim_driver_getopt, .shutdown = weft__sim_driver_shutdown, \
+    .close_handle = weft__sim_driver_close_handle
+/* clang-format on */
+
+const weft_port_driver weft__sim_driver_table = {SLOTS};
+const weft_port_driver weft__sim_ready_table = {
+    SLOTS, .forget = weft__sim_forget, .attempt = weft__sim_attempt, .watch = weft__sim_watch, .unwatched = weft__sim_unwatched};

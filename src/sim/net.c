@@ -272,7 +272,7 @@ unsigned weft__sim_events(const sim_sock *k)
     if (k->kind == SIM_LISTENER)
         return k->pending ? WEFT_READABLE : 0;
     if (k->kind == SIM_PORT)
-        return k->port->ready || k->port->woken ? WEFT_READABLE : 0;
+        return k->port->ready || k->port->line || k->port->woken ? WEFT_READABLE : 0;
     return k->kind == SIM_STREAM ? weft__sim_stream_events(k) : k->kind == SIM_FRESH ? WEFT_HANGUP : WEFT_READABLE | WEFT_WRITABLE;
 }
 
@@ -289,6 +289,7 @@ void weft__sim_polls(sim *s, sim_sock *k)
         weft__sim_queue_remove(f);
         weft__sim_result(s, f, met, 0, NULL);
     }
+    weft__sim_edge(s, k);
 }
 
 static void shutdown_op(sim *s, sim_flight *f, sim_sock *k)

@@ -122,7 +122,7 @@ WEFT_API int64_t weft_sim_read(weft_handle h, void *buf, size_t n)
 
     if (!k)
         return why;
-    r = weft__sim_stream_read(s, k, buf, n);
+    r = weft__sim_stream_readv(s, k, &(struct iovec){.iov_base = buf, .iov_len = n}, 1);
     weft__sim_note(s, "outside", "read", k->ordinal, r);
     weft__sim_stir(s);
     return r;
@@ -137,7 +137,7 @@ WEFT_API int64_t weft_sim_write(weft_handle h, const void *buf, size_t n)
 
     if (!k)
         return why;
-    r = weft__sim_stream_write(s, k, buf, n);
+    r = weft__sim_stream_writev(s, k, &(struct iovec){.iov_base = (void *)(uintptr_t)buf, .iov_len = n}, 1);
     weft__sim_note(s, "outside", "write", k->ordinal, r);
     return r;
 }

@@ -18,7 +18,10 @@ static _Thread_local sim *current __attribute__((tls_model("initial-exec")));
 sim *weft__sim_current(void) { return current; }
 
 WEFT_API const weft_env *weft_sim_env(void) { return current ? &weft__sim_env_table : NULL; }
-WEFT_API const weft_port_driver *weft_sim_driver(void) { return current ? &weft__sim_driver_table : NULL; }
+WEFT_API const weft_port_driver *weft_sim_driver(void)
+{
+    return !current ? NULL : current->ready ? &weft__sim_ready_table : &weft__sim_driver_table;
+}
 WEFT_API uint64_t weft_sim_hash(void) { return current ? current->hash : 0; }
 WEFT_API uint64_t weft_sim_random(uint64_t below) { return current ? sim_random_below(&current->choices, below) : 0; }
 
@@ -202,6 +205,7 @@ static int open_sim(sim *s, const weft_sim_options *opt)
     s->opt = complete(opt);
     s->choices.state = sim_random_mix(s->opt.seed + 1);
     s->entropy.state = sim_random_mix(~s->opt.seed);
+    s->ready = s->opt.ports == WEFT_SIM_READY || (s->opt.ports == WEFT_SIM_DRAWN && s->opt.seed % 2);
     s->now_ns = WEFT_SECOND; /* no deadline of the program lies before the beginning */
     s->next_port = (uint16_t)(32768 + sim_random_below(&s->choices, 16384));
     r = weft__sim_log_open(s);

@@ -105,6 +105,7 @@ struct sim_port {
     weft__buffers buffers;
     sim_flight *starved;    /* MULTI receives that wait for a buffer */
     sim_sock *pollable;     /* its own handle, if somebody wanted one */
+    sim_sock *line;         /* watched sockets with news, by line_next */
     sim_port *next;
 };
 
@@ -141,6 +142,12 @@ struct sim_sock {
     int error;             /* a reset not told yet: negative errno */
     int dead;              /* reset */
 
+    /* Watched for readiness (ready.c): by whose descriptor, at which port; and in that port's line. */
+    weft_desc *watched;
+    sim_port *watched_at;
+    int in_line;
+    sim_sock *line_next;
+
     /* A port, for who polls it. */
     sim_port *port;
 
@@ -161,6 +168,7 @@ struct sim {
     sim_random entropy;   /* what the program gets */
     int64_t now_ns;
     uint64_t steps, events, hash;
+    int ready;            /* its ports are such as try and wait for readiness */
     FILE *log;
     weft__context main;
 
@@ -274,8 +282,10 @@ int weft__sim_driver_close_handle(weft_port *port, weft_handle h);
 /* ---- stream.c ---- */
 void weft__sim_stream_join(sim *s, sim_sock *a, sim_sock *b);
 /* What is there, or -EAGAIN. */
-int64_t weft__sim_stream_read(sim *s, sim_sock *k, void *buf, size_t n);
-int64_t weft__sim_stream_write(sim *s, sim_sock *k, const void *buf, size_t n);
+int64_t weft__sim_stream_readv(sim *s, sim_sock *k, const struct iovec *iov, unsigned count);
+int64_t weft__sim_stream_writev(sim *s, sim_sock *k, const struct iovec *iov, unsigned count);
+/* There is nothing left to read, or no room to write to. */
+int weft__sim_stream_used_up(const sim_sock *k, int writes);
 void weft__sim_stream_readers(sim *s, sim_sock *k);
 void weft__sim_stream_writers(sim *s, sim_sock *k);
 void weft__sim_stream_shutdown(sim *s, sim_sock *k, int how);
@@ -284,6 +294,20 @@ void weft__sim_stream_break(sim *s, sim_sock *k);
 unsigned weft__sim_stream_events(const sim_sock *k);
 void weft__sim_stream_happen(sim *s, const sim_event *e);
 
+/* ---- ready.c ---- */
+/* An op enters its descriptor's queue, and leaves it at its end. */
+void weft__sim_stand(sim *s, weft_op *op);
+void weft__sim_unstand(sim *s, weft_op *op);
+/* Somebody stands before the ops of that direction. */
+int weft__sim_watched(const sim_sock *k, int writes);
+/* Something has happened to k. */
+void weft__sim_edge(sim *s, sim_sock *k);
+void weft__sim_tell_line(sim *s, sim_port *p);
+int64_t weft__sim_attempt(weft_port *port, weft_desc *d, enum weft_opcode code, void *buf, size_t len);
+int weft__sim_watch(weft_port *port, weft_desc *d);
+void weft__sim_unwatched(weft_port *port, weft_op *op);
+void weft__sim_forget(weft_port *port, weft_desc *d);
+
 /* ---- file.c ---- */
 int64_t weft__sim_file_op(sim *s, weft_op *op);
 /* The bytes that a SENDFILE may take: their number, 0 at the end of the file, or -errno. */
@@ -291,7 +315,7 @@ int64_t weft__sim_file_piece(sim *s, const weft_op *op, struct iovec *out);
 void weft__sim_files_free(sim *s);
 
 /* ---- env.c, driver.c: the tables ---- */
-extern const weft_port_driver weft__sim_driver_table;
+extern const weft_port_driver weft__sim_driver_table, weft__sim_ready_table;
 extern weft_env weft__sim_env_table;
 
 #endif

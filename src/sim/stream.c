@@ -121,14 +121,13 @@ static void made_room(sim *s, sim_sock *k)
     weft__sim_polls(s, k->peer);
 }
 
-int64_t weft__sim_stream_read(sim *s, sim_sock *k, void *buf, size_t n)
+int64_t weft__sim_stream_readv(sim *s, sim_sock *k, const struct iovec *iov, unsigned count)
 {
-    const struct iovec one = {.iov_base = buf, .iov_len = n};
     int64_t r;
 
     if (k->arrived == 0)
         return nothing_arrived(k);
-    r = read_vectors(s, k, &one, 1);
+    r = read_vectors(s, k, iov, count);
     made_room(s, k);
     return r;
 }
@@ -137,7 +136,7 @@ void weft__sim_stream_readers(sim *s, sim_sock *k)
 {
     const size_t before = k->arrived;
 
-    while (k->readers) {
+    while (k->readers && !weft__sim_watched(k, 0)) {
         sim_flight *f = k->readers;
         weft_op *op = f->op;
         int64_t r;
@@ -212,11 +211,11 @@ static int64_t write_vectors(sim *s, sim_sock *k, const struct iovec *iov, unsig
     return (int64_t)wanted;
 }
 
-int64_t weft__sim_stream_write(sim *s, sim_sock *k, const void *buf, size_t n)
-{
-    const struct iovec one = {.iov_base = (void *)(uintptr_t)buf, .iov_len = n};
+int64_t weft__sim_stream_writev(sim *s, sim_sock *k, const struct iovec *iov, unsigned count) { return write_vectors(s, k, iov, count); }
 
-    return write_vectors(s, k, &one, 1);
+int weft__sim_stream_used_up(const sim_sock *k, int writes)
+{
+    return writes ? !k->peer->closed && room(k->peer) == 0 : k->arrived == 0;
 }
 
 static int64_t write_op(sim *s, sim_sock *k, weft_op *op)
@@ -236,7 +235,7 @@ static int64_t write_op(sim *s, sim_sock *k, weft_op *op)
 
 void weft__sim_stream_writers(sim *s, sim_sock *k)
 {
-    while (k->writers) {
+    while (k->writers && !weft__sim_watched(k, 1)) {
         sim_flight *f = k->writers;
         const int64_t r = write_op(s, k, f->op);
 

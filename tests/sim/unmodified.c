@@ -48,9 +48,19 @@ static unsigned switch_every(uint64_t seed)
     return given_every ? (unsigned)given_every : seed % 3 == 0 ? 5 : seed % 3 == 1 ? 20 : 100;
 }
 
+/* Both kinds, also where there is but one seed: in per-core mode the other than in shared. (With an I/O thread reads and writes are operations
+ * whatever its port could do.) */
+static enum weft_sim_ports ports_of(uint64_t seed)
+{
+    const char *mode = getenv("WEFT_MODE");
+
+    return (seed % 2 == 0) == (mode && strcmp(mode, "per-core") == 0) ? WEFT_SIM_READY : WEFT_SIM_COMPLETE;
+}
+
 static int simulate(uint64_t seed, weft_sim_result *result)
 {
     const weft_sim_options opt = {.seed = seed,
+                                  .ports = ports_of(seed),
                                   .switch_every = switch_every(seed),
                                   .cpus = (unsigned)cpus,
                                   .loopback = loopback != 0,
