@@ -87,6 +87,24 @@ MISTAKES = {
     "select-left": ("select_home.c", "        f->unwait = weft__waiter_give_up;", "        f->unwait = NULL;"),
     # It is nudged by the end of an operation, and looks everywhere but there.
     "select-blind": ("select_home.c", "    return weft__home_ready(s, i);", "    return !weft__case_is_io(&s->cases[i]) && weft__home_ready(s, i);"),
+    # The first of several times is waited for, and not the earliest.
+    "select-time": ("select.c", "if (s->at_case < 0 || c->deadline < s->at) {", "if (s->at_case < 0) {"),
+    # A future's result is not looked at.
+    "select-future": ("select.c", "c->result = weft__future_read(c->object, c->data);",
+                      "c->result = weft__future_read(c->object, c->data) * 0;"),
+    # Who wants to write is told when there is something to read.
+    "select-writable": ("select_home.c", "kind == WEFT_CASE_WRITABLE ? WEFT_WRITABLE : WEFT_READABLE", "((void)kind, WEFT_READABLE)"),
+    # Nobody is asked for connections.
+    "select-acceptable": ("select_home.c", "if (!weft__case_is_io(c) || c->kind == WEFT_CASE_BUFFER)",
+                          "if (!weft__case_is_io(c) || c->kind == WEFT_CASE_BUFFER || c->kind == WEFT_CASE_ACCEPTABLE)"),
+    # It is the giver's still; it is free on its way.
+    "mutex-give": ("mutex.c", "    hand_to(m, (uintptr_t)to);", "    hand_to(m, (uintptr_t)f);"),
+    "mutex-travels": ("mutex.c", "    hand_to(m, NOBODY);", "    hand_to(m, 0);"),
+    # A reader grants a byte more than it has room for.
+    "flow": ("../net/flow.c", "send_frame(f, GRANT, n, deadline) == 0", "send_frame(f, GRANT, n + 1, deadline) == 0"),
+    # Who gives up stays the one that watches; who is dismissed takes it for news.
+    "transfers-left": ("../lane/transfer.c", "    if (a->watcher.desc)\n", "    if (!f && a->watcher.desc)\n"),
+    "transfers-closed": ("../lane/transfer.c", "if (answer < 0 || !a.watcher.desc) {", "if (answer < 0) {"),
     # A reader that has read lets no sender in.
     "broadcast": ("broadcast.c", "    if (b->senders.first)\n        let_senders_in(b, news);", "    (void)news;"),
     # A producer waits although all that is under way has been dealt with.

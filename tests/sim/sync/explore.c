@@ -73,6 +73,7 @@ static const struct object {
     {"channel", with_channel}, {"growing", with_growing}, {"channel-model", with_channel_model},
     {"select", with_select}, {"select-io", with_select_io},
     {"broadcast", with_broadcast}, {"credit", with_credit}, {"group", with_group},
+    {"hands", with_hands}, {"flow", with_flow}, {"transfers", with_transfers},
 };
 
 static const struct object *object;

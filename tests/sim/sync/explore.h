@@ -63,5 +63,8 @@ void with_select_io(void);
 void with_broadcast(void);
 void with_credit(void);
 void with_group(void);
+void with_hands(void);
+void with_flow(void);
+void with_transfers(void);
 
 #endif

@@ -35,6 +35,9 @@ static int is_peer(void *arg)
         default:
             break;
         }
+        weft_case room = WEFT_CAN_WRITE(sock);
+        if (any(2))
+            CHECK_EQ(weft_select(&room, 1, WEFT_NEVER), 0); /* there is some, or the reader has gone */
         const uint32_t n = 1 + (uint32_t)any(sizeof junk - 1);
         if (weft_write_all(sock, junk, n, NULL, WEFT_NEVER) == 0)
             add(&bytes_sent, n);
@@ -84,8 +87,12 @@ static int selects_io(void *arg)
     CHECK_OK(weft_lane_spawn(&peer, is_peer, NULL));
     CHECK_OK(weft_spawn(&sibling, takes_messages, NULL));
     k[0].id = l;
+    if (any(2))
+        k[0] = WEFT_CAN_ACCEPT(l);
     CHECK_EQ(weft_select(k, 1, WEFT_NEVER), 0);
     CHECK_OK(k[0].result);
+    if (k[0].kind == WEFT_CASE_ACCEPTABLE)
+        CHECK_OK(weft_accept(l, &sock, NULL, WEFT_NEVER)); /* nobody else does */
     const int whole = any(2) == 0;
     while (!over) {
         weft_buffer buf = {0};
