@@ -101,7 +101,7 @@ WEFT_API int weft_id_describe(weft_id id, char *buf, size_t size);
 /* ---- Timers ---- */
 
 /* A timer that is not set. It costs a record and nothing else until a fiber waits for it, may be given to other lanes, and is closed by
- * weft_close or its lane's end. -EAGAIN at the lane's limit of ids, -ENOMEM. */
+ * weft_close or its lane's end. For what is to happen at a time with no fiber waiting there are alarms: <weft/alarm.h>. -EAGAIN at the lane's limit of ids, -ENOMEM. */
 WEFT_API int weft_timer_open(weft_id *out);
 /* Expires at `first`, an absolute time, and each period_ns after it (0: once). WEFT_NEVER unsets it. What had expired and nobody asked for is
  * forgotten. A fiber that waits for it goes on waiting, for the new time. -EINVAL a negative period. */

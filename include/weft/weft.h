@@ -2,6 +2,7 @@
 #ifndef WEFT_WEFT_H
 #define WEFT_WEFT_H
 
+#include <weft/alarm.h>
 #include <weft/broadcast.h>
 #include <weft/channel.h>
 #include <weft/env.h>

@@ -243,6 +243,9 @@ __attribute__((noinline)) void weft__fiber_body(weft__fiber *f)
         if (f->defers)
             weft__defers_on_return(f);
         weft__locals_destroy(f);
+#ifdef WEFT_CHECKED
+        realm_of(f->home)->hooks.left(f);
+#endif
     }
     f->result = result; /* not before: while it may wait there is what waits answer */
 }

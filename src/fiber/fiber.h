@@ -75,6 +75,8 @@ typedef struct weft__crew_hooks {
     int (*doomed)(const weft__crew *crew);
     /* A fiber of it has overflowed its stack, and is about to end: so does the crew. On the worker's own context. */
     void (*overflowed)(weft__crew *crew);
+    /* Checked builds: it has returned and done all that it had to, and what it stands on is about to be somebody else's. */
+    void (*left)(weft__fiber *f);
 } weft__crew_hooks;
 
 /* What a fiber waits for. From NUDGE on: it looks again when it is nudged; with OBJECT, `waits_on` begins with a weft__wait_on. */

@@ -217,8 +217,9 @@ static void return_buffers(weft__lane *lane)
 
 static void bury_slice(weft__lane *lane)
 {
-    int done = weft__lane_forget_results(lane, SLICE * 8) && weft__fibers_bury(&lane->crew, SLICE * 8) &&
-               weft__holdings_bury(lane, SLICE) && weft__mailbox_bury(lane, SLICE) && weft__vat_bury(lane, SLICE);
+    int done = weft__alarms_bury(lane, SLICE * 8) && weft__lane_forget_results(lane, SLICE * 8) &&
+               weft__fibers_bury(&lane->crew, SLICE * 8) && weft__holdings_bury(lane, SLICE) && weft__mailbox_bury(lane, SLICE) &&
+               weft__vat_bury(lane, SLICE);
     if (done && (is_root(lane) || weft__load_acquire(&lane->parent->crew.home, "lane.told")))
         weft__lane_finish(lane);
     else
@@ -252,8 +253,8 @@ void weft__lane_bury_now(weft__lane *lane)
     weft__names_bury(lane);
     return_buffers(lane);
     weft__vat_clear_now(lane);
-    while (!weft__lane_forget_results(lane, SLICE) || !weft__fibers_bury(&lane->crew, SLICE) || !weft__holdings_bury(lane, SLICE) ||
-           !weft__mailbox_bury(lane, SLICE) || !weft__vat_bury(lane, SLICE))
+    while (!weft__alarms_bury(lane, SLICE) || !weft__lane_forget_results(lane, SLICE) || !weft__fibers_bury(&lane->crew, SLICE) ||
+           !weft__holdings_bury(lane, SLICE) || !weft__mailbox_bury(lane, SLICE) || !weft__vat_bury(lane, SLICE))
         ;
 }
 

@@ -19,6 +19,8 @@ void weft__vat_clear_now(weft__lane *lane);
 int weft__vat_bury(weft__lane *lane, unsigned budget);
 /* slice.c: step 7, its references to shared blocks. */
 int weft__holdings_bury(weft__lane *lane, unsigned budget);
+/* alarm.c: step 7, before the memory that they lie in: none is set any more, and none rings from the first call on. */
+int weft__alarms_bury(weft__lane *lane, unsigned budget);
 /* mailbox.c: as the lane begins to die (no fiber of it will run again): later sends answer -ESRCH, parked senders are told so. */
 void weft__mailbox_shut(weft__lane *lane);
 /* mailbox.c: step 7, the messages that nobody took. */

@@ -12,9 +12,16 @@
 #include <weft/lane.h>
 
 #include "base/check.h"
+#include "base/heap.h"
 #include "fiber/fiber.h"
 
 typedef struct weft__lane weft__lane;
+
+/* A lane's alarms that are set (alarm.h). */
+typedef struct weft__alarms {
+    weft__heap heap;           /* by when each is looked at */
+    weft__timer timer;         /* lazy: while there are any it is armed, for the first of them or before */
+} weft__alarms;
 
 /* What few lanes need, in a record of its own that a lane takes when it first does and keeps until it ends; from a pool. */
 typedef struct weft__annex {
@@ -23,6 +30,7 @@ typedef struct weft__annex {
 
     /* Time: the lane's deadline; once it is killed, the grace. Home. */
     weft__timer timer;
+    weft__alarms alarms;
 
     /* Moving, for lanes that may (move.c). Home. */
     weft__link roaming;        /* in its home's list of such */

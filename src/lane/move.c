@@ -66,6 +66,7 @@ static void arrived(weft_task *t)
     weft__crew_settle(&lane->crew, w);
     weft__mailbox_redirect(lane, w);
     weft__timer_land(w, &lane->annex->timer);
+    weft__timer_land(w, &lane->annex->alarms.timer);
     weft__lane_roams(lane, 1);
     weft__count(&w->stats.lanes_in, 1);
 }
@@ -77,6 +78,7 @@ static void depart(weft__lane *lane, weft__worker *to)
     departure d = {lane, to};
     weft__crew_leave(&lane->crew);
     weft__timer_lift(w, &lane->annex->timer);
+    weft__timer_lift(w, &lane->annex->alarms.timer);
     weft__handles_leave(lane);
     weft__lane_roams(lane, 0);
     weft__store_relaxed(&lane->annex->moves, lane->annex->moves + 1, "lane.moves");

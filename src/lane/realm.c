@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "env/region.h"
+#include "lane/alarm.h"
 #include "sched/text.h"
 
 static size_t pages(const weft_env *env, size_t n) { return (n + env->page_size - 1) / env->page_size * env->page_size; }
@@ -83,7 +84,8 @@ int weft__realm_open(weft_runtime **out, const weft_options *opt, unsigned host_
     static const weft__sched_hooks hooks = {
         .worker_enter = enter, .worker_leave = leave, .idle = idle, .describe = weft__fibers_describe, .stats = weft__fibers_stats,
         .balance = weft__lanes_balance, .forlorn = weft__realm_forlorn, .inquire = weft__realm_inquire, .stuck = weft__realm_stuck};
-    static const weft__crew_hooks crew_hooks = {weft__lane_emptied, weft__lane_fiber_ended, weft__lane_doomed, weft__lane_overflowed};
+    static const weft__crew_hooks crew_hooks = {weft__lane_emptied, weft__lane_fiber_ended, weft__lane_doomed, weft__lane_overflowed,
+                                                weft__lane_fiber_left};
     weft_runtime *rt;
     int r = weft__runtime_open(&rt, opt, &hooks, host_places);
     if (r < 0)

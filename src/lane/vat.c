@@ -12,6 +12,7 @@
 #include "arch/poison.h"
 #include "base/check.h"
 #include "fiber/contain.h"
+#include "lane/alarm.h"
 #include "lane/estate.h"
 #include "port/inflight.h"
 
@@ -306,6 +307,7 @@ static void put(weft__vat *v, weft__page *g, void *p, size_t room)
     if (WEFT__VAT_TAIL)
         weft__tail_check(v, p, room);
     weft__inflight_check(p, room, "a block of a lane's memory");
+    weft__alarms_check(v->lane, p, room, "a block of its memory was freed");
     if (g->class == WEFT__CLASS_RUN) {
         weft__run_free(v, g);
         return;

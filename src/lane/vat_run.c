@@ -3,6 +3,7 @@
 #include "arch/poison.h"
 #include "base/check.h"
 #include "lane/account.h"
+#include "lane/alarm.h"
 #include "lane/vat.h"
 #include "port/inflight.h"
 
@@ -63,6 +64,7 @@ int weft__run_resize(weft__vat *v, weft__page *g, size_t size)
         return 0;
     if (bytes < old) {
         weft__inflight_check((char *)weft__page_chunk_of(g) + bytes, old - bytes, "the end of a block of a lane's memory");
+        weft__alarms_check(v->lane, (char *)weft__page_chunk_of(g) + bytes, old - bytes, "a block of its memory was cut short");
         weft__unpoison((char *)weft__page_chunk_of(g) + bytes, old - bytes);
         weft__discharge(v->lane, WEFT__CHARGE_VAT, old - bytes);
     }

@@ -7,13 +7,6 @@
 
 #include <string.h>
 
-static uint64_t grain_of(int64_t deadline_ns)
-{
-    if (deadline_ns <= 0)
-        return 0;
-    return ((uint64_t)deadline_ns + (uint64_t)WEFT__WHEEL_GRAIN - 1) >> WEFT__WHEEL_GRAIN_BITS;
-}
-
 void weft__wheel_init(weft__wheel *w, int64_t now_ns)
 {
     memset(w, 0, sizeof *w);
@@ -27,7 +20,7 @@ void weft__wheel_init(weft__wheel *w, int64_t now_ns)
 
 static void insert(weft__wheel *w, weft__timer *t)
 {
-    uint64_t due = grain_of(t->deadline_ns);
+    uint64_t due = weft__wheel_grain(t->deadline_ns);
     if (due <= w->now)
         due = w->now + 1; /* now's own slot has been emptied: the next advance finds it */
     if (due >> (6 * WEFT__WHEEL_LEVELS))
@@ -87,7 +80,7 @@ static uint64_t first_in_slot(const weft__wheel *w, unsigned level, uint64_t beg
     uint64_t first = UINT64_MAX;
     unsigned n = 0;
     for (const weft__link *l = slot->next; l != slot; l = l->next) {
-        uint64_t due = grain_of(((const weft__timer *)(const void *)l)->deadline_ns);
+        uint64_t due = weft__wheel_grain(((const weft__timer *)(const void *)l)->deadline_ns);
         if (++n > FEW)
             return begin;
         if (due < first)
@@ -130,7 +123,7 @@ static unsigned settle(weft__wheel *w)
     while (!weft__link_alone(&w->due)) {
         weft__timer *t = (weft__timer *)(void *)w->due.next;
         weft__link_remove(&t->link);
-        if (grain_of(t->deadline_ns) > w->now) {
+        if (weft__wheel_grain(t->deadline_ns) > w->now) {
             insert(w, t);
             continue;
         }

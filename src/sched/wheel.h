@@ -29,6 +29,12 @@ typedef struct weft__wheel {
     uint64_t armed;                        /* timers in the wheel */
 } weft__wheel;
 
+/* When a timer for that time fires, in grains. */
+static inline uint64_t weft__wheel_grain(int64_t deadline_ns)
+{
+    return deadline_ns <= 0 ? 0 : ((uint64_t)deadline_ns + (uint64_t)WEFT__WHEEL_GRAIN - 1) >> WEFT__WHEEL_GRAIN_BITS;
+}
+
 void weft__wheel_init(weft__wheel *w, int64_t now_ns);
 /* Arms a timer that is not armed. */
 void weft__wheel_arm(weft__wheel *w, weft__timer *t, int64_t deadline_ns);

@@ -65,6 +65,8 @@ void weft__event_node(weft__node *n, weft_event *opaque)
     n->kind = &kind;
 }
 
+void weft__event_raise(weft_event *e) { raise(of(e)); }
+
 int weft_event_init(weft_event *e, enum weft_event_kind how, int set)
 {
     if (how != WEFT_EVENT_MANUAL && how != WEFT_EVENT_AUTO)

@@ -50,6 +50,36 @@ static int while_waiting_for_a_timer(void *arg)
     return 0;
 }
 
+/* Some ring on the way, some are stopped where it is now, one that was put off rings where it ends. */
+static int with_alarms_set(void *arg)
+{
+    weft_alarm near = {{0}}, far = {{0}}, stopped = {{0}};
+    weft_event e = {{0}}, late = {{0}}, never = {{0}};
+    int64_t at = weft_after(10 * WEFT_MILLISECOND);
+
+    (void)arg;
+    CHECK_OK(weft_alarm_set(&near, &e, at));
+    CHECK_OK(weft_alarm_set(&far, &late, at));
+    CHECK_OK(weft_alarm_set(&stopped, &never, at + 1));
+    CHECK_OK(weft_alarm_set(&far, &late, at + 30 * WEFT_MILLISECOND));
+    tour();
+    weft_alarm_stop(&stopped); /* unless it has rung already */
+    CHECK_OK(weft_event_wait(&e, WEFT_NEVER));
+    CHECK(weft_now() >= at);
+    tour();
+    CHECK_OK(weft_event_wait(&late, WEFT_NEVER));
+    CHECK(weft_now() >= at + 30 * WEFT_MILLISECOND);
+    CHECK_OK(weft_event_reset(&late));
+    CHECK_OK(weft_alarm_set(&far, &late, weft_after(3600 * WEFT_SECOND))); /* with none in the wheel but this */
+    tour();
+    CHECK_OK(weft_alarm_set(&far, &late, weft_after(WEFT_MILLISECOND)));
+    CHECK_OK(weft_event_wait(&late, WEFT_NEVER));
+    CHECK_OK(weft_alarm_set(&far, &late, weft_after(3600 * WEFT_SECOND)));
+    CHECK_EQ(weft_alarm_stop(&far), 1);
+    tour(); /* and none */
+    return 0;
+}
+
 static int within_scopes(void *arg)
 {
     weft_scope outer, inner, shield;
@@ -531,6 +561,7 @@ static int tells(void *arg)
 static const test_case cases[] = {
     CASE(while_sleeping, 0),
     CASE(while_waiting_for_a_timer, 0),
+    CASE(with_alarms_set, 0),
     CASE(within_scopes, 0),
     CASE(while_joining, 0),
     CASE(with_results_unasked, 0),

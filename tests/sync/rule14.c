@@ -79,6 +79,7 @@ static int trespass(int which)
     weft_read_hold hold = {{0}};
     weft_reader reader = {{0}};
     static weft_event mine;
+    static weft_alarm alarm;
 
     switch (which) {
     case 0:
@@ -183,6 +184,12 @@ static int trespass(int which)
         return weft_select((weft_case[]){WEFT_PASS(&mine), WEFT_RECEIVE(o, &item)}, 2, WEFT_NOW);
     case 50:
         return weft_select_ordered((weft_case[]){WEFT_LOCK(o)}, 1, WEFT_NOW);
+    case 51:
+        return weft_alarm_set(o, &mine, WEFT_NEVER);
+    case 52:
+        return weft_alarm_set(&alarm, o, WEFT_NEVER);
+    case 53:
+        return weft_alarm_stop(o);
     default:
         return 0;
     }
@@ -200,6 +207,7 @@ static const char *const names[] = {
     "weft_future_kept", "weft_broadcast_send", "weft_broadcast_close", "weft_broadcast_join",
     "weft_broadcast_receive", "weft_credit_spend", "weft_credit_grant", "weft_credit_used", "weft_group_run_at",
     "weft_group_all", "weft_group_cancel", "weft_group_end", "weft_select", "weft_select",
+    "weft_alarm_set", "weft_alarm_set", "weft_alarm_stop",
 };
 enum { CALLS = sizeof names / sizeof *names };
 

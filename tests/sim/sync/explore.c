@@ -68,7 +68,7 @@ static const struct object {
 } objects[] = {
     {"mutex", with_mutex}, {"rwlock", with_rwlock}, {"semaphore", with_semaphore},
     {"deadlock", with_deadlock, 1}, {"order", with_order}, {"cond-order", with_cond_order},
-    {"cond", with_cond}, {"event", with_event}, {"latch", with_latch}, {"barrier", with_barrier},
+    {"cond", with_cond}, {"event", with_event}, {"alarm", with_alarm}, {"latch", with_latch}, {"barrier", with_barrier},
     {"once", with_once}, {"future", with_future},
     {"channel", with_channel}, {"growing", with_growing}, {"channel-model", with_channel_model},
     {"select", with_select}, {"select-io", with_select_io},

@@ -51,6 +51,7 @@ void with_order(void);
 void with_cond(void);
 void with_cond_order(void);
 void with_event(void);
+void with_alarm(void);
 void with_latch(void);
 void with_barrier(void);
 void with_once(void);

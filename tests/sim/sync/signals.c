@@ -221,3 +221,59 @@ void with_future(void)
     future = (weft_future){{0}};
     lanes_do_beside(keeps_or_waits, waits_too);
 }
+
+/* ---- alarms ---- */
+
+static weft_event bells[EACH][LANES];
+static weft_alarm alarms[EACH][LANES];
+
+static int64_t in_a_while(void) { return weft_after((int64_t)any(60) * WEFT_MICROSECOND); }
+
+/* Each rings for the next lane, and waits for what the one before rings for it. */
+static int rings_for_the_next(void *arg)
+{
+    const intptr_t me = (intptr_t)arg, next = (me + 1) % LANES;
+
+    for (int i = 0; i < EACH; i++) {
+        weft_alarm *a = &alarms[i][me];
+        if (any(2))
+            CHECK_OK(weft_alarm_set(a, &bells[i][me], weft_after(WEFT_SECOND)));
+        if (any(3) == 0)
+            CHECK_OK(weft_alarm_stop(a));
+        CHECK_OK(weft_alarm_set(a, &bells[i][next], in_a_while()));
+        sometimes_yield();
+        if (any(3) == 0 && weft_alarm_when(a) != WEFT_NEVER)
+            CHECK_OK(weft_alarm_set(a, &bells[i][next], in_a_while()));
+        CHECK_OK(weft_event_wait(&bells[i][me], WEFT_NEVER));
+    }
+    for (int i = 0; i < EACH; i++) /* its end would silence them */
+        CHECK_OK(weft_event_wait(&bells[i][next], WEFT_NEVER));
+    return 0;
+}
+
+static int rings_and_dies(void *arg)
+{
+    enum { FEW = 4 };
+    weft_alarm *a = weft_calloc(FEW, sizeof *a);
+    weft_event *e = weft_calloc(FEW, sizeof *e);
+
+    (void)arg;
+    CHECK(a && e);
+    for (unsigned n = 0;; n++) {
+        CHECK_OK(weft_event_reset(&e[n % FEW]));
+        CHECK_OK(weft_alarm_set(&a[n % FEW], &e[n % FEW], in_a_while()));
+        if (any(2))
+            CHECK_OK(weft_event_wait(&e[n % FEW], WEFT_NEVER));
+        CHECK_OK(weft_yield());
+    }
+}
+
+void with_alarm(void)
+{
+    memset(bells, 0, sizeof bells);
+    memset(alarms, 0, sizeof alarms);
+    lanes_do_beside(rings_for_the_next, rings_and_dies);
+    for (int i = 0; i < EACH; i++)
+        for (int k = 0; k < LANES; k++)
+            CHECK_EQ(weft_event_is_set(&bells[i][k]), 1);
+}
