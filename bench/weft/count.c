@@ -104,6 +104,17 @@ static void timer(long n)
     }
 }
 
+static void alarm_set(long n)
+{
+    int64_t far = weft_after(30 * WEFT_SECOND);
+    weft_alarm a = {{0}};
+    weft_event rung = {{0}};
+    for (long i = 0; i < n; i++) {
+        must(weft_alarm_set(&a, &rung, far + i));
+        must(weft_alarm_stop(&a) - 1);
+    }
+}
+
 static weft_channel there, back;
 static long there_slot, back_slot;
 
@@ -237,6 +248,7 @@ static void echo(long n)
 
 static const struct { const char *name; void (*run)(long n); long n; } operations[] = {
     {"yield", yield, 10000}, {"spawn", spawn, 5000}, {"lane", lane, 3000}, {"deadline", deadline, 5000}, {"timer", timer, 5000},
+    {"alarm", alarm_set, 5000},
     {"channel", channel, 10000}, {"select", selects, 5000}, {"lock", lock, 10000},
     {"lock-second", lock_second, 10000}, {"lock-owner", lock_owner, 10000}, {"message", message, 5000}, {"echo", echo, 1000}};
 

@@ -55,43 +55,20 @@ static void *storage(void *old, long *room, long n, size_t size)
     return found;
 }
 
-/* The way to a timer is a fiber that waits with a deadline. The fibers are there from the first time on; all get a deadline, then all are woken
- * before it. */
-static long armed, cancelled;
-
-static int waiter(void *arg)
-{
-    (void)arg;
-    while (weft_park(WEFT_NEVER) == 0) {
-        armed++;
-        must(weft_park(weft_after(3600 * WEFT_SECOND)));
-        cancelled++;
-    }
-    return 0;
-}
-
-static void wake_all(const weft_id *all, long n, const long *until)
-{
-    for (long i = 0; i < n; i++)
-        must(weft_unpark(all[i]));
-    while (*until < n)
-        must(weft_yield());
-}
-
+/* All set, then all stopped, the last one first; their storage is there from the first time on. */
 static long timers(long n)
 {
-    static weft_id *all;
-    static long have, room;
-    if (have < n) {
-        if (have)
-            must(-22); /* one size a process */
-        all = storage(all, &room, n, sizeof *all);
-        for (; have < n; have++)
-            must(weft_spawn(&all[have], waiter, NULL));
-    }
-    armed = cancelled = 0;
-    wake_all(all, n, &armed);
-    wake_all(all, n, &cancelled);
+    static weft_alarm *all;
+    static weft_event rung;
+    static long room;
+    int64_t far = weft_after(3600 * WEFT_SECOND);
+    all = storage(all, &room, n, sizeof *all);
+    for (long i = 0; i < n; i++)
+        must(weft_alarm_set(&all[i], &rung, far - i * WEFT_MICROSECOND));
+    long stopped = 0;
+    for (long i = n; i > 0; i--)
+        stopped += weft_alarm_stop(&all[i - 1]);
+    check(stopped, n);
     return n;
 }
 
