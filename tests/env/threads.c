@@ -133,23 +133,31 @@ static void who(void *ctx, const void *machine)
     *(uintptr_t *)ctx = e->worker_tag(NULL);
 }
 
+/* A busy machine may not let a thread answer in time; one that never does is a hang. */
+static void is_interrupted(uintptr_t tag)
+{
+    uintptr_t ran_on = 0;
+    int r;
+
+    while ((r = e->interrupt(NULL, tag, who, &ran_on)) == -ETIMEDOUT)
+        CHECK_EQ(ran_on, 0);
+    CHECK_EQ(r, 0);
+    CHECK_EQ(ran_on, tag);
+}
+
 static void interrupts(void)
 {
     struct busy b = {0}, deaf = {.blocked = 1};
     weft_thread *t = start_busy(&b), *d = start_busy(&deaf);
     uintptr_t ran_on = 0;
 
-    for (int i = 0; i < 100; i++) {
-        ran_on = 0;
-        CHECK_EQ(e->interrupt(NULL, b.tag, who, &ran_on), 0);
-        CHECK_EQ(ran_on, b.tag);
-    }
-    ran_on = 0;
+    for (int i = 0; i < 100; i++)
+        is_interrupted(b.tag);
     CHECK_EQ(e->interrupt(NULL, deaf.tag, who, &ran_on), -ETIMEDOUT);
     CHECK_EQ(ran_on, 0);
     __atomic_store_n(&deaf.stop, 1, __ATOMIC_RELEASE);
     e->thread_join(NULL, d);
-    CHECK_EQ(e->interrupt(NULL, b.tag, who, &ran_on), 0); /* one that did not answer spoils nothing */
+    is_interrupted(b.tag); /* one that did not answer spoils nothing */
     __atomic_store_n(&b.stop, 1, __ATOMIC_RELEASE);
     e->thread_join(NULL, t);
 }

@@ -14,8 +14,9 @@ static int64_t stays(void *arg)
     const int n = bump(&inside);
 
     (void)arg;
-    if (n > get(&most))
-        put(&most, n);
+    for (int before = get(&most); n > before;)
+        if (__atomic_compare_exchange_n(&most, &before, n, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+            break;
     until(&gate, 1);
     __atomic_sub_fetch(&inside, 1, __ATOMIC_ACQ_REL);
     return 1;

@@ -38,6 +38,14 @@ static inline void log_copy(char *out)
     log_unlock();
 }
 
+/* What it says so far is forgotten. */
+static inline void forget_log(void)
+{
+    log_lock();
+    supervised_log[0] = 0;
+    log_unlock();
+}
+
 /* The log is this, exactly; it is empty afterwards. */
 static inline void expect(const char *text)
 {
@@ -46,9 +54,7 @@ static inline void expect(const char *text)
     log_copy(is);
     if (strcmp(is, text) != 0)
         TEST_FAIL("the log is \"%s\", expected: \"%s\"", is, text);
-    log_lock();
-    supervised_log[0] = 0;
-    log_unlock();
+    forget_log();
 }
 
 /* One of the two: a child with a short grace may be killed before it has had its turn. */
@@ -71,6 +77,29 @@ static inline void await_log(const char *text)
         CHECK_OK(weft_sleep(weft_after(WEFT_MILLISECOND)));
     }
     expect(text);
+}
+
+/* ---- what goes on behind the caller's back ---- */
+
+static inline unsigned lanes_of_ours(void)
+{
+    weft_limits used;
+
+    CHECK_OK(weft_lane_usage(&used));
+    return used.lanes;
+}
+
+/* A start was given up: waits until all that was begun is undone, and no more than so many lanes of ours are left. What had
+ * started was stopped; a machine may be too busy to have started anything. */
+static inline void await_undone(unsigned lanes, const char *started, const char *stopped)
+{
+    char is[sizeof supervised_log];
+
+    while (lanes_of_ours() > lanes)
+        CHECK_OK(weft_sleep(weft_after(WEFT_MILLISECOND)));
+    log_copy(is);
+    CHECK(!strstr(is, started) || strstr(is, stopped));
+    forget_log();
 }
 
 /* ---- children ---- */

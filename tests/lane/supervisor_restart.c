@@ -263,7 +263,7 @@ static void all_end_together(enum weft_strategy strategy)
     }
     check_counts(s, 4, 4, 0, 4);
     stop_supervisor(s);
-    supervised_log[0] = 0;
+    forget_log();
 }
 
 /* ---- the supervisor itself ---- */

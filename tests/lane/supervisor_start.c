@@ -123,16 +123,13 @@ static void the_caller_gives_up(void)
 {
     static hand a = {.name = "a"}, b = {.name = "b", .bad_from = 1, .bad_to = 1, .hangs = 1};
     const weft_child_spec children[] = {CHILD(&a), CHILD(&b)};
+    const unsigned lanes = lanes_of_ours();
     weft_id s;
 
     CHECK_EQ(weft_supervisor_start(&s, &(weft_supervisor_spec)SUPERVISOR(children), NULL,
                  weft_after(20 * WEFT_MILLISECOND)),
         -ETIMEDOUT);
-    while (get(&a.starts) && !strstr(supervised_log, "-a")) /* a machine may be too busy to have started it at all */
-        CHECK_OK(weft_sleep(weft_after(WEFT_MILLISECOND)));
-    log_lock();
-    supervised_log[0] = 0;
-    log_unlock();
+    await_undone(lanes, "+a", "-a");
 }
 
 /* A lane becomes a supervisor itself, is cancelled, and stops its children in reverse. */

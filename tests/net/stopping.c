@@ -2,6 +2,7 @@
  * killed after the grace, and all they had is given back. The killed run no line of code any more. */
 #include "cases.h"
 
+#include <sched.h>
 #include <sys/socket.h>
 
 static struct {
@@ -198,9 +199,9 @@ static void stop_once(unsigned seed)
         CHECK_OK(weft_lane_spawn_in(rt, NULL, stubborn[i], NULL, &lane));
     CHECK_OK(weft_lane_spawn_in(rt, NULL, many_fibers, NULL, &lane));
     while (__atomic_load_n(&stopping.ready, __ATOMIC_SEQ_CST) < LANES + 3 + HELD)
-        usleep(1000);
-    for (unsigned i = 0; i < seed % 5; i++)
-        usleep(300);
+        sched_yield();
+    for (const int64_t moment = weft_after(seed % 5 * 300 * WEFT_MICROSECOND); weft_now() < moment;)
+        sched_yield(); /* not always at the same point of their lives */
     CHECK_OK(weft_stop(rt));
     CHECK_OK(weft_wait(rt, WEFT_NEVER));
     CHECK_OK(weft_runtime_stats(rt, &stats));

@@ -144,6 +144,7 @@ class Echo(unittest.TestCase):
 
 class Life(unittest.TestCase):
     def test_ends_with_connections_open(self):
+        e2e.needs_signals_at_once()
         for number in (signal.SIGTERM, signal.SIGINT):
             server = Server("echo", "--drain-timeout", "60")
             held = [server.connect() for _ in range(20)]

@@ -69,8 +69,14 @@ class Case(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.server = Server("serve", *([site()] if cls.directory else []), *cls.arguments)
-        with Client(cls.server) as c:
-            c.ask("/healthz")
+
+        def answers():
+            try:
+                with Client(cls.server) as c:
+                    return c.ask("/healthz")
+            except (EOFError, ConnectionResetError, BrokenPipeError):
+                return None  # it has a short time-out, and this machine was busy
+        wait_until(answers, "a first answer")
         wait_until(lambda: cls.server.connections() == 0, "the first connection to end")
         cls.before = cls.server.descriptors()
 

@@ -142,6 +142,9 @@ class Descriptors(unittest.TestCase):
 class Ending(unittest.TestCase):
     """Signals: gentle, bounded, immediate."""
 
+    def setUp(self):
+        e2e.needs_signals_at_once()
+
     def test_idle_server_ends_at_once(self):
         for number in (signal.SIGTERM, signal.SIGINT):
             server = Server("serve", site(), "--drain-timeout", "30")
@@ -205,7 +208,6 @@ class Ending(unittest.TestCase):
         stuck.s.close()
 
     def test_second_signal_ends_at_once(self):
-        e2e.needs_signals_at_once()
         server = Server("serve", site(), "--drain-timeout", "600", "--idle-timeout", "600", "--header-timeout", "600")
         stuck, idle = Client(server), Client(server)
         stuck.send("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET / HT")

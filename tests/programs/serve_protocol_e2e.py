@@ -206,18 +206,18 @@ class Protocol(Case):
         self.assertEqual(self.ask("/healthz").status, 200)
 
 
-class Timeouts(Case):
-    arguments = ("--header-timeout", "0.4", "--idle-timeout", "0.8")
+class SlowRequests(Case):
+    arguments = ("--header-timeout", "0.4")
 
-    def test_slow_headers(self):
-        for sent in ("G", "GET / HTTP/1.1\r\nHost: x\r\nX"):
-            c = self.client()
-            started = time.monotonic()
-            c.send(sent)
+    def test_slow_headers_and_bodies(self):
+        started, clients = time.monotonic(), []
+        for sent in ("G", "GET / HTTP/1.1\r\nHost: x\r\nX", "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab"):
+            clients.append(self.client())
+            clients[-1].send(sent)
+        for c in clients:
             r = c.response()
             self.assertEqual((r.status, r["connection"]), (408, "close"))
             self.assertGreater(time.monotonic() - started, 0.3)
-            c.s.close()
 
     def test_headers_that_trickle(self):
         c = self.client()
@@ -233,24 +233,28 @@ class Timeouts(Case):
                 time.sleep(0.005)
         self.assertTrue(answer.startswith(b"HTTP/1.1 408 "), answer)
 
-    def test_slow_body(self):
-        c = self.client()
-        c.send("GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab")
-        self.assertEqual(c.response().status, 408)
+
+class IdleClients(Case):
+    arguments = ("--idle-timeout", "0.5")
 
     def test_idle_connections_end(self):
-        silent, used = self.client(), self.client()
-        started = time.monotonic()
-        self.assertEqual(used.ask("/healthz").status, 200)
+        def used_once():
+            c = self.client()
+            try:
+                return c if c.ask("/healthz").status == 200 else None
+            except (EOFError, ConnectionResetError, BrokenPipeError):
+                return None  # this machine was too busy to let us ask in time
+        started, silent = time.monotonic(), self.client()
+        used = wait_until(used_once, "an answer")
         silent.ended()
         used.ended()
-        self.assertGreater(time.monotonic() - started, 0.5)
+        self.assertGreater(time.monotonic() - started, 0.4)
 
     def test_a_client_that_does_not_read_is_dropped(self):
         before = self.server.descriptors()
         c = self.client(receive_buffer=4096)
         c.send("GET /big.bin HTTP/1.1\r\nHost: x\r\n\r\n" * 4)
-        wait_until(lambda: self.server.descriptors() > before, "the connection to be served")
+        self.assertGreater(c.more(), 0)  # it is being served
         wait_until(lambda: self.server.descriptors() <= before, "the connection to be given up")
 
 

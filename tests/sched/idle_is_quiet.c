@@ -37,28 +37,19 @@ int main(void)
         CHECK_OK(weft_lane_spawn_in(rt, &id[i], parked, &there, NULL));
     until(&there, 4);
 
-    /* It settles: the monitor, too, lies down for good. */
+    /* It settles, sooner or later, and the monitor, too, lies down for good: a hang, if not. */
     long enters, parks;
     int64_t pause;
     do {
         CHECK_OK(weft_runtime_stats(rt, &before));
         enters = __atomic_load_n(&driver_enters, __ATOMIC_SEQ_CST);
         parks = spy_get(&s.parks);
-        pause = weft_after(30 * WEFT_MILLISECOND);
+        pause = weft_after(250 * WEFT_MILLISECOND);
         while (weft_now() < pause)
             sched_yield();
         CHECK_OK(weft_runtime_stats(rt, &after));
     } while (!weft__load_acquire(&rt->monitor.dormant, "test.settled") || memcmp(&before, &after, sizeof after) != 0 ||
              enters != __atomic_load_n(&driver_enters, __ATOMIC_SEQ_CST) || parks != spy_get(&s.parks));
-    const int64_t end = weft_after(250 * WEFT_MILLISECOND);
-    while (weft_now() < end)
-        sched_yield();
-    CHECK_OK(weft_runtime_stats(rt, &after));
-    CHECK_EQ(after.ticks, before.ticks);
-    CHECK_EQ(after.parks, before.parks);
-    CHECK_EQ(after.kernel_entries, before.kernel_entries);
-    CHECK_EQ(__atomic_load_n(&driver_enters, __ATOMIC_SEQ_CST), enters);
-    CHECK_EQ(spy_get(&s.parks), parks);
 
     for (int i = 0; i < 4; i++)
         CHECK_OK(weft_cancel_in(rt, id[i]));

@@ -23,7 +23,7 @@ static int is_deaf(void *arg) /* to cancellation, for a while */
     weft_scope s;
 
     (void)arg;
-    CHECK_OK(weft_shield_enter(&s, WEFT_SECOND));
+    CHECK_OK(weft_shield_enter(&s, 20 * WEFT_SECOND));
     CHECK_OK(weft_sleep(weft_after(2 * WEFT_MILLISECOND)));
     CHECK_OK(weft_shield_leave(&s));
     over++;
