@@ -64,10 +64,11 @@ static void check_reason(const fate *f, int r)
     CHECK_EQ(r, get(&f->reason));
 }
 
-static void sends(int i, int me)
+/* Until its quota is sent, or there is nobody to send to any more. */
+static void sends(int i, int me, int (*send)(int i, int n, int64_t by))
 {
     for (int n = 0, tries = me; n < QUOTA;) {
-        const int r = weft_channel_send(&channels[i], &n, some_time(tries++));
+        const int r = send(i, n, some_time(tries++));
         if (r == 0) {
             bump(&fates[i].sent);
             n++;
@@ -79,6 +80,8 @@ static void sends(int i, int me)
         }
     }
 }
+
+static int to_channel(int i, int n, int64_t by) { return weft_channel_send(&channels[i], &n, by); }
 
 static void receives(int i, int me)
 {
@@ -101,7 +104,7 @@ static void on_channels(int me)
     for (int i = 0; i < rounds; i++) {
         const int role = (me + i) % 3;
         if (role == 0) {
-            sends(i, me);
+            sends(i, me, to_channel);
         } else if (role == 1) {
             receives(i, me);
         } else {
@@ -130,21 +133,7 @@ static void check_channels(void)
 enum { READERS = 2 };
 static weft_broadcast broadcasts[ROUNDS];
 
-static void publishes(int i, int me)
-{
-    for (int n = 0, tries = me; n < QUOTA;) {
-        const int r = weft_broadcast_send(&broadcasts[i], &n, some_time(tries++));
-        if (r == 0) {
-            bump(&fates[i].sent);
-            n++;
-        } else if (r != -ETIMEDOUT) {
-            check_reason(&fates[i], r);
-            return;
-        } else {
-            let_others_run();
-        }
-    }
-}
+static int to_broadcast(int i, int n, int64_t by) { return weft_broadcast_send(&broadcasts[i], &n, by); }
 
 static void listens(int i, int me)
 {
@@ -174,7 +163,7 @@ static void on_broadcasts(int me)
         }
         until_there(&fates[i].joined, READERS);
         if (me < ALL - 1)
-            publishes(i, me);
+            sends(i, me, to_broadcast);
         else
             until_there(&fates[i].sent, i % QUOTA);
         if (me == READERS || me == ALL - 1)
