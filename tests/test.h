@@ -3,6 +3,7 @@
 #ifndef WEFT_TESTS_TEST_H
 #define WEFT_TESTS_TEST_H
 
+#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,13 +11,25 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Not exit(): handlers would run on whatever stack the failure was met on, beside threads that go on. */
+/* What went wrong is said out of line: a check is a comparison and one call, of which there are thousands to compile. */
+__attribute__((cold, unused, format(printf, 4, 5))) static void test_say(const char *file, int line, const char *function,
+                                                                         const char *format, ...)
+{
+    va_list args;
+
+    fprintf(stderr, "%s:%d: %s: ", file, line, function);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputc('\n', stderr);
+    fflush(NULL);
+}
+
+/* Not exit(): handlers would run on whatever stack the failure was met on, beside threads that go on. Not in test_say: a
+ * test that runs simulated has an _exit of its own. */
 #define TEST_FAIL(...)                                                                                                 \
     do {                                                                                                               \
-        fprintf(stderr, "%s:%d: %s: ", __FILE__, __LINE__, __func__);                                                  \
-        fprintf(stderr, __VA_ARGS__);                                                                                  \
-        fputc('\n', stderr);                                                                                           \
-        fflush(NULL);                                                                                                  \
+        test_say(__FILE__, __LINE__, __func__, __VA_ARGS__);                                                           \
         _exit(1);                                                                                                      \
     } while (0)
 

@@ -80,13 +80,14 @@ static void stale(void)
 /* ---- from everywhere ---- */
 
 enum { PINGS = 3000 };
+static int rounds; /* of them that are made */
 
 static int counts_wakes(void *arg)
 {
     (void)arg;
     target = weft_self();
     put(&phase, 1);
-    for (int i = 0; i < PINGS; i++) { /* by its own count: the last ping is announced before it is sent */
+    for (int i = 0; i < rounds; i++) { /* by its own count: the last ping is announced before it is sent */
         CHECK_OK(weft_park(WEFT_NEVER)); /* a lost one hangs */
         bump(&acknowledged);
     }
@@ -99,7 +100,7 @@ static int pings(void *arg)
     (void)arg;
     while (!get(&phase))
         CHECK_OK(weft_yield());
-    for (int i = 0; i < PINGS; i++) {
+    for (int i = 0; i < rounds; i++) {
         const int before = get(&acknowledged);
         bump(&woken);
         CHECK_OK(weft_unpark(target));
@@ -129,7 +130,7 @@ static void *pinger(void *arg)
 {
     while (!get(&phase))
         sched_yield();
-    for (int i = 0; i < PINGS; i++) {
+    for (int i = 0; i < rounds; i++) {
         const int before = get(&acknowledged);
         bump(&woken);
         CHECK_OK(weft_unpark_in(arg, target));
@@ -192,11 +193,12 @@ static int parks_briefly(void *arg)
 
 static int reuses_records(void *arg)
 {
+    const int wanted = test_rounds(LIVES);
     weft_id f;
     int r;
 
     (void)arg;
-    while (lives < LIVES) {
+    while (lives < wanted) {
         CHECK_OK(weft_spawn(&f, parks_briefly, NULL));
         CHECK_OK(weft_join(f, &r, WEFT_NEVER));
         CHECK_EQ(r, 0);
@@ -220,6 +222,7 @@ static void stale_storm(void)
 static int run(int argc, char **argv)
 {
     (void)argc, (void)argv;
+    rounds = test_rounds(PINGS);
     tokens();
     siblings();
     stale();

@@ -112,7 +112,7 @@ static void come(crowd *c, unsigned n, int one_by_one)
         }
     }
     for (unsigned i = 0; i < n; i++) {
-        enum answer a = s[i] < 0 ? SHED : ask(s[i], 'b', server.max_connections ? 50 : 10000);
+        enum answer a = s[i] < 0 ? SHED : ask(s[i], 'b', server.max_connections ? 5 : 10000); /* see look_again */
         if (a == SERVED)
             c->held[c->served++] = s[i];
         else if (a == QUEUED)

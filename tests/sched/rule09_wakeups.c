@@ -4,10 +4,10 @@
 #include "lane/world.h"
 #include "sched/sched.h"
 
-enum { PRODUCERS = 3, ROUNDS = 3000, BATCH = 5 };
+enum { PRODUCERS = 3, ROUNDS = TEST_SANITIZED ? 1000 : 3000, BATCH = 5 };
 
 static weft_runtime *rt;
-static int watching, producers_left = PRODUCERS;
+static int rounds, watching, producers_left = PRODUCERS;
 static uint32_t most_searching;
 
 typedef struct job {
@@ -41,7 +41,7 @@ static void *producer(void *arg)
 {
     uint64_t state = (uintptr_t)arg;
 
-    for (int i = 0; i < ROUNDS; i++) {
+    for (int i = 0; i < rounds; i++) {
         int ran = 0, *p = &ran;
         const uint32_t what = next_random(&state) % 3;
         spreader s = {.task.run = run_spreader};
@@ -82,6 +82,7 @@ int main(void)
     weft_options opt = {.workers = 4, .blocked_ns = -1};
     pthread_t t[PRODUCERS];
 
+    rounds = test_rounds(ROUNDS);
     CHECK_OK(weft_start(&rt, &opt));
     put(&watching, 1);
     const pthread_t w = thread_of(watcher, NULL);
