@@ -92,6 +92,7 @@ static long ping_1(long n)
     return 2 * rounds;
 }
 
+static long ping_1_across(long n) { return ping_across(1, n); }
 static long ping_100_across(long n) { return ping_across(PAIRS, n); }
 
 static long ping_100(long n)
@@ -213,6 +214,7 @@ static long mutex_8(long n)
 
 const job channel_jobs[] = {
     {"ping-1", ping_1},
+    {"ping-1-across", ping_1_across},
     {"ping-100", ping_100},
     {"ping-100-across", ping_100_across},
     {"fan-in", fan_in},

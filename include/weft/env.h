@@ -95,6 +95,9 @@ struct weft_env {
     void (*unpark)(void *self, weft_parker *p);
     /* A hint while spinning for a short time; NULL: nothing. */
     void (*relax)(void *self);
+    /* How many looks, with a relax in between, take about as long as it costs to put a thread to sleep and wake it up: so many a worker takes before it sleeps,
+     * if messages of other workers have woken it at once lately. 0: none. */
+    unsigned linger;
 
     /* Topology, and binding of the calling thread to processors (system numbers); NULL: one processor, no binding. */
     int (*topology)(void *self, weft_topology *out);

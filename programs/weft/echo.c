@@ -1,6 +1,6 @@
 /*
  * `weft echo`: a TCP echo server, one lane a connection. A connection at rest reads into a small buffer in its record;
- * one whose reads fill that works with a pooled buffer until a read leaves most of it empty.
+ * one whose reads fill that works with a pooled buffer until it is silent, or has little to say for some time.
  */
 #include "commands.h"
 #include "daemon.h"
@@ -11,6 +11,10 @@
 #include <weft/weft.h>
 
 #define SMALL ((size_t)2048)
+
+/* When a pooled buffer goes back: nothing came for so long, or so many reads in a row would have done without it. */
+#define SILENT_NS (50 * WEFT_MILLISECOND)
+#define SMALL_READS 16
 
 struct echo {
     const struct options *options;
@@ -24,14 +28,33 @@ struct visit {
     struct local *local;
     uint32_t slot;
     char *big; /* a pooled buffer, or NULL */
+    unsigned small_reads; /* in a row, with the pooled buffer */
 };
+
+static void shrink(struct visit *v)
+{
+    buffer_give(v->local, v->big);
+    v->big = NULL;
+}
+
+/* Takes or gives a buffer after a read of n bytes. */
+static void fit(struct visit *v, size_t n)
+{
+    v->small_reads = n <= SMALL ? v->small_reads + 1 : 0;
+    if (v->big == NULL && n == SMALL) {
+        v->big = buffer_take(v->local);
+        v->small_reads = 0;
+    } else if (v->big != NULL && v->small_reads == SMALL_READS) {
+        shrink(v);
+    }
+}
 
 /* However the visit ends, by a kill, too. */
 static void end_visit(void *arg)
 {
     struct visit *v = arg;
     if (v->big != NULL)
-        buffer_give(v->local, v->big);
+        shrink(v);
     tracker_leave(&v->echo->tracker, v->slot);
     local_count(&v->local->counters.closed, 1);
 }
@@ -47,18 +70,17 @@ static int pump(weft_id conn, struct visit *v)
             return -ECANCELED;
         char *buf = v->big != NULL ? v->big : small;
         size_t cap = v->big != NULL ? BUFFER_SIZE : sizeof small;
-        ssize_t n = weft_read(conn, buf, cap, weft_after(idle));
+        ssize_t n = weft_read(conn, buf, cap, weft_after(v->big != NULL && idle > SILENT_NS ? SILENT_NS : idle));
+        if (n == -ETIMEDOUT && v->big != NULL && idle > SILENT_NS) {
+            shrink(v);
+            continue;
+        }
         if (n <= 0 || !tracker_busy(t, v->slot))
             return (int)n;
         int r = weft_write_all(conn, buf, (size_t)n, NULL, weft_after(idle));
         if (r < 0)
             return r;
-        if (v->big == NULL && (size_t)n == sizeof small) {
-            v->big = buffer_take(v->local);
-        } else if (v->big != NULL && (size_t)n <= sizeof small) {
-            buffer_give(v->local, v->big);
-            v->big = NULL;
-        }
+        fit(v, (size_t)n);
     }
 }
 

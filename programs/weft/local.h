@@ -11,8 +11,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Every buffer of the pool has this size: it holds the longest request head with room to read a body beyond it. */
-#define BUFFER_SIZE ((size_t)32768)
+/*
+ * Every buffer of the pool has this size: it holds the longest request head with room to read a body beyond it, and what
+ * a stream brings at once.
+ */
+#define BUFFER_SIZE ((size_t)65536)
 
 /* Figures of the server; each worker counts its own, counters_sum adds them up. */
 struct counters {

@@ -281,6 +281,7 @@ static weft_env table(struct block *b, const weft_env *e)
         .self = b,
         .page_size = e->page_size,
         .guard_size = e->guard_size,
+        .linger = e->linger,
         .map = block_map,
         .unmap = block_unmap,
         .discard = block_discard,

@@ -153,6 +153,7 @@ static void fill(void)
         .park = weft__posix_park,
         .unpark = weft__posix_unpark,
         .relax = weft__posix_relax,
+        .linger = 256, /* some 5 us */
         .topology = weft__posix_topology,
         .bind = weft__posix_bind,
         .log = weft__posix_log,

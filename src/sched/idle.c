@@ -10,7 +10,14 @@
 #include "base/check.h"
 #include "sched/sched.h"
 
-enum { STEAL_MAX = 16 };
+enum {
+    STEAL_MAX = 16,
+    SOON_NS = 100 * 1000, /* a sleep that a message ended within this was not worth it */
+    SOON_WANTED = 2,      /* so many of them in a row, and the next one is put off; */
+    VAIN_MOST = 7,        /* twice as many each time that was in vain, up to so often */
+    LATEST = 8,           /* so many times longer it looks */
+    LATE_MOST = 4         /* as long as that was needed no more often than this, in a row */
+};
 
 static uint64_t bit_of(const weft__worker *w) { return (uint64_t)1 << w->index; }
 
@@ -174,10 +181,40 @@ static void awake(weft__worker *w)
         w->searching = 1;
 }
 
+static int has_message(weft__worker *w)
+{
+    return w->owns_port ? weft__load_acquire(&w->port->inbox, "worker.sleep") != NULL : weft__load_seq(&w->inbox, "worker.sleep") != NULL;
+}
+
+/* Two lanes on two workers that answer each other at once would pay a sleep and a wake-up for each message, which is fifty times what the message costs. So
+ * a worker that messages woke soon lately goes on looking for about as long as those would take. It looks for longer a few times, because the other
+ * one may still have to wake up. Who comes from outside is not waited for like this. */
+int weft__linger(weft__worker *w, int64_t deadline)
+{
+    weft_runtime *rt = w->rt;
+    if (w->soon < (unsigned)SOON_WANTED << w->vain || deadline == WEFT_NOW || w->io_only || w->retiring || rt->topology.cpus < 2)
+        return 0;
+    const unsigned most = w->late < LATE_MOST ? LATEST * rt->env->linger : rt->env->linger;
+    for (unsigned looks = 0; looks < most; looks++) {
+        if (w->owns_port ? weft__port_pending(w->port) : has_message(w)) {
+            w->late = looks < rt->env->linger ? 0 : w->late + 1;
+            w->vain = 0;
+            if (w->owns_port)
+                weft__port_enter(w->port, WEFT_NOW);
+            return 1;
+        }
+        if (rt->env->relax)
+            rt->env->relax(rt->env->self);
+    }
+    w->soon = w->late = 0;
+    w->vain += w->vain < VAIN_MOST;
+    return 0;
+}
+
 static void sleep_now(weft__worker *w, int64_t deadline)
 {
     weft_runtime *rt = w->rt;
-    if (w->owns_port && weft__load_acquire(&w->port->inbox, "worker.sleep")) {
+    if (w->owns_port && has_message(w)) {
         weft__port_enter(w->port, WEFT_NOW); /* what others sent may run for long, and the monitor is to see it */
         return;
     }
@@ -193,6 +230,7 @@ static void sleep_now(weft__worker *w, int64_t deadline)
             rt->env->park(rt->env->self, &w->parker, deadline);
         weft__store_relaxed(&w->asleep, 0, "worker.wake");
     }
+    w->soon = has_message(w) && weft__clock(rt) - w->now_ns < SOON_NS ? w->soon + 1 : 0;
     weft__stuck_wake(w);
     weft__store_seq(&w->turn, w->turn + 1, "monitor.wake"); /* before the look at dormant; pairs with the store of dormant before the look at turn */
     if (weft__load_seq(&rt->monitor.dormant, "monitor.wake"))

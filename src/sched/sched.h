@@ -85,6 +85,9 @@ struct weft__worker {
     unsigned random;
     unsigned step;             /* cached coprime of the number of victims */
     int searching;             /* counted in rt->searching */
+    unsigned soon;             /* how many of its sleeps in a row a message ended soon */
+    unsigned vain, late;       /* how often in a row it lingered in vain; for long */
+    unsigned lingered;         /* how often it might have */
     uint32_t mobile;           /* lanes at home here that may move */
     int64_t crowded_ns;        /* since when more was ready here, at each look, than elsewhere; 0: it was not */
     unsigned char near[WEFT__WORKERS_MAX]; /* the others, nearest cache first */
@@ -214,6 +217,8 @@ void weft__inject(weft_runtime *rt, weft_task *t);
 void weft__notify(weft_runtime *rt);
 /* Looks everywhere for work that may move. 1: something is on a queue of w now. */
 int weft__search(weft__worker *w);
+/* Waits for a message for a short time without sleeping, if that has been worth it lately: 1 there is something to run, 0. */
+int weft__linger(weft__worker *w, int64_t deadline);
 /* Ends the search of w, which has something to do now. Looks whether there is more, and passes the baton. */
 void weft__search_over(weft__worker *w);
 /* Sleeps until there is something to do or the deadline passes. */

@@ -186,6 +186,7 @@ weft_env weft__sim_env_table = {
     .park = env_park,
     .unpark = env_unpark,
     .relax = env_relax,
+    .linger = 8,
     .topology = env_topology,
     .bind = env_bind,
     .log = env_log,

@@ -6,9 +6,17 @@ import (
 	"sync/atomic"
 )
 
-func pingPong(rounds int) {
+// apart: each end keeps an operating system's thread for itself.
+func pingPong(rounds int, apart bool) {
 	there, back := make(chan int, 1), make(chan int, 1)
+	if apart {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+	}
 	go func() {
+		if apart {
+			runtime.LockOSThread()
+		}
 		for x := range there {
 			back <- x
 		}
@@ -22,13 +30,13 @@ func pingPong(rounds int) {
 	<-back
 }
 
-func ping(pairs, n int) int {
+func ping(pairs, n int, apart bool) int {
 	rounds := atLeastOne(n, 2*pairs)
 	var all sync.WaitGroup
 	all.Add(pairs)
 	for i := 0; i < pairs; i++ {
 		go func() {
-			pingPong(rounds)
+			pingPong(rounds, apart)
 			all.Done()
 		}()
 	}

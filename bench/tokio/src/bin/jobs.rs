@@ -164,14 +164,27 @@ async fn timers(n: u64) -> u64 {
     n
 }
 
-async fn ping_pong(rounds: u64) {
+// On a thread of its own, with a runtime of its own.
+fn spawn_elsewhere(task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+    static ELSEWHERE: std::sync::OnceLock<tokio::runtime::Handle> = std::sync::OnceLock::new();
+    let handle = ELSEWHERE.get_or_init(|| {
+        let runtime = weftbench::runtime(1);
+        let handle = runtime.handle().clone();
+        std::thread::spawn(move || runtime.block_on(std::future::pending::<()>()));
+        handle
+    });
+    handle.spawn(task)
+}
+
+async fn ping_pong(rounds: u64, apart: bool) {
     let (to_there, mut there) = mpsc::channel::<u64>(1);
     let (to_back, mut back) = mpsc::channel::<u64>(1);
-    let echo = spawn(async move {
+    let answer = async move {
         while let Some(x) = there.recv().await {
             to_back.send(x).await.expect("back");
         }
-    });
+    };
+    let echo = if apart { spawn_elsewhere(answer) } else { spawn(answer) };
     for n in 0..rounds {
         to_there.send(n).await.expect("there");
         check(back.recv().await.expect("back"), n);
@@ -180,9 +193,9 @@ async fn ping_pong(rounds: u64) {
     echo.await.expect("echo");
 }
 
-async fn ping(pairs: u64, n: u64) -> u64 {
+async fn ping(pairs: u64, n: u64, apart: bool) -> u64 {
     let rounds = at_least_one(n, 2 * pairs);
-    all((0..pairs).map(|_| spawn(ping_pong(rounds))).collect()).await;
+    all((0..pairs).map(|_| spawn(ping_pong(rounds, apart))).collect()).await;
     2 * rounds * pairs
 }
 
@@ -299,8 +312,9 @@ async fn run(name: &str, n: u64) -> Option<u64> {
         "sleep" => sleep_10ms(n).await,
         "timer" => timer(n).await,
         "timers" => timers(n).await,
-        "ping-1" => ping(1, n).await,
-        "ping-100" | "ping-100-across" => ping(100, n).await,
+        "ping-1" => ping(1, n, false).await,
+        "ping-1-across" => ping(1, n, true).await,
+        "ping-100" | "ping-100-across" => ping(100, n, false).await,
         "fan-in" => fan_in(n).await,
         "fan-out" => fan_out(n).await,
         "select-8" => select_8(n).await,
