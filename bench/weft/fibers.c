@@ -167,10 +167,9 @@ static long timer(long n)
     weft_alarm a = {{0}};
     weft_event rung = {{0}};
     long stopped = 0;
-    for (long i = 0; i < n; i++) {
-        must(weft_alarm_set(&a, &rung, far + i));
-        stopped += weft_alarm_stop(&a);
-    }
+    for (long i = 0; i < n; i++)
+        if (weft_alarm_set(&a, &rung, far + i) == 0)
+            stopped += weft_alarm_stop(&a);
     check(stopped, n);
     return n;
 }

@@ -29,7 +29,7 @@ weft__annex *weft__lane_annex(weft__lane *lane)
     a->ender = NULL;
     a->holdings = NULL;
     memset(&a->timer, 0, sizeof a->timer);
-    memset(&a->alarms, 0, sizeof a->alarms);
+    a->alarms = (weft__alarms){.timer.deadline_ns = WEFT_NEVER};
     weft__store_relaxed(&a->mail_messages, 0, "annex.make");
     weft__store_relaxed(&a->mail_bytes, 0, "annex.make");
     a->locals = NULL;

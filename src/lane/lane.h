@@ -17,10 +17,11 @@
 
 typedef struct weft__lane weft__lane;
 
-/* A lane's alarms that are set (alarm.h). */
+/* A lane's alarms that are set (alarm.h). The timer is lazy: while there are any it is armed, for the first of them or before; its deadline
+ * is WEFT_NEVER while it is not. */
 typedef struct weft__alarms {
     weft__heap heap;           /* by when each is looked at */
-    weft__timer timer;         /* lazy: while there are any it is armed, for the first of them or before */
+    weft__timer timer;         /* stands for all of them */
 } weft__alarms;
 
 /* What few lanes need, in a record of its own that a lane takes when it first does and keeps until it ends; from a pool. */

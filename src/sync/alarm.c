@@ -26,6 +26,7 @@ static void look(weft__timer *t)
     weft__alarms *all = weft__container(t, weft__alarms, timer);
     weft__worker *w = weft__container(all, weft__annex, alarms)->lane->crew.home;
     weft__heap_node *n;
+    t->deadline_ns = WEFT_NEVER;
     while ((n = all->heap.first) && n->key <= w->now_ns) {
         weft__alarm *a = weft__alarm_of(n);
         take_out(a);
@@ -47,18 +48,35 @@ static int is_own(const weft__alarm *a, const weft__fiber *f)
     return annex && a->among == &annex->alarms;
 }
 
-static void enter(weft__alarms *all, weft__alarm *a, weft__worker *w)
+/* Whatever there is to be done; the lane may have no record for its alarms yet. */
+static __attribute__((noinline)) int set(weft__alarm *a, weft_event *event, int64_t when, weft__fiber *f)
 {
-    weft__heap_add(&all->heap, &a->node, a->when_ns);
-    a->among = all;
-    all->timer.fire = look;
-    weft__alarms_expect(all, w, a->when_ns);
+    weft__lane *lane = weft__lane_of(f->crew);
+    weft__annex *annex = weft__lane_annex(lane);
+    if (!annex)
+        return -ENOMEM;
+    if (a->among && a->among != &annex->alarms)
+        return -EPERM;
+    if (a->among)
+        take_out(a);
+    a->event = event;
+    a->when_ns = when;
+    if (when <= f->home->now_ns) {
+        weft__event_raise(event);
+    } else if (when != WEFT_NEVER) {
+        a->among = &annex->alarms;
+        a->among->timer.fire = look;
+        weft__alarms_expect(a->among, f->home, when);
+        weft__heap_add(&a->among->heap, &a->node, when);
+    }
+    return 0;
 }
 
+/* What costs next to nothing is done here, and needs no stack to be probed for: setting a lane's only alarm for later than
+ * one was before it, and putting one off. */
 int weft_alarm_set(weft_alarm *opaque, weft_event *event, int64_t when)
 {
     weft__fiber *f = weft__fiber_self();
-    weft__probe(f);
     weft__alarm *a = of(opaque);
     if (!f)
         return -EPERM;
@@ -66,31 +84,27 @@ int weft_alarm_set(weft_alarm *opaque, weft_event *event, int64_t when)
         return -EINVAL;
     weft__vat_used(a, __func__);
     weft__vat_used(event, __func__);
-    weft__lane *lane = weft__lane_of(f->crew);
-    weft__annex *annex = lane->annex ? lane->annex : weft__lane_annex(lane);
-    int now = when <= f->home->now_ns;
-    if (!annex)
-        return -ENOMEM;
-    if (a->among && a->among != &annex->alarms)
-        return -EPERM;
-    a->event = event;
-    a->when_ns = when;
-    if (a->among) {
-        if (!now && when != WEFT_NEVER && when >= a->node.key)
-            return 0; /* it is looked at before */
-        take_out(a);
+    weft__annex *annex = weft__lane_of(f->crew)->annex;
+    if (annex && when > f->home->now_ns && when != WEFT_NEVER) {
+        weft__alarms *all = &annex->alarms;
+        int only = !a->among && !all->heap.first && when >= all->timer.deadline_ns;
+        if (only || (a->among == all && when >= a->node.key)) {
+            a->event = event;
+            a->when_ns = when;
+            if (only) {
+                a->among = all;
+                weft__heap_add(&all->heap, &a->node, when);
+            }
+            return 0;
+        }
     }
-    if (now)
-        weft__event_raise(event);
-    else if (when != WEFT_NEVER)
-        enter(&annex->alarms, a, f->home);
-    return 0;
+    weft__probe(f);
+    return set(a, event, when, f);
 }
 
 int weft_alarm_stop(weft_alarm *opaque)
 {
     weft__fiber *f = weft__fiber_self();
-    weft__probe(f);
     weft__alarm *a = of(opaque);
     if (!f)
         return -EPERM;
@@ -101,6 +115,7 @@ int weft_alarm_stop(weft_alarm *opaque)
         return 0;
     if (!is_own(a, f))
         return -EPERM;
+    weft__probe(f);
     take_out(a);
     return 1;
 }
