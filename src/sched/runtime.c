@@ -183,13 +183,32 @@ static void start_children(weft_runtime *rt, unsigned v)
     }
 }
 
-/* No port closes while another worker, or who halts us, may still be waking it. */
-static void await_halt(weft_runtime *rt)
+static int all_halted(weft_runtime *rt)
 {
-    weft__add_seq(&rt->halted, 1, "runtime.halted");
-    while (weft__load_seq(&rt->halted, "runtime.halted") <= weft__load_seq(&rt->running, "runtime.halted"))
-        if (rt->env->relax)
-            rt->env->relax(rt->env->self);
+    return weft__load_seq(&rt->halted, "runtime.halted") > weft__load_seq(&rt->running, "runtime.halted");
+}
+
+/* A worker, or who halts them, wakes none of them any more. Whoever says so was counted as running before: the last one finds
+ * that all have. */
+static void halted(weft_runtime *rt)
+{
+    weft__add_seq(&rt->halted, 1, "runtime.halt");
+    if (!all_halted(rt))
+        return;
+    for (unsigned i = 0; i < rt->workers; i++) {
+        weft__worker *w = weft__load_acquire(&rt->worker[i], "runtime.halted");
+        if (w && !w->host)
+            rt->env->unpark(rt->env->self, &w->parker);
+    }
+}
+
+/* No port closes while somebody may still be waking it. Asleep, for there may be more workers than processors. */
+static void await_halt(weft__worker *w)
+{
+    weft_runtime *rt = w->rt;
+    halted(rt);
+    while (!all_halted(rt))
+        rt->env->park(rt->env->self, &w->parker, WEFT_NEVER);
 }
 
 static void worker_thread(void *arg)
@@ -207,7 +226,7 @@ static void worker_thread(void *arg)
     count_up(rt, &rt->started);
     if (w) {
         weft__worker_loop(w);
-        await_halt(rt);
+        await_halt(w);
         weft__worker_close(w);
     }
     count_up(rt, &rt->left);
@@ -240,7 +259,7 @@ void weft__runtime_halt(weft_runtime *rt)
         if (w && !w->host)
             weft__worker_wake(w);
     }
-    weft__add_seq(&rt->halted, 1, "runtime.halt");
+    halted(rt);
     /* Threads that come up late in a bloom that failed find `done` set and go at once. */
     while (weft__load_seq(&rt->left, "runtime.halt") < weft__load_seq(&rt->threads_up, "runtime.halt"))
         rt->env->park(rt->env->self, &rt->starter, WEFT_NEVER);
