@@ -132,7 +132,7 @@ int weft_timer_wait(weft_id id, uint64_t *expirations, int64_t deadline)
 {
     weft__fiber *f = weft__fiber_self();
     timer *t;
-    int r = find(id, &t);
+    int waited = 0, r = find(id, &t);
     if (r < 0)
         return r;
     if (weft__canceled(f))
@@ -145,10 +145,11 @@ int weft_timer_wait(weft_id id, uint64_t *expirations, int64_t deadline)
         if (n) {
             if (expirations)
                 *expirations = n;
-            return 0;
+            return waited ? 0 : weft__refuse(f, 0); /* a period that is shorter than its user's loop is not to starve others */
         }
         if (deadline <= now)
             return weft__refuse(f, -ETIMEDOUT);
+        waited = 1;
         r = wait_for(t, f, deadline);
         if (r == -ECANCELED)
             return r;
