@@ -52,9 +52,9 @@ WEFT_API int weft_mutex_try_at(weft_mutex *m, const char *site);
 WEFT_API int weft_mutex_unlock(weft_mutex *m);
 /* What it guards is in order again. -EPERM not the owner, -EINVAL it was in order. */
 WEFT_API int weft_mutex_consistent(weft_mutex *m);
-/* Makes another fiber of the same lane the owner, which must not wait for this mutex itself. -EPERM not the owner, or another lane's fiber;
- * -ESRCH no such fiber, or it has ended; -EINVAL no id of a fiber; -ENOTRECOVERABLE the lane in whose memory the mutex
- * lies is dying: nobody owns it any more. To another lane a mutex is sent: weft_mutex_send in message.h. */
+/* Makes another fiber of the same lane the owner, which must not select on this mutex itself. -EPERM not the owner, or another lane's fiber;
+ * -ESRCH no such fiber, or it has ended; -EINVAL no id of a fiber; -EDEADLK it waits for this mutex, or for one that waits for it, and so on, all for ever,
+ * which is reported; -ENOTRECOVERABLE the lane in whose memory the mutex lies is dying: nobody owns it any more. To another lane a mutex is sent: weft_mutex_send in message.h. */
 WEFT_API int weft_mutex_give(weft_mutex *m, weft_id fiber);
 
 typedef struct weft_mutex_info {

@@ -23,6 +23,9 @@ int weft__graph_add(weft__edge *e);
 /* The same without a look for circles: of one that closed none when it began, and whose fiber nobody could wait for until now. */
 void weft__graph_show(weft__edge *e);
 void weft__graph_remove(weft__edge *e);
+/* How many fibers, f the first of them, wait one for the other and the last for the object, all of them for ever; 0: it is not so. Whoever has the
+ * object would close a circle by giving it to f. */
+unsigned weft__graph_way(const weft__fiber *f, const void *object);
 /* Somebody may wait for f from now on: if it joins, that is published, and whatever follows from there. Home. */
 void weft__joins_show(weft__fiber *f);
 /* What its fiber waits for, and who has it, as weft__format. While its holder does not run. */

@@ -411,6 +411,19 @@ int weft__mutex_attach(weft__mutex *m, weft__fiber *f, const char *site)
 
 weft__mutex *weft__mutex_held(weft__held *h) { return h->orphaned == orphaned || h->orphaned == orphaned_in_vat ? weft__container(h, weft__mutex, held) : NULL; }
 
+/* It would be waited for by whom its new owner waits for, or by that one itself. */
+static int closes_a_circle(const weft__mutex *m, weft__fiber *to)
+{
+    weft__joins_show(to);
+    unsigned n = weft__graph_way(to, m);
+    if (n)
+        weft__say(to->home->rt, WEFT_LOG_ERROR,
+                  "deadlock: a mutex%s%s%s is not given to fiber \"%s\" of lane \"%s\" (spawned at %s), which waits for it itself%s",
+                  m->name ? " \"" : "", m->name ? m->name : "", m->name ? "\"" : "", to->name, to->crew->name, to->site,
+                  n > 1 ? ", by way of others" : "");
+    return n != 0;
+}
+
 int weft_mutex_give(weft_mutex *opaque, weft_id id)
 {
     weft__sync_used(opaque);
@@ -426,8 +439,9 @@ int weft_mutex_give(weft_mutex *opaque, weft_id id)
         return -EPERM;
     if (to->state == WEFT__ENDED)
         return -ESRCH;
+    if (closes_a_circle(m, to))
+        return weft__refuse(f, -EDEADLK);
     weft__stake stake;
-    weft__joins_show(to);
     weft__held_remove(&m->held);
     disown(m, &stake);
     hand_to(m, (uintptr_t)to);

@@ -588,6 +588,58 @@ static void chains(void)
     CHECK_EQ(forget(), 0);
 }
 
+/* ---- giving ---- */
+
+static int holds_and_waits(void *arg)
+{
+    (void)arg;
+    CHECK_OK(weft_mutex_lock(&two, WEFT_NEVER));
+    CHECK_OK(weft_mutex_lock(&one, WEFT_NEVER)); /* ours */
+    CHECK_OK(weft_mutex_unlock(&one));
+    return weft_mutex_unlock(&two);
+}
+
+static int waits_for(void *arg)
+{
+    CHECK_OK(weft_mutex_lock(arg, WEFT_NEVER));
+    return weft_mutex_unlock(arg);
+}
+
+static int waits_a_while(void *arg)
+{
+    CHECK_EQ(weft_mutex_lock(arg, weft_after(2 * WEFT_MILLISECOND)), -ETIMEDOUT);
+    return weft_mutex_unlock(&one); /* which it was given meanwhile */
+}
+
+/* Nobody is made the owner of what he waits for, by way of others or himself; who has a deadline is. */
+static void giving(void)
+{
+    weft_id f, g, h;
+
+    CHECK_OK(weft_mutex_init(&one, 0, "one"));
+    CHECK_OK(weft_mutex_init(&two, 0, "two"));
+    CHECK_OK(weft_mutex_lock(&one, WEFT_NEVER));
+    CHECK_OK(weft_spawn(&f, holds_and_waits, NULL));
+    settle();
+    CHECK_OK(weft_spawn(&g, waits_for, &two));
+    CHECK_OK(weft_spawn(&h, waits_a_while, &two));
+    settle();
+    CHECK_EQ(weft_mutex_give(&one, g), -EDEADLK);
+    told("\"one\" is not given to fiber \"waits_for\"");
+    told("by way of others");
+    CHECK(forget() > 0);
+    CHECK_EQ(weft_mutex_give(&one, f), -EDEADLK);
+    told("is not given to fiber \"holds_and_waits\"");
+    CHECK(!said("by way of others"));
+    CHECK(forget() > 0);
+    CHECK_OK(weft_mutex_give(&one, h));
+    CHECK_EQ(weft_mutex_unlock(&one), -EPERM);
+    joined(h);
+    joined(f);
+    joined(g);
+    CHECK_EQ(forget(), 0);
+}
+
 static int run(int argc, char **argv)
 {
     (void)argc, (void)argv;
@@ -598,6 +650,7 @@ static int run(int argc, char **argv)
     joins();
     rings();
     joined_before();
+    giving();
     lane_joins();
     writers();
     chains();
