@@ -241,18 +241,21 @@ static int unqueue(weft__tasks *l, weft_task *t)
     return found;
 }
 
-/* A thread could not be started. The others do its job, if there are any; if not, every job ends with the error.
- * Each goes the way of jobs that were done, as it may belong to another port. */
+/* A thread could not be started. The others do its job, if there are any; if not, every job ends with the error. If all
+ * of them run functions, files' jobs do, since one of those functions may wait for one of them. Each goes the way of jobs
+ * that were done, as it may belong to another port. */
 static void start_failed(weft__pool *pool, pool_thread *t, int r)
 {
     weft__tasks lost = {0};
     weft__spin_lock(&pool->lock);
     t->state = NONE;
     t->starting = 0;
-    if (--pool->alive == 0) {
+    if (--pool->alive == pool->calls_running) {
         weft__tasks_splice(&lost, &pool->files);
-        weft__tasks_splice(&lost, &pool->calls);
-        pool->calls_waiting = 0;
+        if (pool->alive == 0) {
+            weft__tasks_splice(&lost, &pool->calls);
+            pool->calls_waiting = 0;
+        }
         for (weft_task *task = lost.head; task; task = task->next)
             *job_state(op_of(task)) = JOB_RUNNING; /* no longer to be revoked */
     }

@@ -155,6 +155,45 @@ static void no_thread_to_be_had(bed *b)
     weft__pool_close(own);
 }
 
+static int started;
+
+static int one_thread(void *self, weft_thread **out, const weft_thread_options *opt, void (*fn)(void *), void *arg)
+{
+    const weft_env *real = weft_env_posix();
+    (void)self;
+    return started++ ? -EAGAIN : real->thread_start(real->self, out, opt, fn, arg);
+}
+
+/* The only thread there is runs a function, which may wait for a file's job: that is told instead of left to wait for it. A function waits. */
+static void no_thread_but_one(bed *b)
+{
+    weft_env env = *b->env;
+    weft__pool *own, *bed_pool = b->pool;
+    job j[2] = {0}, f = {0};
+    gate g = {0};
+    started = 0;
+    env.thread_start = one_thread;
+    CHECK_OK(weft__pool_open(&own, &env, NULL));
+    b->port.pool = own;
+    weft_op_call(&j[0].op, pass, &g, NULL);
+    bed_start(b, &j[0]);
+    await_inside(&g, 1);
+    weft_op_call(&j[1].op, pass, &g, NULL);
+    bed_start(b, &j[1]);
+    weft_op_open(&f.op, NULL, "/", WEFT_OPEN_DIRECTORY, 0);
+    f.op.flags |= WEFT_OP_OFFLOAD;
+    CHECK_EQ(bed_run(b, &f), -EAGAIN);
+    CHECK_EQ(j[1].ended, 0);
+    weft__store_release(&g.open, 1u, "test");
+    for (int i = 0; i < 2; i++)
+        CHECK_EQ(bed_await(b, &j[i]), i);
+    int64_t h = bed_run(b, &f); /* and now there is somebody */
+    CHECK_OK(h);
+    close((int)h);
+    b->port.pool = bed_pool;
+    weft__pool_close(own);
+}
+
 /* One pool, two ports on two threads. */
 static void *other_port(void *arg)
 {
@@ -223,6 +262,7 @@ static const bed_case cases[] = {
     CASE(none_lost),
     CASE(idle_threads_end),
     CASE(no_thread_to_be_had),
+    CASE(no_thread_but_one),
     CASE(shared_by_two_ports),
     CASE(close_waits_for_a_running_job),
 };
