@@ -189,6 +189,17 @@ void weft__waiter_leave_vats(weft__waiter *wt)
 
 /* ---- saying what for ---- */
 
+/* Under its lock: a thread that has announced itself to nobody may serve it at this very moment. */
+static int stands_in_line(const weft__node *n)
+{
+    if (!n->lock)
+        return 0;
+    weft__spin_lock(&n->lock->spin);
+    int there = n->queue != NULL;
+    weft__spin_unlock(&n->lock->spin);
+    return there;
+}
+
 size_t weft__waiter_say(const weft__wait_on *on, char *buf, size_t size)
 {
     const weft__waiter *wt = weft__container(on, const weft__waiter, on);
@@ -196,7 +207,7 @@ size_t weft__waiter_say(const weft__wait_on *on, char *buf, size_t size)
     unsigned named = 0;
     for (unsigned i = 0; i < wt->count; i++) {
         const weft__node *node = &wt->nodes[i];
-        if (node->queue && n < size)
+        if (stands_in_line(node) && n < size)
             n += weft__format(buf + n, size - n, "%s %s (%p)", named++ ? "," : "", node->kind->what, node->object);
     }
     if (!named && n < size)
