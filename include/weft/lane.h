@@ -125,7 +125,8 @@ WEFT_API weft_id weft_lane_self(void);
  *   - nothing that belongs to the thread is kept across such a call: a pthread mutex, a recursive lock of stdio (flockfile), OpenSSL's error queue.
  *
  * It does not move in per-core mode, in a runtime with external workers, with one worker; while it dies; while an id of it is being closed; and
- * while a fiber of it is in weft_accept_each or in a select that has I/O among its cases.
+ * while a fiber of it is in weft_accept_each or in a select that has I/O among its cases. One with more than 64 fibers and ids moves only when it asks
+ * for that itself, for a move takes time for each of them.
  *
  * weft_lane_move moves the caller's lane now: 0, and the caller goes on there (unless a sibling whose turn came first has moved it on). Workers are numbered from 0; in single-io mode worker 0 does the I/O and
  * takes no lanes. -EPERM no fiber, or of a lane that is not mobile here; -EINVAL no worker of that number takes lanes; -EBUSY it cannot move now. */

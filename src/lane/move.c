@@ -11,7 +11,7 @@
 #include "lane/handle.h"
 #include "lane/realm.h"
 
-enum { LOOK = 64, PATIENCE = 4, AT_ONCE = 4, REST = 20 }; /* tasks; ticks; lanes; ticks */
+enum { LOOK = 64, PATIENCE = 4, AT_ONCE = 4, REST = 20, LIGHT = 64 }; /* tasks; ticks; lanes; ticks; fibers and ids */
 
 int weft__lanes_move(const weft_runtime *rt)
 {
@@ -175,6 +175,19 @@ static weft__worker *roomiest(weft__worker *w, uint32_t *crowd)
     return best;
 }
 
+/* Both workers go through all of a lane's fibers and ids as it moves: with many of them that is no use of a turn that nobody asked for. */
+static int is_light(const weft__lane *lane)
+{
+    unsigned n = 0;
+    for (const weft__link *l = lane->crew.fibers.next; l != &lane->crew.fibers; l = l->next)
+        if (++n > LIGHT)
+            return 0;
+    for (const weft__link *l = lane->resources.next; l != &lane->resources; l = l->next)
+        if (++n > LIGHT)
+            return 0;
+    return 1;
+}
+
 /* The first that may go, but for the one whose turn is next here: a lane that has just come stays for a while. */
 static weft__lane *next_to_go(weft__worker *w)
 {
@@ -184,7 +197,7 @@ static weft__lane *next_to_go(weft__worker *w)
             continue;
         const weft__fiber *f = weft__container((weft_task *)(uintptr_t)t, weft__fiber, resume);
         weft__lane *lane = f->mobile ? weft__lane_of(f->crew) : NULL;
-        if (lane && may_leave(lane) && w->now_ns - lane->annex->moved_ns >= REST * w->rt->opt.tick_ns)
+        if (lane && may_leave(lane) && w->now_ns - lane->annex->moved_ns >= REST * w->rt->opt.tick_ns && is_light(lane))
             return lane;
     }
     return NULL;

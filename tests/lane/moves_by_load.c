@@ -89,6 +89,46 @@ static int crowd(void *arg)
     return 0;
 }
 
+static int parks(void *arg)
+{
+    (void)arg;
+    return weft_park(WEFT_NEVER);
+}
+
+/* As restless, with so many siblings that a move would take long. */
+static int restless_crowd(void *arg)
+{
+    enum { MANY = 70 };
+    weft_id f[MANY];
+
+    for (int i = 0; i < MANY; i++)
+        CHECK_OK(weft_spawn(&f[i], parks, NULL));
+    const int r = restless(arg);
+    for (int i = 0; i < MANY; i++) {
+        CHECK_OK(weft_unpark(f[i]));
+        CHECK_OK(weft_join(f[i], NULL, soon()));
+    }
+    return r;
+}
+
+/* Load does not move a lane of very many fibers: for that it must ask itself. */
+static int heavy(void *arg)
+{
+    weft_id l[LANES];
+    const uint64_t before = moves();
+
+    (void)arg;
+    put(&enough, 0);
+    for (int i = 0; i < LANES; i++)
+        CHECK_OK(weft_lane_spawn_with(&l[i], restless_crowd, &sums[i], .pinned = 1, .mobile = 1));
+    const int64_t until = weft_after(5 * WEFT_MILLISECOND);
+    while (weft_now() < until)
+        CHECK_OK(weft_yield());
+    CHECK_EQ(moves(), before); /* as they end, they are such as move */
+    end_all(l);
+    return 0;
+}
+
 static int program(int argc, char **argv)
 {
     weft_id l;
@@ -97,6 +137,8 @@ static int program(int argc, char **argv)
     if (weft_current()->mode == WEFT_PER_CORE)
         return 0; /* there nothing moves */
     CHECK_OK(weft_lane_spawn(&l, crowd, NULL));
+    CHECK_OK(weft_lane_join(l, NULL, WEFT_NEVER));
+    CHECK_OK(weft_lane_spawn(&l, heavy, NULL));
     CHECK_OK(weft_lane_join(l, NULL, WEFT_NEVER));
     return 0;
 }
