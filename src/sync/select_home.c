@@ -306,7 +306,9 @@ void weft__home_take(weft__selection *s, unsigned i)
     } else {
         return;
     }
-    s->nodes[i].object = NULL;
+    for (unsigned k = 0; k < s->n; k++) /* other cases may be about the same one, whose record is another's now */
+        if (s->cases[k].kind == c->kind && s->nodes[k].object == what)
+            s->nodes[k].object = NULL;
 }
 
 int weft__home_conclude(weft__selection *s, unsigned i)

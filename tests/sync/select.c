@@ -329,6 +329,39 @@ static int joins_one(void *arg)
     return r;
 }
 
+static int waits_to_be_cancelled(void *arg)
+{
+    (void)arg;
+    return weft_park(WEFT_NEVER);
+}
+
+/* Two cases about the same one: it is joined once, and nothing of it is looked at afterwards. */
+static void joins_it_twice(void)
+{
+    weft_id f, l;
+
+    for (int ended_before = 0; ended_before < 2; ended_before++) {
+        CHECK_OK(weft_spawn(&f, parks, NULL));
+        CHECK_OK(weft_lane_spawn_with(&l, waits_to_be_cancelled, NULL, .pinned = 1));
+        settle();
+        for (int lane = 0; lane < 2; lane++) {
+            const weft_id it = lane ? l : f;
+            weft_case twice[] = {lane ? WEFT_JOIN_LANE(it) : WEFT_JOIN(it), lane ? WEFT_JOIN_LANE(it) : WEFT_JOIN(it)};
+            if (lane)
+                CHECK_OK(weft_cancel(it));
+            else
+                CHECK_OK(weft_unpark(it));
+            if (ended_before)
+                settle();
+            const int r = weft_select(twice, 2, soon());
+            CHECK(r == 0 || r == 1);
+            CHECK_EQ(twice[r].result, lane ? -ECANCELED : 9);
+            CHECK_EQ(twice[!r].result, 0);
+            CHECK_EQ(lane ? weft_lane_join(it, NULL, WEFT_NOW) : weft_join(it, NULL, WEFT_NOW), -ESRCH);
+        }
+    }
+}
+
 static void joins(void)
 {
     weft_id f, j;
@@ -525,6 +558,7 @@ static int run(int argc, char **argv)
     none_comes();
     it_dies();
     joins();
+    joins_it_twice();
     joiner_dies();
     lanes();
     wider_than_the_stack();
