@@ -1,4 +1,4 @@
-/* What a lane does to all its children: telling them to end, and giving up those that have. A lane may have a hundred thousand, so it goes round
+/* What a lane does to all its children: telling them to end, giving up those that have, counting them. A lane may have a hundred thousand, so it goes round
  * them in slices, a turn each. A round goes from the head of the list, and who was visited goes to its tail: children may end meanwhile, and who
  * comes later, at the tail, is not of this round. One round at a time; what is asked for during one is done in a second.
  *
@@ -34,17 +34,6 @@ void weft__lane_catch_up(weft__lane *newborn)
     weft__spin_unlock(&parent->lock);
 }
 
-void weft__lane_tell_watched(weft__lane *lane, const weft__lane_watch *watch, uint32_t flags)
-{
-    weft__spin_lock(&lane->lock);
-    for (weft__link *l = lane->children.next; l != &lane->children; l = l->next) {
-        weft__lane *child = weft__container(l, weft__lane, siblings);
-        if (child->supervised == WEFT__WATCHED && child->annex->tag == watch)
-            weft__lane_signal_record(child, flags | WEFT__SIG_FAMILY);
-    }
-    weft__spin_unlock(&lane->lock);
-}
-
 void weft__lane_forgo(weft__lane *lane, weft__lane *child)
 {
     weft__lane_watch *watch = child->annex->tag;
@@ -54,6 +43,13 @@ void weft__lane_forgo(weft__lane *lane, weft__lane *child)
 }
 
 /* ---- rounds ---- */
+
+/* What all are told, and what those are that somebody watches; a watch is looked at only in a round that was begun for one. */
+static uint32_t told_to(const weft__lane *lane, const weft__lane *child)
+{
+    const weft__lane_watch *watch = lane->asking && child->supervised == WEFT__WATCHED ? child->annex->tag : NULL;
+    return (uint32_t)lane->telling | (watch ? watch->asked : 0);
+}
 
 /* 0: the round is over. */
 static int visit(weft__lane *lane)
@@ -70,8 +66,9 @@ static int visit(weft__lane *lane)
         weft__link_remove(&child->siblings);
         weft__link_before(&lane->children, &child->siblings);
         over = lane->disowned && child->told && !(child->joiner && lane->phase == WEFT__LANE_ALIVE); /* who joins beside weft_fini */
-        if (lane->telling)
-            weft__lane_signal_record(child, (uint32_t)lane->telling | WEFT__SIG_FAMILY);
+        uint32_t flags = told_to(lane, child);
+        if (flags)
+            weft__lane_signal_record(child, flags | WEFT__SIG_FAMILY);
     }
     weft__spin_unlock(&lane->lock);
     if (child && lane->disowned && !over && child->supervised == WEFT__WATCHED)
@@ -107,7 +104,7 @@ static void go_on(weft__lane *lane)
         weft__lane_later(lane);
         return;
     }
-    lane->touring = 0;
+    lane->touring = lane->asking = 0;
     lane->telling = 0;
     if (weft__sub_acq_rel(&lane->refs, 1, "lane.toured") == 1)
         weft__lane_childless(lane);
@@ -129,12 +126,47 @@ static void go_round(weft__lane *lane, uint32_t flags)
 
 void weft__lane_tell_children(weft__lane *lane, uint32_t flags) { go_round(lane, flags); }
 
+void weft__lane_tell_watched(weft__lane *lane, weft__lane_watch *watch, uint32_t flags)
+{
+    watch->asked |= flags;
+    lane->asking = 1;
+    go_round(lane, 0);
+}
+
 void weft__lane_disown(weft__lane *lane)
 {
     lane->disowned = 1;
     if (lane->annex)
         lane->annex->ends = (weft__tasks){0}; /* given up with the children that lie there */
     go_round(lane, 0);
+}
+
+/* ---- counting ---- */
+
+/* The lock is let go of now and then, for children end meanwhile: at one that stays in the list, because it is held, or has ended and is struck off by
+ * nobody but this worker. */
+uint32_t weft__lane_count_children(weft__lane *lane)
+{
+    uint32_t n = 0, since = 0;
+    weft__lane *held = NULL;
+    weft__spin_lock(&lane->lock);
+    for (weft__link *l = lane->children.next; l != &lane->children; l = l->next) {
+        weft__lane *child = weft__container(l, weft__lane, siblings);
+        const int stays = child->detached == WEFT__ORPHAN;
+        n++;
+        if (++since < VISITS || (!stays && !weft__lane_hold(child)))
+            continue;
+        weft__spin_unlock(&lane->lock);
+        if (held)
+            weft__lane_release(held);
+        held = stays ? NULL : child;
+        since = 0;
+        weft__spin_lock(&lane->lock);
+    }
+    weft__spin_unlock(&lane->lock);
+    if (held)
+        weft__lane_release(held);
+    return n;
 }
 
 /* ---- what a lane does in turns ---- */

@@ -97,7 +97,7 @@ void weft__lane_fill(weft__lane *lane, weft_runtime *rt, weft__lane *parent, con
     lane->told = lane->forgotten = lane->quiet = 0;
     lane->supervised = WEFT__NOT_SUPERVISED;
     lane->watched = lane->barren = lane->asked = lane->round = lane->telling = 0;
-    lane->touring = lane->again = lane->shutting = lane->chores = 0;
+    lane->touring = lane->again = lane->shutting = lane->chores = lane->asking = 0;
     weft__store_relaxed(&lane->tends, 0, "lane.make");
     weft__lane_enter(lane, WEFT__LANE_NEWBORN);
     lane->main = NULL;

@@ -78,6 +78,7 @@ struct weft__lane {
     uint8_t again : 1;         /* and is to do so once more */
     uint8_t shutting : 1;      /* its resources are being closed, some a turn */
     uint8_t chores : 1;        /* its end message is queued at home, to go on with either */
+    uint8_t asking : 1;        /* some of its children's watches have something to tell in this round */
     uint8_t telling;           /* WEFT__SIG_*: what its children are told in this round */
     weft_task end_message;     /* from its last child to its home, then from it to its parent's home */
 
@@ -225,6 +226,7 @@ enum weft__supervised { WEFT__NOT_SUPERVISED, WEFT__SUPERVISED, WEFT__WATCHED };
  * result given apart, since a killed parent gives its children up before they have ended: -ECANCELED then. */
 typedef struct weft__lane_watch {
     void (*over)(struct weft__lane_watch *watch, weft__lane *child, int result);
+    uint32_t asked; /* WEFT__SIG_*: what weft__lane_tell_watched was called with */
 } weft__lane_watch;
 
 /* ---- annex.c ---- */
@@ -260,8 +262,8 @@ int weft__lane_spawn_supervised(weft_id *out, int (*fn)(void *), void *arg, cons
 /* The same for one that is watched. */
 int weft__lane_spawn_watched(weft_id *out, int (*fn)(void *), void *arg, const weft_lane_options *opt, const char *name, const char *site,
                              weft__lane_watch *watch);
-/* Sends those of its children that are watched by this their WEFT__SIG_*. Home. */
-void weft__lane_tell_watched(weft__lane *lane, const weft__lane_watch *watch, uint32_t flags);
+/* Sends those of its children that are watched by this their WEFT__SIG_*: so many of them now, the others in turns to come. Home. */
+void weft__lane_tell_watched(weft__lane *lane, weft__lane_watch *watch, uint32_t flags);
 /* Starts a newborn: wherever placement says, or on worker `at`. */
 void weft__lane_start(weft__lane *lane, weft__worker *at);
 /* Strikes an ended lane off its parent's books and frees its record. Any worker. */

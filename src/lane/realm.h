@@ -125,6 +125,8 @@ void weft__lane_signal_record(weft__lane *lane, uint32_t flags);
 int weft__lane_hold(weft__lane *lane);
 /* Cancel or kill, passed on to all child lanes, some a turn. Home. */
 void weft__lane_tell_children(weft__lane *lane, uint32_t flags);
+/* How many there are, ended ones included that nobody has joined. Home. */
+uint32_t weft__lane_count_children(weft__lane *lane);
 /* A supervised child has ended: who waits in weft__lane_next_end gets it. On the parent's home. */
 void weft__lane_push_end(weft__lane *parent, weft__lane *child);
 /* A time so far from now. */

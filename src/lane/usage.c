@@ -45,9 +45,7 @@ static void count(weft__lane *lane, weft_limits *out)
     weft__resources_arrive(lane);
     out->ids = length(&lane->resources);
     out->stack_bytes = weft__crew_stack_bytes(&lane->crew, &stacks);
-    weft__spin_lock(&lane->lock);
-    out->lanes = length(&lane->children);
-    weft__spin_unlock(&lane->lock);
+    out->lanes = weft__lane_count_children(lane);
 }
 
 int weft_lane_usage(weft_limits *out)

@@ -121,12 +121,44 @@ static void end_with_7(int (*fn)(void *), int limited, const weft_limits *limits
     CHECK_EQ(r, 7);
 }
 
+static int returns(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
+/* Children that stay, that have ended and not been joined, and that end meanwhile: all that are there count, however many. */
+static int has_many(void *arg)
+{
+    enum { EACH = 150 };
+    weft_id stays[EACH], over[EACH];
+    (void)arg;
+    put(&up, 0);
+    for (int i = 0; i < EACH; i++) {
+        CHECK_OK(weft_lane_spawn(&stays[i], parks, NULL));
+        CHECK_OK(weft_lane_spawn(&over[i], returns, NULL));
+        CHECK_OK(weft_lane_spawn(NULL, returns, NULL));
+        const uint32_t n = used().lanes;
+        CHECK(n >= 2 * (uint32_t)(i + 1) && n <= 3 * (uint32_t)(i + 1));
+    }
+    while (get(&up) < EACH || used().lanes > 2 * EACH)
+        CHECK_OK(weft_yield());
+    for (int i = 0; i < EACH; i++) {
+        CHECK_OK(weft_cancel(stays[i]));
+        CHECK_OK(weft_lane_join(stays[i], NULL, soon()));
+        CHECK_OK(weft_lane_join(over[i], NULL, soon()));
+        CHECK_EQ(used().lanes, 2 * (uint32_t)(EACH - 1 - i));
+    }
+    return 7;
+}
+
 static int start(int argc, char **argv)
 {
     (void)argc, (void)argv;
     end_with_7(acquires, 0, NULL);
     end_with_7(acquires, 1, &(weft_limits){.fibers = 1 + FIBERS, .lanes = LANES, .ids = IDS, .messages = MESSAGES});
     end_with_7(takes_memory, 0, NULL);
+    end_with_7(has_many, 0, NULL);
     return 0;
 }
 

@@ -345,6 +345,43 @@ static void killed_with_lanes(void)
     CHECK_EQ(weft_event_set(&lane_gate), 0);
 }
 
+static unsigned asked_to_end(void)
+{
+    weft__lane *self = weft__lane_self();
+    unsigned n = 0;
+
+    weft__spin_lock(&self->lock);
+    for (weft__link *l = self->children.next; l != &self->children; l = l->next)
+        n += (weft__load_relaxed(&weft__container(l, weft__lane, siblings)->head.word, "test") & WEFT__SIG_CANCEL) != 0;
+    weft__spin_unlock(&self->lock);
+    return n;
+}
+
+/* However many there are, a turn tells but some; other children hear nothing, nor do those of another group. */
+static void told_in_turns(void)
+{
+    enum { MANY = 300, SLICE = 64 };
+    weft_group g = WEFT_GROUP, other = WEFT_GROUP;
+    weft_id child;
+
+    CHECK_OK(weft_event_init(&lane_gate, WEFT_EVENT_MANUAL, 0));
+    CHECK_OK(weft_lane_spawn(&child, lane_waits, NULL));
+    CHECK_OK(weft_group_lane(&other, lane_waits, NULL));
+    for (int i = 0; i < MANY; i++)
+        CHECK_OK(weft_group_lane(&g, lane_waits, NULL));
+    CHECK_OK(weft_group_cancel(&g));
+    CHECK(asked_to_end() <= SLICE);
+    CHECK_EQ(weft_group_all(&g, soon()), -ECANCELED);
+    CHECK_OK(weft_group_end(&g));
+    CHECK_EQ(weft_group_count(&other), 1);
+    CHECK_EQ(weft_group_all(&other, WEFT_NOW), -ETIMEDOUT);
+    CHECK_EQ(weft_lane_join(child, NULL, WEFT_NOW), -ETIMEDOUT);
+    CHECK_OK(weft_event_set(&lane_gate));
+    CHECK_OK(weft_group_all(&other, soon()));
+    CHECK_OK(weft_group_end(&other));
+    ended(child);
+}
+
 static int run(int argc, char **argv)
 {
     (void)argc, (void)argv;
@@ -356,6 +393,7 @@ static int run(int argc, char **argv)
     with_its_lane();
     killed_and_ended();
     lanes_end();
+    told_in_turns();
     lane_is_killed();
     lanes_for_ever();
     killed_with_lanes();
