@@ -140,6 +140,7 @@ struct weft_op {
     void (*after)(weft_task *task); /* task.run, while the task carries the op through an inbox */
     weft_task cancel_task;          /* a stand-alone port's cancel request */
     uint32_t cancel_state;          /* of it (atomic) */
+    uint8_t prompt;                 /* the submitter's: task.run may be called while the home thread reaps, for it submits and ends nothing */
     uint64_t done_key;              /* what a stand-alone port's completion carries: desc may be gone by then */
     int32_t early;                  /* an error found at acceptance, told when the op's turn comes */
     uint8_t accepted;               /* the home port has it */

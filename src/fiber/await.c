@@ -3,7 +3,7 @@
 #include <errno.h>
 
 #include "base/check.h"
-#include "fiber/fiber.h"
+#include "fiber/await.h"
 
 /* What is told of an op comes to the worker where the fiber was when it asked; a fiber that may move has perhaps gone on. */
 static int sent_on(const weft__await *a, weft_task *t) { return a->fiber->mobile && weft__sent_on(&a->fiber->home, t); }
@@ -15,7 +15,7 @@ static void settle(weft__await *a)
         weft__wake(a->fiber, 0);
 }
 
-static void op_done(weft_task *t)
+void weft__await_done(weft_task *t)
 {
     weft_op *op = weft__container(t, weft_op, task);
     weft__await *a = (weft__await *)(uintptr_t)op->key;
@@ -96,47 +96,37 @@ void weft__await_cancel(weft__fiber *f)
             weft__port_cancel(port, nth(a, a->asked));
 }
 
+int64_t weft__await_short(weft__await *a)
+{
+    weft__fiber *f = a->fiber;
+    weft__worker *w = f->home;
+    if (w->budget > 0) {
+        weft__worker_spend(w);
+        return a->op->result;
+    }
+    a->finished = 1;
+    f->await = a; /* for weft__await_drop: it may be killed here */
+    weft__yield(f);
+    f->await = NULL;
+    return a->op->result;
+}
+
 /* At the given port, which may be another worker's; NULL: the waiter's. */
 static int64_t await(weft__fiber *f, weft_port *port, weft_op *op, int64_t deadline)
 {
     weft__worker *w = f->home;
-    int here = w->owns_port && (!port || port == w->port);
-    weft__await a = {.op = op, .fiber = f, .account = f->crew->account, .count = 1, .left = 1};
-    op->task.run = op_done;
-    op->key = (uintptr_t)&a;
-    op->origin = here ? NULL : w; /* NULL: this thread; then a completion within the start is told by the state alone */
-    op->submitter = f->name;
-    weft__count(&w->stats.ops, 1);
-    if (here) {
-        weft__port_start(w->port, op);
-        if (op->state == WEFT_OP_DONE) { /* nothing to wait for, but not for ever at the others' cost */
-            if (w->budget > 0)
-                weft__worker_spend(w);
-            else {
-                a.finished = 1;
-                f->await = &a; /* for weft__await_drop: it may be killed here */
-                weft__yield(f);
-                f->await = NULL;
-            }
-            weft__account_discharge(a.account, WEFT__CHARGE_OPS, 1);
-            return op->result;
-        }
+    weft__await a;
+    int64_t r;
+    weft__await_begin(&a, f, f->crew->account, op);
+    if (w->owns_port && (!port || port == w->port)) {
+        r = weft__await_here(&a, deadline);
     } else {
+        op->origin = w;
         weft__port_start_remote(port ? port : w->port, op);
+        r = weft__await_end(&a, deadline);
     }
-    f->await = &a;
-    f->waiting = WEFT__WAIT_OP;
-    f->state = WEFT__WAITING;
-    f->timed_out = 0;
-    /* What cannot be cancelled is tried whatever its deadline: one that has passed would only take back a job not yet begun. */
-    if (deadline != WEFT_NEVER && (deadline > w->now_ns || weft_op_cancellable((enum weft_opcode)op->code)))
-        weft__expect_by(f, deadline);
-    if (f->killed)
-        weft__await_cancel(f);
-    weft__suspend(w, f);
-    f->await = NULL;
     weft__account_discharge(a.account, WEFT__CHARGE_OPS, 1);
-    return op->result == -ECANCELED && f->timed_out && !weft__canceled(f) ? -ETIMEDOUT : op->result;
+    return r;
 }
 
 static void drop(weft_port *port, const weft_op *op)
@@ -198,7 +188,7 @@ static void start_chain(weft__worker *w, weft__await *a)
     weft_op *first = a->op;
     for (unsigned i = 0; i < a->count; i++) {
         weft_op *op = a->chain[i];
-        op->task.run = op_done;
+        op->task.run = weft__await_done;
         op->key = (uintptr_t)a;
         op->origin = w->owns_port ? NULL : w;
         op->submitter = a->fiber->name;
@@ -210,7 +200,7 @@ static void start_chain(weft__worker *w, weft__await *a)
     }
     weft__port_start(w->port, first);
     if (first->state == WEFT_OP_DONE) /* within the start: nobody is told */
-        op_done(&first->task);
+        weft__await_done(&first->task);
 }
 
 int weft__await_chain(weft_op *const *ops, unsigned count)

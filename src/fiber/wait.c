@@ -50,6 +50,13 @@ void weft__fiber_timer(weft__timer *t)
 
 int weft__wait(weft__fiber *f, enum weft__wait kind, int64_t deadline) { return weft__wait_here(f, kind, deadline); }
 
+/* The queue that it waits in learns that it does no longer. */
+static __attribute__((noinline)) void wake_out_of(weft__fiber *f, void (*unwait)(weft__fiber *))
+{
+    unwait(f); /* may set it again: the wait was served meanwhile, and a kill before the fiber runs has to undo that */
+    weft__worker_ready(f->home, &f->resume);
+}
+
 void weft__wake(weft__fiber *f, int answer)
 {
     if (f->waiting == WEFT__WAIT_NONE)
@@ -61,8 +68,9 @@ void weft__wake(weft__fiber *f, int answer)
     void (*unwait)(weft__fiber *) = f->unwait;
     f->unwait = NULL;
     if (unwait && answer < 0)
-        unwait(f); /* may set it again: the wait was served meanwhile, and a kill before the fiber runs has to undo that */
-    weft__worker_ready(f->home, &f->resume);
+        wake_out_of(f, unwait);
+    else
+        weft__worker_ready(f->home, &f->resume);
 }
 
 void weft__fiber_nudge(weft__fiber *f)

@@ -61,25 +61,6 @@ int weft__handle_find(weft_id id, uint32_t kinds, weft__handle **out)
 
 /* ---- ops ---- */
 
-uint16_t weft__handle_begin(weft__handle *h)
-{
-    h->busy++;
-    return WEFT__GEN(weft__load_relaxed(&h->res.head.word, "handle.begin"));
-}
-
-static int is_same(const weft__handle *h, uint16_t gen)
-{
-    return WEFT__GEN(weft__load_acquire(&h->res.head.word, "handle.same")) == gen;
-}
-
-int weft__handle_end(weft__handle *h, uint16_t gen)
-{
-    int same = is_same(h, gen);
-    if (same) /* else another worker may be counting in it */
-        h->busy--;
-    return same;
-}
-
 /* What was closed while its op waited for room: the op has not been started, and its descriptor may be another's by now. */
 static int64_t too_late(void)
 {
@@ -93,7 +74,7 @@ int64_t weft__handle_await(weft__handle *h, weft_op *op, int64_t deadline)
     op->through = h;
     int64_t r = weft__await_enter(deadline);
     if (r == 0)
-        r = is_same(h, gen) ? weft__await_entered(h->port, op, deadline) : too_late();
+        r = weft__handle_same(h, gen) ? weft__await_entered(h->port, op, deadline) : too_late();
     /* Where it arrived at its port after the close, the port says so. */
     return weft__handle_end(h, gen) || r != -EBADF ? r : -ECANCELED;
 }
@@ -105,7 +86,8 @@ int64_t weft__handle_await_pair(weft__handle *h, weft__handle *h2, weft_op *op, 
     op->through2 = h2;
     int64_t r = weft__await_enter(deadline);
     if (r == 0)
-        r = is_same(h, gen) && is_same(h2, gen2) ? weft__await_entered(h->port ? h->port : h2->port, op, deadline) : too_late();
+        r = weft__handle_same(h, gen) && weft__handle_same(h2, gen2) ? weft__await_entered(h->port ? h->port : h2->port, op, deadline)
+                                                                     : too_late();
     int same = weft__handle_end(h, gen), same2 = weft__handle_end(h2, gen2);
     return (same && same2) || r != -EBADF ? r : -ECANCELED;
 }

@@ -94,9 +94,23 @@ static inline int weft__handle_remote(const weft__handle *h)
     return home != weft__whither(home) || !home->owns_port || h->port != home->port;
 }
 
-/* A call begins and ends on a handle. A sibling may close the id meanwhile, and the record be another's: 0 then. */
-uint16_t weft__handle_begin(weft__handle *h);
-int weft__handle_end(weft__handle *h, uint16_t gen);
+/* A call begins and ends on a handle. A sibling may close the id meanwhile, and the record be another's: not the same, 0 then. */
+static inline uint16_t weft__handle_begin(weft__handle *h)
+{
+    h->busy++;
+    return WEFT__GEN(weft__load_relaxed(&h->res.head.word, "handle.begin"));
+}
+static inline int weft__handle_same(const weft__handle *h, uint16_t gen)
+{
+    return WEFT__GEN(weft__load_acquire(&h->res.head.word, "handle.same")) == gen;
+}
+static inline int weft__handle_end(weft__handle *h, uint16_t gen)
+{
+    int same = weft__handle_same(h, gen);
+    if (same) /* else another worker may be counting in it */
+        h->busy--;
+    return same;
+}
 /* An op on h->desc, awaited as by weft__await_op. */
 int64_t weft__handle_await(weft__handle *h, weft_op *op, int64_t deadline);
 /* Of two that are at different ports, of a lane that may move: has one, with which nothing goes on, join the other. -EXDEV. */

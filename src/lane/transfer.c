@@ -6,7 +6,9 @@
 #include "lane/transfer.h"
 
 #include "base/check.h"
+#include "fiber/await.h"
 #include "port/inflight.h"
+#include "port/op.h"
 
 /* On the waiter's stack. */
 typedef struct waiter {
@@ -127,6 +129,22 @@ int64_t weft__transfer_later(weft__handle *h, weft__fiber *f, enum weft_opcode c
     return r;
 }
 
+/* The usual op: at the port of the fiber's own worker, and nothing hinders the fiber. What by_op and what it calls find out step by step is known. */
+static __attribute__((noinline)) int64_t by_own_op(weft__handle *h, weft__fiber *f, enum weft_opcode code, void *buf, size_t len, int64_t deadline)
+{
+    weft_op op;
+    weft__await a;
+    if (code == WEFT_OP_RECV || code == WEFT_OP_SEND)
+        weft__op_io(&op, code, h->desc, buf, len);
+    else
+        fill(&op, h->desc, code, buf, len);
+    op.through = h;
+    uint16_t gen = weft__handle_begin(h);
+    weft__await_begin(&a, f, NULL, &op);
+    int64_t r = weft__await_here(&a, deadline);
+    return weft__handle_end(h, gen) || r != -EBADF ? r : -ECANCELED; /* as weft__handle_await */
+}
+
 /* Its first use on this port, which can do without ops. */
 static int comes_home(const weft__handle *h, const weft__fiber *f)
 {
@@ -141,5 +159,7 @@ int64_t weft__transfer_otherwise(weft__handle *h, weft__fiber *f, enum weft_opco
 {
     if (comes_home(h, f))
         return weft__transfer(h, f, code, buf, len, deadline);
+    if (!h->port && f->home->owns_port && weft__fiber_free_to(f))
+        return by_own_op(h, f, code, buf, len, deadline);
     return by_op(h, code, buf, len, deadline);
 }

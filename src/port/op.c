@@ -79,6 +79,7 @@ static void fill(weft_op *op, enum weft_opcode code, weft_desc *desc)
     op->link = NULL;
     op->submitter = NULL;
     op->cancel_state = 0;
+    op->prompt = 0;
 }
 
 static void fill_io(weft_op *op, enum weft_opcode code, weft_desc *desc, void *buf, size_t len, int64_t offset)

@@ -157,17 +157,21 @@ static void start_plain(weft_port *port, weft_op *op)
     weft__driver_submit(port, op);
 }
 
+static __attribute__((noinline)) void start_other(weft_port *port, weft_op *op)
+{
+    weft__op_prepare(port, op);
+    weft__port_accept(port, op);
+}
+
 void weft__port_start(weft_port *port, weft_op *op)
 {
     WEFT_ASSERT(port->magic == MAGIC);
     weft_op *outer = port->starting;
     port->starting = op->origin ? NULL : op;
-    if (is_plain(port, op)) {
+    if (is_plain(port, op))
         start_plain(port, op);
-    } else {
-        weft__op_prepare(port, op);
-        weft__port_accept(port, op);
-    }
+    else
+        start_other(port, op);
     port->starting = outer;
 }
 
@@ -353,6 +357,13 @@ static __attribute__((noinline)) void finish_other(weft_port *port, weft_op *op,
         weft__chain_drop(port, next);
 }
 
+/* A descriptor whose last op this was goes before the end is told: its record may be memory of whoever hears of it. */
+static __attribute__((noinline)) void finish_closing(weft_port *port, weft_op *op, weft_desc *d)
+{
+    weft__desc_let_go(port, d);
+    tell_end(port, op);
+}
+
 void weft__port_finish(weft_port *port, weft_op *op, int64_t result)
 {
     WEFT_ASSERT(op->accepted && op->port == port);
@@ -364,9 +375,12 @@ void weft__port_finish(weft_port *port, weft_op *op, int64_t result)
     weft__ops_remove(op);
     op->pinned = 0;
     close_books(port, op, result);
-    /* A descriptor whose last op this was goes before the end is told: its record may be memory of whoever hears of
-     * it. */
-    weft__desc_let_go(port, d);
+    if (d->closing) {
+        finish_closing(port, op, d);
+        return;
+    }
+    WEFT_ASSERT(d->flying > 0);
+    d->flying--;
     tell_end(port, op);
 }
 

@@ -13,23 +13,7 @@
 
 #define ENTRIES_UNREGISTERED 64 /* registering the ring's descriptor costs two calls, and pays with longer lives */
 
-static weft__uring *state_of(const weft_port *port)
-{
-    weft__uring *u = port->state;
-    WEFT_ASSERT(u->magic == WEFT__URING_MAGIC);
-    return u;
-}
-
-void weft__uring_submit(weft_port *port, weft_op *op)
-{
-    weft__uring *u = state_of(port);
-    weft__uring_op *x = weft__uring_of(op);
-    x->where = WEFT__AT_NONE;
-    x->cancel = x->queued = x->offload = 0;
-    x->statx = NULL;
-    op->drv[7] = 0;
-    weft__uring_start(u, op);
-}
+static weft__uring *state_of(const weft_port *port) { return weft__uring_at(port); }
 
 static void uring_cancel(weft_port *port, weft_op *op) { weft__uring_cancel_op(state_of(port), op); }
 

@@ -157,6 +157,13 @@ typedef struct weft__uring {
     size_t map_rings_size, map_cq_size, map_sqes_size;
 } weft__uring;
 
+static inline weft__uring *weft__uring_at(const weft_port *port)
+{
+    weft__uring *u = port->state;
+    WEFT_ASSERT(u->magic == WEFT__URING_MAGIC);
+    return u;
+}
+
 /* user_data: the op's address, its generation in the upper 16 bits, and what the submission was for in the lower
  * three. */
 enum weft__uring_tag { WEFT__TAG_OP, WEFT__TAG_CANCEL, WEFT__TAG_WAKE };
@@ -268,7 +275,7 @@ static inline uint32_t weft__uring_completions(const weft__uring *u)
     return weft__load_acquire(u->cq_tail, "uring.cq_tail") - u->cq_head;
 }
 
-/* The driver's hot slots, for builds that bind them directly (port/bind.h). */
+/* The driver's hot slots, for builds that bind them directly (port/bind.h); the first in uring_sqe.c. */
 void weft__uring_submit(weft_port *port, weft_op *op);
 void weft__uring_enter(weft_port *port, int64_t deadline_ns);
 

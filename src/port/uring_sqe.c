@@ -320,6 +320,46 @@ void weft__uring_start(weft__uring *u, weft_op *op)
     }
 }
 
+/* A receive or a send of some bytes on a socket by the ring: most ops. */
+static inline int is_transfer(const weft_op *op)
+{
+    return (op->code == WEFT_OP_RECV || op->code == WEFT_OP_SEND) && op->path == WEFT_PATH_RING && is_socket(op) &&
+           !(op->flags & WEFT_OP_MULTI) && op->io.len;
+}
+
+/* What start comes to for one, if there is a slot. */
+static inline int start_transfer(weft__uring *u, weft_op *op)
+{
+    if (!weft__uring_list_empty(&u->deferred) || weft__uring_unsubmitted(u) >= u->sq_entries)
+        return 0;
+    const int sends = op->code == WEFT_OP_SEND;
+    op->tag = ++u->generation;
+    u->sqes[u->sq_tail++ & u->sq_mask] = (struct io_uring_sqe){
+        .opcode = sends ? IORING_OP_SEND : IORING_OP_RECV,
+        .fd = (int)op->desc->handle,
+        .addr = (uintptr_t)op->io.buf,
+        .len = op->io.len > LARGEST ? LARGEST : (uint32_t)op->io.len,
+        .msg_flags = sends ? op->io.flags | MSG_NOSIGNAL : op->io.flags,
+        .user_data = weft__uring_data(op),
+    };
+    u->in_ring++;
+    weft__uring_of(op)->stage = WEFT__STAGE_DIRECT;
+    weft__uring_of(op)->where = WEFT__AT_RING;
+    return 1;
+}
+
+void weft__uring_submit(weft_port *port, weft_op *op)
+{
+    weft__uring *u = weft__uring_at(port);
+    weft__uring_op *x = weft__uring_of(op);
+    x->where = WEFT__AT_NONE;
+    x->cancel = x->queued = x->offload = 0;
+    x->statx = NULL;
+    op->drv[7] = 0;
+    if (!is_transfer(op) || !start_transfer(u, op))
+        weft__uring_start(u, op);
+}
+
 void weft__uring_wait(weft__uring *u, weft_op *op, enum weft__uring_stage stage)
 {
     weft__uring_of(op)->stage = (uint8_t)stage;

@@ -253,10 +253,12 @@ void weft__worker_loop(weft__worker *w)
 static void deliver(void *ctx, weft_op *op)
 {
     weft__worker *here = ctx, *there = op->origin;
-    if (!there || there == here)
-        weft__worker_ready(here, &op->task);
-    else
+    if (there && there != here)
         weft__worker_send(there, &op->task);
+    else if (op->prompt)
+        op->task.run(&op->task);
+    else
+        weft__worker_ready(here, &op->task);
 }
 
 static int still(void *ctx) { return weft__stuck_look(ctx); }
