@@ -73,6 +73,30 @@ static void mask_is_kept(void)
     e->thread_join(NULL, t);
 }
 
+/* Who was not started by us may have everything blocked: as a worker it hears interrupts, and nothing else that it did not want to. */
+static void *joins_as_worker(void *arg)
+{
+    sigset_t all, now;
+
+    (void)arg;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, NULL);
+    CHECK_EQ(e->worker_enter(NULL), 0);
+    pthread_sigmask(SIG_SETMASK, NULL, &now);
+    CHECK(!sigismember(&now, weft__posix_interrupt_signal()));
+    CHECK(sigismember(&now, SIGTERM));
+    e->worker_leave(NULL);
+    return NULL;
+}
+
+static void hosts_thread(void)
+{
+    pthread_t t;
+
+    CHECK_EQ(pthread_create(&t, NULL, joins_as_worker, NULL), 0);
+    CHECK_EQ(pthread_join(t, NULL), 0);
+}
+
 static void set_current(void *arg)
 {
     CHECK(weft__current() == NULL);
@@ -167,6 +191,7 @@ int main(void)
     e = weft_env_posix();
     start();
     mask_is_kept();
+    hosts_thread();
     current_worker();
     interrupts();
     return 0;
