@@ -17,8 +17,9 @@
 #include "env/posix.h"
 
 static weft_env table;
-static pthread_once_t filled = PTHREAD_ONCE_INIT;
-static int log_level = WEFT_LOG_INFO; /* written under `filled` only */
+static pthread_mutex_t filling = PTHREAD_MUTEX_INITIALIZER; /* unlike pthread_once it makes no system call where nobody waits */
+static uint32_t filled;                                     /* 1: the table and the log's level are there (atomic) */
+static int log_level = WEFT_LOG_INFO;
 
 static int64_t clock_ns(clockid_t clock)
 {
@@ -174,6 +175,13 @@ static void fill(void)
 
 WEFT_API const weft_env *weft_env_posix(void)
 {
-    pthread_once(&filled, fill);
+    if (__atomic_load_n(&filled, __ATOMIC_ACQUIRE))
+        return &table;
+    pthread_mutex_lock(&filling);
+    if (!__atomic_load_n(&filled, __ATOMIC_RELAXED)) {
+        fill();
+        __atomic_store_n(&filled, 1, __ATOMIC_RELEASE); /* pairs with the acquire above */
+    }
+    pthread_mutex_unlock(&filling);
     return &table;
 }

@@ -180,8 +180,8 @@ int weft__posix_guard_row(void *self, void *p, size_t bytes, size_t stride, unsi
     const int r = advise_row(p, bytes, stride, n);
     if (r < 0 && r != -EINVAL) /* that is for locked memory, and may be different for the next row */
         weft__store_relaxed(&refused, 1, "guard.row");
-    if (r == 0 && weft__posix_guard_kind() == WEFT__GUARD_UNKNOWN && !learn_guard_kind(p, 1))
-        return -ENOTSUP;
+    if (r == 0) /* not learnt by a second call: a system that takes a process's advice about itself, and counts the bytes, knows this one */
+        weft__posix_guard_force(WEFT__GUARD_MADVISE);
     return r;
 #else
     (void)p, (void)bytes, (void)stride, (void)n;
