@@ -61,8 +61,9 @@ struct weft_port {
     void *standalone;     /* the stand-alone form's part, or NULL */
 };
 
-/* weft_driver_named(name), where an attempt to open a port takes its memory from env, or uses that of the port to be. */
-const weft_port_driver *weft__driver_choose(const char *name, const weft_env *env, const weft_port_config *config);
+/* Whether this kernel makes a ring for this process that the driver can use: 0; -ENOSYS, -EPERM; -ENOMEM, -EMFILE, -ENFILE say nothing about that.
+ * Any thread. */
+int weft__uring_there(void);
 
 /* Buffers of a port: when its configuration does not say, and at most. */
 enum { WEFT__BUFFER_SIZE_DEFAULT = 4096, WEFT__BUFFER_SIZE_MAX = 1 << 30, WEFT__BUFFERS_DEFAULT = 256, WEFT__BUFFERS_MAX = 32768 };

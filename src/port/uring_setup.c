@@ -298,6 +298,18 @@ fail:
     return r;
 }
 
+/* The plainest ring, made and ended: what a port opens with beyond that, every kernel has that has what is needed. */
+int weft__uring_there(void)
+{
+    const weft__ring_sys *sys = &weft__ring_sys_kernel;
+    struct io_uring_params params = {0};
+    int r = sys->setup(sys->self, 1, &params);
+    if (r < 0)
+        return r;
+    sys->unmap(sys->self, r, NULL, 0);
+    return (params.features & needed) == needed ? 0 : -ENOSYS;
+}
+
 void weft__uring_teardown(weft__uring *u)
 {
     weft_port *port = u->port;

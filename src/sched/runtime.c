@@ -74,7 +74,7 @@ static int choose_driver(weft_runtime *rt)
 {
     rt->driver = rt->opt.driver ? rt->opt.driver : !rt->opt.port ? weft__default_driver() : NULL;
     if (!rt->driver)
-        rt->driver = weft__driver_choose(rt->opt.port, rt->opt.memory ? rt->env : weft_env_posix(), &rt->opt.port_config);
+        rt->driver = weft_driver_named(rt->opt.port);
     if (rt->driver)
         return 0;
     weft__say(rt, WEFT_LOG_ERROR, "no port driver \"%s\" in this build or on this kernel", rt->opt.port ? rt->opt.port : "auto");
