@@ -120,9 +120,16 @@ static void *map_huge(size_t bytes, size_t align)
 void *weft__posix_map_as(void *self, size_t bytes, size_t align, enum weft_map_as how)
 {
     (void)self;
-    if (how == WEFT_MAP_HUGE)
+    switch (how) {
+    case WEFT_MAP_SHARED:
+        return map_aligned(bytes, align, MAP_SHARED);
+    case WEFT_MAP_HUGE:
         return map_huge(bytes, align);
-    return how == WEFT_MAP_SHARED ? map_aligned(bytes, align, MAP_SHARED) : NULL;
+    case WEFT_MAP_KERNEL: /* which holds the pages themselves, whatever becomes of the mapping */
+        return weft__posix_map(NULL, bytes, align);
+    default:
+        return NULL;
+    }
 }
 
 void weft__posix_unmap(void *self, void *p, size_t bytes)

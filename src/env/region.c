@@ -2,7 +2,8 @@
  * at its start and its end. Any thread; the books are under a spin lock, which is not held over a system call.
  *
  * What is too large, or finds no room, is mapped by itself. A piece that comes back is noted as dirty and gives its memory back together with others,
- * once they are worth a call; a dirty piece that is handed out again before is cleared then. Addresses that were guarded are not used again.
+ * once they are worth a call; a dirty piece that is handed out again before is cleared then. Addresses that were guarded, or that the
+ * kernel may still write to, are not used again.
  * Under AddressSanitizer what came back is poisoned, which stands in for the fault that an unmapped page answers with. */
 #include <string.h>
 
@@ -27,10 +28,10 @@ typedef struct region {
     char *start;
     size_t page, count; /* bytes of one, pages; the first ones hold this */
     size_t dirty_bytes;
-    int ending;         /* nothing is given back any more: it all goes at once. Set when only one thread is left */
+    int ending;         /* nothing is given back any more: it all goes at once */
     pages taken;
     pages dirty;        /* not taken, and maybe not zero */
-    pages guarded;
+    pages spent;        /* guarded, or the kernel's: not to be handed out again */
 } region;
 
 static int is_set(const uint64_t *map, size_t i) { return (int)(map[i / 64] >> (i % 64) & 1); }
@@ -148,15 +149,15 @@ static void give(region *r, void *p, size_t bytes)
 
     weft__poison(p, n * r->page);
     weft__spin_lock(&r->lock);
-    const int lost = any_set(r->guarded, at, n);
+    const int lost = any_set(r->spent, at, n);
     if (!lost) {
         set(r->taken, at, n, 0);
         set(r->dirty, at, n, 1);
         r->dirty_bytes += n * r->page;
     }
-    const int many = r->dirty_bytes > DIRTY_MAX && !r->ending;
+    const int ending = r->ending, many = r->dirty_bytes > DIRTY_MAX && !ending;
     weft__spin_unlock(&r->lock);
-    if (lost && !r->ending)
+    if (lost && !ending)
         weft__posix_discard(NULL, p, n * r->page);
     if (many)
         give_back_dirty(r);
@@ -182,15 +183,29 @@ static void unmap(void *self, void *p, size_t bytes)
         weft__posix_unmap(NULL, p, bytes);
 }
 
+static void spend(region *r, const void *p, size_t bytes)
+{
+    weft__spin_lock(&r->lock);
+    set(r->spent, page_of(r, p), pages_of(r, bytes), 1);
+    weft__spin_unlock(&r->lock);
+}
+
+static void *map_as(void *self, size_t bytes, size_t align, enum weft_map_as how)
+{
+    region *r = self;
+    void *p = how == WEFT_MAP_KERNEL ? map(self, bytes, align) : weft__posix_map_as(NULL, bytes, align, how);
+
+    if (p && has(r, p))
+        spend(r, p, bytes);
+    return p;
+}
+
 static int guard(void *self, void *p, size_t bytes)
 {
     region *r = self;
 
-    if (has(r, p)) {
-        weft__spin_lock(&r->lock);
-        set(r->guarded, page_of(r, p), pages_of(r, bytes), 1);
-        weft__spin_unlock(&r->lock);
-    }
+    if (has(r, p))
+        spend(r, p, bytes);
     return weft__posix_guard(NULL, p, bytes);
 }
 
@@ -201,7 +216,7 @@ static int guard_row(void *self, void *p, size_t bytes, size_t stride, unsigned 
     if (has(r, p)) {
         weft__spin_lock(&r->lock);
         for (unsigned i = 0; i < n; i++)
-            set(r->guarded, page_of(r, (char *)p + i * stride), pages_of(r, bytes), 1);
+            set(r->spent, page_of(r, (char *)p + i * stride), pages_of(r, bytes), 1);
         weft__spin_unlock(&r->lock);
     }
     return weft__posix_guard_row(NULL, p, bytes, stride, n);
@@ -225,6 +240,7 @@ void weft__region_open(weft_env *env)
     env->self = r;
     env->map = map;
     env->unmap = unmap;
+    env->map_as = map_as;
     env->guard = guard;
     env->guard_row = guard_row;
     env->worker_enter = enter;
@@ -235,8 +251,11 @@ void weft__region_ending(const weft_env *env)
 {
     region *r = env->map == map ? env->self : NULL;
 
-    if (r)
-        r->ending = 1;
+    if (!r)
+        return;
+    weft__spin_lock(&r->lock);
+    r->ending = 1;
+    weft__spin_unlock(&r->lock);
 }
 
 void weft__region_close(const weft_env *env)

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/check.h"
-#include "env/region.h"
 #include "lane/alarm.h"
 #include "sched/text.h"
 
@@ -165,7 +164,6 @@ void weft__realm_close(weft_runtime *rt)
 {
     const weft_env *env = rt->env;
     weft__lane_realm *realm = rt->lanes;
-    weft__region_ending(env);
     weft__fibers_close(rt);
     weft__ties_close(&realm->ties);
     weft__mail_close(&realm->mail, env);

@@ -153,6 +153,8 @@ typedef struct weft__uring {
     /* What to give back. */
     void *memory;
     size_t memory_size; /* 0: the caller's */
+    void *queues;       /* both, where they lie in the environment's memory; else NULL */
+    size_t queues_size;
     void *map_rings, *map_cq, *map_sqes;
     size_t map_rings_size, map_cq_size, map_sqes_size;
 } weft__uring;

@@ -26,7 +26,7 @@ static const uint32_t needed = IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE | 
 /* Offsets of everything in the one block. */
 struct plan {
     uint32_t entries, cq_entries, buffer_size, buffer_count;
-    size_t side, statx, lent, stack, ring, data, rings, rings_size, sqes, sqes_size, total;
+    size_t side, statx, lent, stack, ring, data, queues, rings_size, queues_size, total;
 };
 
 static uint32_t power_of_two(uint32_t n, uint32_t usual, uint32_t most)
@@ -61,13 +61,12 @@ static void make_plan(struct plan *p, const weft_port_config *config, size_t pag
     p->stack = take(&total, p->buffer_count * sizeof(uint16_t), 64);
     p->ring = take(&total, p->buffer_count * sizeof(struct io_uring_buf), page);
     p->data = take(&total, (size_t)p->buffer_count * p->buffer_size, page);
-    if (config->memory) {
-        p->rings_size = RING_HEADER + p->cq_entries * sizeof(struct io_uring_cqe) + p->entries * sizeof(uint32_t);
-        p->rings_size = (p->rings_size + page - 1) & ~(page - 1);
-        p->sqes_size = (p->entries * sizeof(struct io_uring_sqe) + page - 1) & ~(page - 1);
-        p->rings = take(&total, p->rings_size, page);
-        p->sqes = take(&total, p->sqes_size, page);
-    }
+    /* Both queues: the rings with the completions, then the submissions. */
+    p->rings_size = RING_HEADER + p->cq_entries * sizeof(struct io_uring_cqe) + p->entries * sizeof(uint32_t);
+    p->rings_size = (p->rings_size + page - 1) & ~(page - 1);
+    p->queues_size = p->rings_size + ((p->entries * sizeof(struct io_uring_sqe) + page - 1) & ~(page - 1));
+    if (config->memory)
+        p->queues = take(&total, p->queues_size, page);
     p->total = (total + page - 1) & ~(page - 1);
 }
 
@@ -81,7 +80,7 @@ size_t weft__uring_memory_bytes(const weft_port_config *config, size_t page)
 }
 
 /* One io_uring_setup after the other, each time without the newest wish, until the kernel takes one. */
-static int make_ring(weft__uring *u, const weft_port_config *config, const struct plan *plan, uint8_t *block,
+static int make_ring(weft__uring *u, const weft_port_config *config, const struct plan *plan, uint8_t *queues,
                      struct io_uring_params *out)
 {
     static const uint32_t give_up[] = {
@@ -100,7 +99,7 @@ static int make_ring(weft__uring *u, const weft_port_config *config, const struc
     else if (!config->shared) /* cooperative running waits for the submitter: of several threads, maybe the busy one */
         flags |= IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_TASKRUN_FLAG |
                  (defers ? IORING_SETUP_DEFER_TASKRUN : IORING_SETUP_COOP_TASKRUN);
-    if (config->memory)
+    if (queues)
         flags |= WEFT__SETUP_NO_MMAP;
     if (config->attach_handle > 0)
         flags |= IORING_SETUP_ATTACH_WQ;
@@ -110,8 +109,8 @@ static int make_ring(weft__uring *u, const weft_port_config *config, const struc
         if (flags & IORING_SETUP_ATTACH_WQ)
             p.wq_fd = (uint32_t)config->attach_handle;
         if (flags & WEFT__SETUP_NO_MMAP) {
-            p.cq_off.resv2 = (uintptr_t)(block + plan->rings);
-            p.sq_off.resv2 = (uintptr_t)(block + plan->sqes);
+            p.cq_off.resv2 = (uintptr_t)queues;
+            p.sq_off.resv2 = (uintptr_t)(queues + plan->rings_size);
         }
         int r = u->sys->setup(u->sys->self, plan->entries, &p);
         if (r >= 0) {
@@ -138,15 +137,15 @@ static void *map_part(weft__uring *u, uint64_t offset, size_t bytes, void **kept
     return *kept;
 }
 
-/* Finds the shared queues: in our block, or where the kernel maps them. */
-static int map_ring(weft__uring *u, const struct io_uring_params *p, const struct plan *plan, uint8_t *block)
+/* Finds the shared queues: in memory of ours, or where the kernel maps them. */
+static int map_ring(weft__uring *u, const struct io_uring_params *p, const struct plan *plan, uint8_t *queues)
 {
     const size_t sq_size = p->sq_off.array + (p->flags & WEFT__SETUP_NO_SQARRAY ? 0 : p->sq_entries * sizeof(uint32_t));
     const size_t cq_size = p->cq_off.cqes + p->cq_entries * sizeof(struct io_uring_cqe);
     uint8_t *sq, *cq;
     if (p->flags & WEFT__SETUP_NO_MMAP) {
-        sq = cq = block + plan->rings;
-        u->sqes = (void *)(block + plan->sqes);
+        sq = cq = queues;
+        u->sqes = (void *)(queues + plan->rings_size);
     } else {
         const int single = !!(p->features & IORING_FEAT_SINGLE_MMAP);
         const size_t rings_size = single && cq_size > sq_size ? cq_size : sq_size;
@@ -225,6 +224,19 @@ static uint8_t *find_memory(const weft_port *port, const weft_port_config *confi
     return block;
 }
 
+/* Where both queues lie unless the kernel is to map them, which is two calls more, and two to unmap them: in the caller's block, or in memory of
+ * the environment's that is meant for it. */
+static uint8_t *find_queues(weft__uring *u, const weft_port_config *config, const struct plan *plan)
+{
+    const weft_env *env = u->port->env;
+    if (config->memory)
+        return (uint8_t *)u->memory + plan->queues;
+    if (env->map_as && u->sys == &weft__ring_sys_kernel)
+        u->queues = env->map_as(env->self, plan->queues_size, 0, WEFT_MAP_KERNEL);
+    u->queues_size = plan->queues_size;
+    return u->queues;
+}
+
 /* The kernel ends a ring some time after its last descriptor was closed, and until then writes to its memory. What is
  * registered with a ring goes last: so it gets the only writing end of a pipe, and the reading end hangs up after that. */
 static int watch_end(weft__uring *u)
@@ -263,17 +275,18 @@ int weft__uring_setup(weft__uring **out, weft_port *port, const weft_port_config
     u->memory_size = config->memory ? 0 : plan.total;
     u->side = (void *)(block + plan.side);
     u->valgrind = sys == &weft__ring_sys_kernel && WEFT__ON_VALGRIND();
-    int r = make_ring(u, config, &plan, block, &params);
+    uint8_t *queues = find_queues(u, config, &plan);
+    int r = make_ring(u, config, &plan, queues, &params);
     if (r < 0)
         goto fail;
     u->fd = u->enter_fd = r;
-    r = params.flags & WEFT__SETUP_NO_MMAP ? watch_end(u) : 0;
+    r = config->memory && params.flags & WEFT__SETUP_NO_MMAP ? watch_end(u) : 0;
     if (r < 0)
         goto fail;
     r = -ENOSYS;
     if ((params.features & needed) != needed || params.sq_entries > plan.entries)
         goto fail;
-    r = map_ring(u, &params, &plan, block);
+    r = map_ring(u, &params, &plan, queues);
     if (r < 0)
         goto fail;
     u->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -330,6 +343,8 @@ void weft__uring_teardown(weft__uring *u)
         await_end(u);
     if (u->wake_fd >= 0)
         close(u->wake_fd);
+    if (u->queues)
+        port->env->unmap(port->env->self, u->queues, u->queues_size);
     u->magic = 0;
     if (u->memory_size)
         port->env->unmap(port->env->self, u->memory, u->memory_size);

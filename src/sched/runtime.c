@@ -254,6 +254,7 @@ void weft__runtime_halt(weft_runtime *rt)
 {
     weft__monitor_stop(rt);
     weft__store_seq(&rt->done, 1, "runtime.done");
+    weft__region_ending(rt->env);
     for (unsigned i = 0; i < rt->workers; i++) {
         weft__worker *w = weft__load_acquire(&rt->worker[i], "runtime.halt");
         if (w && !w->host)

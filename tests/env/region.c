@@ -1,5 +1,5 @@
 /* A runtime's region: its pieces are zeroed whatever lay there before, apart from each other, given back when there is much of them, and mapped by
- * themselves where the region has no room; what was guarded is not handed out again. */
+ * themselves where the region has no room; what was guarded, or for the kernel to write to, is not handed out again. */
 #include <pthread.h>
 #include <stdint.h>
 
@@ -100,6 +100,25 @@ static void guarded(void)
     put(b, 4 * page);
 }
 
+static void kernels(void)
+{
+    const size_t page = env.page_size;
+    char *a = env.map_as(env.self, 4 * page, 0, WEFT_MAP_KERNEL);
+
+    CHECK(a && inside(a));
+    CHECK_EQ(a[0], 0);
+    memset(a, 0x5a, 4 * page);
+    put(a, 4 * page);
+    CHECK_EQ(env.resident(env.self, a, 4 * page), 0);
+    char *b = get(4 * page), *c = env.map_as(env.self, 4 * page, 0, WEFT_MAP_SHARED);
+    CHECK(b >= a + 4 * page || b + 4 * page <= a);
+    CHECK(c && !inside(c));
+    put(b, 4 * page);
+    put(c, 4 * page);
+    CHECK(env.map_as(env.self, 0, 0, WEFT_MAP_KERNEL) == NULL);
+    CHECK(env.map_as(env.self, page, 0, (enum weft_map_as)77) == NULL);
+}
+
 static void *churns(void *arg)
 {
     unsigned random = (unsigned)(uintptr_t)arg;
@@ -134,6 +153,7 @@ int main(void)
     gives_back();
     full();
     guarded();
+    kernels();
     threads();
     char *last = get(env.page_size);
     weft__region_ending(&env);

@@ -13,6 +13,7 @@
 typedef struct bed {
     weft_port port;
     weft_port_driver driver; /* the ring's, or one that opens on another kernel */
+    const weft_env *env;     /* NULL: the POSIX one */
     unsigned done;           /* ops delivered */
     weft_op *last;
 } bed;
@@ -33,7 +34,7 @@ static inline int bed_try(bed *b, const weft_port_config *config)
     if (!b->driver.name)
         b->driver = *weft_driver_uring();
     b->done = 0;
-    return weft__port_init(&b->port, weft_env_posix(), &b->driver, config ? config : &none, &owner, NULL);
+    return weft__port_init(&b->port, b->env ? b->env : weft_env_posix(), &b->driver, config ? config : &none, &owner, NULL);
 }
 
 static inline void bed_open(bed *b, const weft_port_config *config)

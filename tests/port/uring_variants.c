@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <sys/mman.h>
 
+#include "env/region.h"
 #include "port/uring_bed.h"
 
 static unsigned open_files(void)
@@ -65,10 +66,10 @@ static void exercise(bed *b)
     weft__desc_close(&b->port, &l);
 }
 
-static void with(weft_port_config config, uint32_t flags_there, uint32_t flags_missing)
+static void with_env(const weft_env *env, weft_port_config config, uint32_t flags_there, uint32_t flags_missing)
 {
     const unsigned files = open_files();
-    bed b = {0};
+    bed b = {.env = env};
     bed_open(&b, &config);
     const weft__uring *u = bed_ring(&b);
     CHECK_EQ(u->setup_flags & flags_missing, 0);
@@ -82,6 +83,11 @@ static void with(weft_port_config config, uint32_t flags_there, uint32_t flags_m
     }
     bed_close(&b);
     CHECK_EQ(open_files(), files);
+}
+
+static void with(weft_port_config config, uint32_t flags_there, uint32_t flags_missing)
+{
+    with_env(NULL, config, flags_there, flags_missing);
 }
 
 static void in_the_callers_memory(void)
@@ -128,6 +134,39 @@ static void leaves_the_callers_memory_alone(void)
     free(expected);
 }
 
+/* An environment that has no memory for the kernel to write to leaves the mapping to the kernel. */
+static void where_the_kernel_maps_it(void)
+{
+    weft_env env = *weft_env_posix();
+    env.map_as = NULL;
+    with_env(&env, (weft_port_config){0}, IORING_SETUP_SINGLE_ISSUER, WEFT__SETUP_NO_MMAP);
+}
+
+/* The kernel writes to a ring for a while after its end: in a region the pages of one are never those of the next, nor of anything else. */
+static void in_a_region(void)
+{
+    enum { RINGS = 20 };
+    weft_env env = *weft_env_posix();
+    weft__region_open(&env);
+    if (!env.self)
+        return;
+    const char *last = NULL;
+    for (int i = 0; i < RINGS; i++) {
+        bed b = {.env = &env};
+        bed_open(&b, NULL);
+        const char *queues = bed_ring(&b)->queues;
+        const size_t bytes = bed_ring(&b)->queues_size;
+        exercise(&b);
+        bed_close(&b);
+        CHECK(queues && queues != last);
+        char *p = env.map(env.self, bytes, 0);
+        CHECK(p && (p >= queues + bytes || queues >= p + bytes));
+        env.unmap(env.self, p, bytes);
+        last = queues;
+    }
+    weft__region_close(&env);
+}
+
 static void sharing_its_kernel_threads(void)
 {
     bed first = {0};
@@ -140,7 +179,7 @@ int main(void)
 {
     const uint32_t best = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG;
     const uint32_t cooperative = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG;
-    with((weft_port_config){0}, best | WEFT__SETUP_NO_SQARRAY, IORING_SETUP_SQPOLL);
+    with((weft_port_config){0}, best | WEFT__SETUP_NO_SQARRAY | WEFT__SETUP_NO_MMAP, IORING_SETUP_SQPOLL);
     with((weft_port_config){.disable = WEFT_URING_NO_DEFER}, cooperative, IORING_SETUP_DEFER_TASKRUN);
     with((weft_port_config){.disable = WEFT_URING_NO_MULTISHOT}, best, 0);
     with((weft_port_config){.disable = WEFT_URING_NO_BUFRING}, best, 0);
@@ -152,6 +191,8 @@ int main(void)
          IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_COOP_TASKRUN);
     with((weft_port_config){.entries = 1, .buffer_count = 1, .buffer_size = 1}, best, 0);
     with((weft_port_config){.entries = 4096, .buffer_count = 1000}, best, 0);
+    where_the_kernel_maps_it();
+    in_a_region();
     in_the_callers_memory();
     leaves_the_callers_memory_alone();
     sharing_its_kernel_threads();
