@@ -227,14 +227,14 @@ void weft__worker_tick(weft__worker *w, int64_t deadline)
     if (w->mobile)
         w->rt->hooks.balance(w);
     const int steals_first = ++w->lingered % STEAL_EVERY == 0; /* who always has a message waiting is to look around now and then, too */
-    if (!steals_first && !weft__worker_busy(w) && weft__linger(w, deadline))
+    if (!steals_first && w->soon && !weft__worker_busy(w) && weft__linger(w, deadline))
         return;
     if (weft__worker_busy(w) || (weft__search(w) && weft__worker_busy(w))) {
         if (w->owns_port)
             weft__port_enter(w->port, WEFT_NOW);
         return;
     }
-    if (steals_first && weft__linger(w, deadline))
+    if (steals_first && w->soon && weft__linger(w, deadline))
         return;
     weft__idle(w, sooner(deadline, weft__wheel_next(&w->wheel)));
     w->now_ns = weft__clock(w->rt);
