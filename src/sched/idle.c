@@ -197,8 +197,10 @@ int weft__linger(weft__worker *w, int64_t deadline)
     const unsigned most = w->late < LATE_MOST ? LATEST * rt->env->linger : rt->env->linger;
     for (unsigned looks = 0; looks < most; looks++) {
         if (w->owns_port ? weft__port_pending(w->port) : has_message(w)) {
-            w->late = looks < rt->env->linger ? 0 : w->late + 1;
-            w->vain = 0;
+            if (looks >= rt->env->linger)
+                w->late++; /* who always answers as late as this is not worth it */
+            else
+                w->vain = w->late = 0;
             if (w->owns_port)
                 weft__port_enter(w->port, WEFT_NOW);
             return 1;
