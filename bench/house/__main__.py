@@ -2,7 +2,8 @@
 
     show [--quick] [NAME]     rows side by side: all, the quick ones, or those of a name
     verdict [--minutes N] [ROW]   judges one row, those of a name, or all: the most telling first
-    table                     keeps what was judged in bench/verdicts.json and writes it into docs/benchmarks.md
+    table                     keeps what was judged in bench/verdicts.json and writes it into docs/benchmarks.md; the newest run of all
+                              rows becomes docs/side-by-side.md
     check [--update]          deterministic figures against bench/baseline.json
     choices [--minutes N] [NAME]  design choices beside what was not chosen, built apart
     modes                     the three modes side by side, into docs/modes.md
@@ -114,7 +115,9 @@ def judge(wanted, options, say):
 
 
 def command_table(_options, say):
-    store.Store().keep_verdicts()
+    kept = store.Store()
+    kept.keep_verdicts()
+    report.keep(kept)
     for cpu in store.judged():
         bars.write(cpu)
         say(bars.summary(cpu), keep=True)

@@ -1,7 +1,11 @@
-"""The Markdown table of what was shown and judged: build/bench-results/results.md."""
+"""The Markdown table of what was shown and judged, build/bench-results/results.md; and of the newest run of all rows, docs/side-by-side.md, which belongs
+to the tree."""
 
+import peers
 import rows
 import store
+
+PAGE = peers.ROOT / "docs" / "side-by-side.md"
 
 
 def number(value):
@@ -64,8 +68,12 @@ def lines(here):
         yield "\n## Verdicts\n"
         yield from verdicts(here["verdicts"])
     yield "\n## Side by side\n\nMedians over rounds in which all took part, with 95 % intervals. They show; only verdicts judge.\n"
+    yield from side_by_side(here["shows"])
+
+
+def side_by_side(shows):
     order = {row.name: i for i, row in enumerate(rows.tables(rows.all_rows()))}
-    for name, row in sorted(here["shows"].items(), key=lambda item: order.get(item[0], len(order))):
+    for name, row in sorted(shows.items(), key=lambda item: order.get(item[0], len(order))):
         if "broken" in row:
             yield f"### {name}\n\nBroken: {row['broken']}"
         else:
@@ -77,3 +85,34 @@ def write(kept):
     path = store.OUT / "results.md"
     path.write_text("\n".join(lines(kept.here)) + "\n")
     return path
+
+
+# ---- what belongs to the tree ----
+
+def begun(shows):
+    return min(row.get("date", "~") for row in shows.values())
+
+
+def whole(here):
+    """Whether every row was shown."""
+    return {row.name for row in rows.tables(rows.all_rows())} <= {name for name, row in here["shows"].items() if "broken" not in row}
+
+
+def page(commit, here):
+    machine = here["machine"]
+    yield "# Everybody side by side\n"
+    yield ("One run of `make bench`, written by `make bench-table`: medians over rounds in which all took part, with 95 % intervals, least time or CPU first. "
+           "How each figure is taken is in `bench/README.md`. This page shows; [benchmarks.md](benchmarks.md) judges.\n")
+    yield f"{machine['cpu']}, {machine['processors']} processors, begun {begun(here['shows'])}, commit {commit}.\n"
+    yield ", ".join(f"{k} {v}" for k, v in machine["versions"].items()) + ".\n"
+    yield from side_by_side(here["shows"])
+
+
+def keep(kept):
+    """Writes the newest run of all rows on this machine into the tree. None: there is none."""
+    found = [(begun(here["shows"]), commit, here) for commit, here in kept.all[kept.cpu].items() if here["shows"] and whole(here)]
+    if not found:
+        return None
+    _date, commit, here = max(found, key=lambda f: f[0])
+    PAGE.write_text("\n".join(page(commit, here)).rstrip("\n") + "\n")
+    return PAGE
