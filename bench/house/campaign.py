@@ -1,23 +1,31 @@
-"""`make bench-campaign`: judges all rows, the most telling first. The first look at every row comes before the second at any, because most bars are
-settled at the first. What was found is kept by CPU model and commit and goes on from there; how long it may take is said by MINUTES=."""
+"""`make bench-campaign`: judges all rows. Rows with a bar that has never been settled on this CPU model, at whatever commit, come before the others, and
+of both the most telling first. The first look at every row comes before the second at any, because most bars are settled at the first. What was found is kept by CPU model and commit and goes on from there; how long it may take is said by MINUTES=."""
 
 import time
 
+import bars
 import contest
 import field
 import rows
+import store
 import verdict
 
 PASSES = (verdict.LOOKS[0],) + verdict.LOOKS  # the first one twice: rows during which the machine was not ours get a second chance
 HURRY_S = 5
 
 
+def never_settled(row, cpu):
+    judged = store.judged().get(cpu, {}).get(row.name, {})
+    return any(bars.standing(judged.get(verdict.key(bar))) == "not measured" for bar in row.bars)
+
+
 class Campaign:
-    def __init__(self, wanted, store, say, minutes=None):
+    def __init__(self, wanted, kept, say, minutes=None):
         self.begun = time.monotonic()
         self.until = self.begun + 60 * minutes if minutes else None
-        self.store, self.say = store, say
-        self.cases = [verdict.Case(row, store, self.tell, self.until) for row in rows.by_importance(wanted)]
+        self.say = say
+        order = sorted(rows.by_importance(wanted), key=lambda row: not never_settled(row, kept.cpu))
+        self.cases = [verdict.Case(row, kept, self.tell, self.until) for row in order]
         self.broken = {}
         self.look = PASSES[0]
 

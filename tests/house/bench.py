@@ -159,6 +159,7 @@ class Kept:
     def save(self):
         pass
 
+    cpu = "a processor"
     load_pairs = store.Store.load_pairs
     save_pairs = store.Store.save_pairs
 
@@ -260,6 +261,16 @@ def campaigns():
         three = [row for row in rows.all_rows() if row.name in ("future", "spawn", "echo-64-uring")]
         check(campaign.Campaign(three, kept, lambda *_a, **_k: None).run(), True, "a campaign that settles everything")
         check(looked, [("echo-64-uring", 16), ("spawn", 16), ("future", 16), ("echo-64-uring", 48), ("future", 48)], "looks")
+        looked.clear()
+        settled = {"spawn": {verdict.key(bar): {"verdict": "met"} for bar in rows.named("spawn")[0].bars}}
+        real_judged, store.judged = store.judged, lambda: {kept.cpu: settled}
+        try:
+            later = Kept()
+            later.pairs_file = kept.pairs_file
+            campaign.Campaign(three, later, lambda *_a, **_k: None).run()
+        finally:
+            store.judged = real_judged
+        check([name for name, look in looked if look == 16], ["echo-64-uring", "future", "spawn"], "what was never settled comes first")
         looked.clear()
         fresh = Kept()
         fresh.pairs_file = kept.pairs_file
