@@ -26,11 +26,11 @@ __attribute__((always_inline)) static inline void weft__probe(const weft__fiber 
 }
 __attribute__((always_inline)) static inline void weft__probe_self(void) { weft__probe(weft__fiber_self()); }
 /* In a public call that makes other public calls, so many levels of them. */
-__attribute__((always_inline)) static inline void weft__probe_more(unsigned levels)
+__attribute__((always_inline)) static inline void weft__probe_levels(const weft__fiber *f, unsigned levels)
 {
-    const weft__fiber *f = weft__fiber_self();
     if (f && f->crew->containable)
         weft__probe_stack(f, WEFT__PROBE_BYTES + levels * WEFT__PROBE_MORE);
 }
+__attribute__((always_inline)) static inline void weft__probe_more(unsigned levels) { weft__probe_levels(weft__fiber_self(), levels); }
 
 #endif

@@ -1,13 +1,19 @@
 /* Select. For fibers, on their own worker. One lock is held at a time, ever.
  *
- * First each case is tried in the order drawn, with none of our nodes in any queue; that is how most selects end. Then they are queued, each with
- * another look at its object under the same hold of its lock, so that nothing that comes between is missed. A case found ready at that
- * look is ours only if we claim ourselves first, for another object may have claimed us since its node was queued. Having claimed ourselves we
- * may still come too late (who stood on the other side was a select that somebody else has claimed): then all nodes are taken out and it
- * begins anew. Two selects that meet each other so at the same time may both begin anew; each draws another order, so not for ever.
+ * First each case is tried in the order drawn, with none of our nodes in any queue; that is how most selects end. So
+ * the order is drawn, and nodes are filled in, only as far as that goes; kinds of which something must be known before
+ * any case is tried are looked into before.
  *
- * There are two nodes more than there are cases, in no queue: so a waiter of a select, whatever its cases, is always claimed by compare-and-swap. */
+ * Then they are queued, each with another look at its object under the same hold of its lock, so that nothing that comes
+ * between is missed. A case found ready at that look is ours only if we claim ourselves first, for another object may
+ * have claimed us since its node was queued. Having claimed ourselves we may still come too late (who stood on the other
+ * side was a select that somebody else has claimed): then all nodes are taken out and it begins anew. Two selects that
+ * meet each other so at the same time may both begin anew; each draws another order, so not for ever.
+ *
+ * There are two nodes more than there are cases, in no queue: so a waiter of a select, whatever its cases, is always
+ * claimed by compare-and-swap. */
 #include <errno.h>
+#include <string.h>
 #include <weft/vat.h>
 
 #include "sync/channel.h"
@@ -15,11 +21,21 @@
 #include "sync/mutex.h"
 #include "sync/select.h"
 
-/* Cases, and of them I/O, for which there is room on the stack; FEW for most selects with I/O. For more a containable lane's stack is probed for
- * so many levels of calls more. */
+/* Cases, and of them I/O, for which there is room on the stack; FEW for most selects with I/O. For more a containable
+ * lane's stack is probed for so many levels of calls more. */
 enum { HERE = 16, FEW = 4, SPARE = 2, MANY_LEVELS = 2, AGAIN = WEFT__SELECT_AGAIN, NONE = WEFT__SELECT_NONE };
 
+_Static_assert(HERE == 16, "as_they_come, below, has them all");
+
 typedef weft__selection selection;
+
+/* Sets of kinds, a bit each. ODD: one is unknown, or has no object, which not all of them need. */
+#define KIND(kind) (1u << (kind))
+#define ODD (1u << 31)
+#define IO (KIND(WEFT_CASE_ACCEPT + 1) - KIND(WEFT_CASE_READABLE))
+#define BOTH_WAYS (KIND(WEFT_CASE_SEND) | KIND(WEFT_CASE_RECEIVE))
+/* Of these there is nothing to know before any is tried, but for channels that are to be used both ways. */
+#define PLAIN (BOTH_WAYS | KIND(WEFT_CASE_NONE) | KIND(WEFT_CASE_EVENT) | KIND(WEFT_CASE_FUTURE) | KIND(WEFT_CASE_LATCH))
 
 /* ---- from cases to nodes ---- */
 
@@ -32,47 +48,25 @@ static int one_way(const weft_case *cases, unsigned i)
     return 1;
 }
 
-static int node_of_lock(selection *s, weft__node *n, const weft_case *c)
+/* 0, or why there can be no select with it. */
+static int look_into(selection *s, unsigned i)
 {
-    weft__mutex *m = weft__mutex_of(c->object);
-    if (weft__mutex_owned(m, s->fiber))
-        return -EDEADLK;
-    weft__mutex_node(n, m, c->site);
-    return 0;
-}
-
-static int node_of(selection *s, unsigned i)
-{
-    weft_case *c = &s->cases[i];
-    weft__node *n = &s->nodes[i];
-    n->lock = NULL;
-    n->kind = NULL;
-    n->flags = 0;
+    const weft_case *c = &s->cases[i];
     if (c->kind > WEFT_CASE_NONE && c->kind < WEFT_CASE_TIME && !c->object)
         return -EINVAL;
     switch (c->kind) {
     case WEFT_CASE_NONE:
+    case WEFT_CASE_EVENT:
+    case WEFT_CASE_FUTURE:
+    case WEFT_CASE_LATCH:
         return 0;
     case WEFT_CASE_SEND:
-        weft__channel_send_node(n, c->object, c->data);
-        return one_way(s->cases, i) ? 0 : -EINVAL;
     case WEFT_CASE_RECEIVE:
-        weft__channel_receive_node(n, c->object, c->data);
         return one_way(s->cases, i) ? 0 : -EINVAL;
-    case WEFT_CASE_EVENT:
-        weft__event_node(n, c->object);
-        return 0;
     case WEFT_CASE_LOCK:
-        return node_of_lock(s, n, c);
+        return weft__mutex_owned(weft__mutex_of(c->object), s->fiber) ? -EDEADLK : 0;
     case WEFT_CASE_ACQUIRE:
-        weft__semaphore_node(n, c->object, c->units);
         return c->units ? 0 : -EINVAL;
-    case WEFT_CASE_FUTURE:
-        weft__future_node(n, c->object);
-        return 0;
-    case WEFT_CASE_LATCH:
-        weft__latch_node(n, c->object);
-        return 0;
     case WEFT_CASE_TIME:
         if (s->at_case < 0 || c->deadline < s->at) {
             s->at = c->deadline;
@@ -84,33 +78,68 @@ static int node_of(selection *s, unsigned i)
     }
 }
 
-/* Anew after each suspension: ids may have become stale. */
-static int find_all(selection *s)
+/* Anew after each suspension: ids may have become stale, and a mutex ours. */
+static int look_into_all(selection *s)
 {
     int r = 0;
     s->at_case = -1;
     s->homes = s->slots = 0;
-    for (unsigned i = 0; i < SPARE; i++)
-        s->nodes[s->n + i].lock = NULL;
     for (unsigned i = 0; i < s->n && r == 0; i++)
-        r = node_of(s, i);
+        r = look_into(s, i);
     return r;
+}
+
+/* The node of a case; where no object tells of it, `lock` is NULL. */
+static void fill_node(selection *s, unsigned i)
+{
+    weft_case *c = &s->cases[i];
+    weft__node *n = &s->nodes[i];
+    n->waiter = &s->waiter;
+    switch (c->kind) {
+    case WEFT_CASE_SEND:
+        weft__channel_send_node(n, c->object, c->data);
+        break;
+    case WEFT_CASE_RECEIVE:
+        weft__channel_receive_node(n, c->object, c->data);
+        break;
+    case WEFT_CASE_EVENT:
+        weft__event_node(n, c->object);
+        break;
+    case WEFT_CASE_LOCK:
+        weft__mutex_node(n, weft__mutex_of(c->object), c->site);
+        break;
+    case WEFT_CASE_ACQUIRE:
+        weft__semaphore_node(n, c->object, c->units);
+        break;
+    case WEFT_CASE_FUTURE:
+        weft__future_node(n, c->object);
+        break;
+    case WEFT_CASE_LATCH:
+        weft__latch_node(n, c->object);
+        break;
+    default:
+        n->lock = NULL;
+        n->kind = NULL;
+        break;
+    }
 }
 
 /* ---- one round ---- */
 
-static void draw_order(selection *s)
+/* Which case is the k-th: any of those that are left. Its node is there from now on. */
+static inline unsigned draw(selection *s, unsigned k)
 {
-    weft__worker *w = s->fiber->home;
-    for (unsigned i = 0; i < s->n; i++)
-        s->order[i] = (uint8_t)i;
-    for (unsigned i = s->ordered ? 0 : s->n; i > 1; i--) {
+    uint8_t *order = s->order;
+    if (!s->ordered) {
+        weft__worker *w = s->fiber->home;
         w->random = w->random * 1664525u + 1013904223u;
-        unsigned k = (unsigned)(((uint64_t)w->random * i) >> 32);
-        uint8_t swap = s->order[i - 1];
-        s->order[i - 1] = s->order[k];
-        s->order[k] = swap;
+        unsigned at = k + (unsigned)(((uint64_t)w->random * (s->n - k)) >> 32);
+        uint8_t drawn = order[at];
+        order[at] = order[k];
+        order[k] = drawn;
     }
+    fill_node(s, order[k]);
+    return order[k];
 }
 
 /* Something without an object that can happen now. */
@@ -162,17 +191,24 @@ static int try_asking(selection *s, unsigned i)
     if (!weft__case_is_io(&s->cases[i]))
         return try_case(s, i);
     int r = weft__io_try(s, i);
-    return r ? r : find_all(s);
+    return r ? r : look_into_all(s);
 }
 
-/* Which one has happened: *over if it is concluded. NONE; AGAIN; an error. I/O before an object in the order must not be passed by it because the kernel was
- * not asked; but asking takes a tick, and where nothing can happen at once it is done by waiting. */
+/* Which one has happened: *over if it is concluded. NONE; AGAIN; an error. I/O before an object in the order must not be
+ * passed by it because the kernel was not asked; but asking takes a tick, and where nothing can happen at once it is
+ * done by waiting. */
 static int try_all(selection *s, int late, int *over)
 {
     unsigned k = 0;
-    for (; k < s->n && !weft__case_is_io(&s->cases[s->order[k]]); k++)
-        if (try_case(s, s->order[k]))
-            return s->order[k];
+    for (; k < s->n; k++) {
+        unsigned i = draw(s, k);
+        if (weft__case_is_io(&s->cases[i]))
+            break;
+        if (try_case(s, i))
+            return (int)i;
+    }
+    for (unsigned rest = k + 1; rest < s->n; rest++)
+        draw(s, rest);
     if (k == s->n || (!late && !any_ready(s)))
         return NONE;
     for (; k < s->n; k++) {
@@ -195,7 +231,8 @@ static int take_evicted(selection *s, unsigned i, int answer)
     return 1;
 }
 
-/* Queues case i: 0; 1: it has happened instead; AGAIN: it was ready, and is not any more; -EALREADY: another has happened. */
+/* Queues case i: 0; 1: it has happened instead; AGAIN: it was ready, and is not any more; -EALREADY: another has
+ * happened. */
 static int queue_case(selection *s, unsigned i)
 {
     weft__node *n = &s->nodes[i];
@@ -250,6 +287,9 @@ static int wait_for_one(selection *s, int64_t deadline)
 
 static int queue_and_wait(selection *s, int64_t deadline)
 {
+    for (unsigned i = 0; i < SPARE; i++)
+        s->nodes[s->n + i].lock = NULL;
+    weft__waiter_init(&s->waiter, s->fiber, s->nodes, s->n + SPARE);
     int r = s->homes ? weft__homes_enter(s, deadline) : 0;
     if (r < 0)
         return r;
@@ -270,11 +310,10 @@ static int queue_and_wait(selection *s, int64_t deadline)
 /* A case that happened, with *over if it is concluded; AGAIN; why there is none. */
 static int round_of(selection *s, int64_t deadline, int *over)
 {
-    int late = weft__sync_late(s->fiber, deadline), r = find_all(s);
+    int late = deadline != WEFT_NEVER && weft__sync_late(s->fiber, deadline);
+    int r = s->plain ? 0 : look_into_all(s);
     if (r < 0)
         return r;
-    weft__waiter_init(&s->waiter, s->fiber, s->nodes, s->n + SPARE);
-    draw_order(s);
     r = try_all(s, late, over);
     if (r != NONE) {
         if (r >= 0)
@@ -345,6 +384,8 @@ static int run_large(selection *s, int64_t deadline)
     s->ios = (weft__io *)(void *)(memory + ops);
     s->nodes = (weft__node *)(void *)(memory + ops + ios);
     s->order = memory + ops + ios + nodes;
+    for (unsigned i = 0; i < s->n; i++)
+        s->order[i] = (uint8_t)i;
     int r = run(s, deadline);
     weft_free(memory);
     return r;
@@ -358,22 +399,36 @@ static void tell_of_use(const weft_case *cases, unsigned n)
             weft__vat_used(cases[i].object, "weft_select");
 }
 
-/* The cases that ask the kernel; in the public calls themselves, which have nothing entered yet. */
-__attribute__((always_inline)) static inline unsigned probe_for(const weft_case *cases, unsigned n)
+/* How many of them ask the kernel. */
+static inline unsigned count_io(const weft_case *cases, unsigned n)
 {
     unsigned io = 0;
-    for (unsigned i = 0; cases && n <= WEFT_CASES_MAX && i < n; i++)
+    for (unsigned i = 0; i < n; i++)
         io += (unsigned)weft__case_is_io(&cases[i]);
-    weft__probe_more(n <= HERE && io > FEW ? MANY_LEVELS : 0);
     return io;
 }
 
-static int select_from(weft_case *cases, unsigned n, unsigned io, int64_t deadline, int ordered)
+/* Which kinds there are, and room for them on the stack; in the public calls themselves, which have nothing entered yet. */
+__attribute__((always_inline)) static inline unsigned probe_for(const weft__fiber *f, const weft_case *cases, unsigned n)
 {
+    unsigned kinds = 0;
+    for (unsigned i = 0; cases && n <= WEFT_CASES_MAX && i < n; i++) {
+        unsigned kind = (unsigned)cases[i].kind;
+        kinds |= KIND(kind % 32);
+        if (kind > WEFT_CASE_ACCEPT || !cases[i].object)
+            kinds |= ODD;
+    }
+    weft__probe_levels(f, n <= HERE && kinds & IO && count_io(cases, n) > FEW ? MANY_LEVELS : 0);
+    return kinds;
+}
+
+static int select_from(weft__fiber *f, weft_case *cases, unsigned n, unsigned kinds, int64_t deadline, int ordered)
+{
+    static const uint8_t as_they_come[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     weft__node nodes[HERE + SPARE];
     uint8_t order[HERE];
-    selection s = {.cases = cases, .n = n, .ordered = ordered, .at_case = -1, .nodes = nodes, .order = order, .io = io};
-    int r = weft__sync_begin(&s.fiber, 0);
+    selection s; /* no initialiser: most of it is for I/O or for waiting, and set where that begins */
+    int r = weft__sync_enter_as(f, 0);
     if (r < 0)
         return r;
     if (n > WEFT_CASES_MAX)
@@ -381,6 +436,19 @@ static int select_from(weft_case *cases, unsigned n, unsigned io, int64_t deadli
     if (n && !cases)
         return -EINVAL;
     tell_of_use(cases, n);
+    s.fiber = s.waiter.fiber = f;
+    s.waiter.staked = 0;
+    s.cases = cases;
+    s.n = n;
+    s.ordered = ordered;
+    s.plain = !(kinds & ~PLAIN) && (kinds & BOTH_WAYS) != BOTH_WAYS;
+    s.at_case = -1;
+    s.homes = 0;
+    s.io = kinds & IO ? count_io(cases, n) : 0;
+    s.box = NULL;
+    s.race.count = 0;
+    s.nodes = nodes;
+    s.order = memcpy(order, as_they_come, sizeof order);
     if (n > HERE)
         return run_large(&s, deadline);
     return s.io == 0 ? run(&s, deadline) : s.io <= FEW ? run_few(&s, deadline) : run_many(&s, deadline);
@@ -388,11 +456,13 @@ static int select_from(weft_case *cases, unsigned n, unsigned io, int64_t deadli
 
 int weft_select(weft_case *cases, unsigned n, int64_t deadline)
 {
-    unsigned io = probe_for(cases, n);
-    return select_from(cases, n, io, deadline, 0);
+    weft__fiber *f = weft__fiber_self();
+    unsigned kinds = probe_for(f, cases, n);
+    return select_from(f, cases, n, kinds, deadline, 0);
 }
 int weft_select_ordered(weft_case *cases, unsigned n, int64_t deadline)
 {
-    unsigned io = probe_for(cases, n);
-    return select_from(cases, n, io, deadline, 1);
+    weft__fiber *f = weft__fiber_self();
+    unsigned kinds = probe_for(f, cases, n);
+    return select_from(f, cases, n, kinds, deadline, 1);
 }

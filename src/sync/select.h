@@ -26,6 +26,7 @@ typedef struct weft__selection {
     weft_case *cases;
     unsigned n;
     int ordered;
+    int plain;             /* there is nothing to look into before cases are tried */
     int64_t at;            /* the earliest of its times, and which case that is */
     int at_case;
     weft__fiber *fiber;

@@ -50,6 +50,32 @@ static void arguments(void)
     CHECK_EQ(weft_channel_length(&a), 0);
 }
 
+/* What is wrong with one case is told although another, which comes before it, is ready; and that one has not happened. */
+static void arguments_beside_what_is_ready(void)
+{
+    int x = 0;
+
+    fresh(1);
+    CHECK_EQ(weft_event_set(&event), 0);
+    CHECK_OK(weft_mutex_lock(&m, WEFT_NEVER));
+    const struct {
+        weft_case c;
+        int answer;
+    } wrong[] = {{{.kind = 99}, -EINVAL}, {{.kind = 31}, -EINVAL}, {{.kind = WEFT_CASE_ACCEPT + 1}, -EINVAL}, {WEFT_PASS(NULL), -EINVAL},
+                 {WEFT_RECEIVE(NULL, &x), -EINVAL}, {WEFT_ACQUIRE(&sem, 0), -EINVAL}, {WEFT_LOCK(&m), -EDEADLK}, {WEFT_JOIN(WEFT_NOID), -ESRCH},
+                 {WEFT_CAN_READ(WEFT_NOID), -EBADF}};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        weft_case c[] = {WEFT_PASS(&event), wrong[i].c};
+        CHECK_EQ(weft_select_ordered(c, 2, WEFT_NEVER), wrong[i].answer);
+        CHECK_EQ(weft_select(c, 2, WEFT_NEVER), wrong[i].answer);
+    }
+    weft_case both[] = {WEFT_PASS(&event), WEFT_SEND(&a, &x), WEFT_RECEIVE(&a, &x)};
+    CHECK_EQ(weft_select_ordered(both, 3, WEFT_NEVER), -EINVAL);
+    CHECK_EQ(weft_channel_length(&a), 0);
+    CHECK_EQ(weft_event_is_set(&event), 1);
+    CHECK_OK(weft_mutex_unlock(&m));
+}
+
 static int returns_seven(void *arg)
 {
     (void)arg;
@@ -549,6 +575,7 @@ static int run(int argc, char **argv)
 {
     (void)argc, (void)argv;
     arguments();
+    arguments_beside_what_is_ready();
     each_ready();
     kept_and_cancelled();
     times();
