@@ -114,25 +114,29 @@ static void back_off(weft__uring *u, int wait)
     call_kernel(u, 0, wait ? 1 : 0, IORING_ENTER_GETEVENTS, wait ? &ts : NULL);
 }
 
+/* Somebody has been told something in this entry: whatever else is to be handed over, nobody waits any more, for what was told may be all that
+ * the others wait for. */
+static int has_told(const weft__uring *u, uint64_t before) { return u->delivered != before || u->woken; }
+
 void weft__uring_enter(weft_port *port, int64_t deadline_ns)
 {
     weft__uring *u = state_of(port);
     const uint64_t before = u->delivered;
+    u->woken = 0;
     for (;;) {
-        u->woken = 0;
-        weft__uring_flush(u);
-        const int wait = deadline_ns > WEFT_NOW && !movable(u) && !weft__uring_completions(u);
-        const int r = hand_over(u, wait, deadline_ns);
+        weft__uring_flush(u); /* may tell, too */
+        const int may_wait = deadline_ns > WEFT_NOW && !has_told(u, before);
+        const int r = hand_over(u, may_wait && !movable(u) && !weft__uring_completions(u), deadline_ns);
         const int stuck = r == -EAGAIN || r == -EBUSY;
         WEFT_ASSERT(r >= 0 || stuck || r == -EINTR || r == -ETIME);
         if (stuck && !weft__uring_completions(u))
-            back_off(u, deadline_ns > WEFT_NOW);
+            back_off(u, may_wait);
         weft__uring_run_calls(u);
         const unsigned reaped = weft__uring_reap(u);
-        const int told = u->delivered != before || u->woken || !weft_port_room(port);
+        const int over = has_told(u, before) || !weft_port_room(port);
         /* What did not fit goes next, without waiting; what came may have been of no interest to anybody. */
         const int waits = u->deferred.head || u->cancelling.head;
-        if (waits ? stuck || !weft_port_room(port) : told || !reaped || deadline_ns <= WEFT_NOW)
+        if (waits ? stuck || !weft_port_room(port) : over || !reaped || deadline_ns <= WEFT_NOW)
             return;
     }
 }

@@ -582,6 +582,70 @@ static void a_wake_that_ends_is_armed_again(void)
     finish(&b, f);
 }
 
+/* Who was told something in the middle of an entry does not wait at its end, though others' submissions did not fit the queue at once: they may all
+ * wait for what that one does next. */
+static void what_came_is_not_waited_past(void)
+{
+    enum { N = 9 };
+    for (int by_wake = 0; by_wake < 2; by_wake++) {
+        bed b = {0};
+        fake_ring *f = fresh(&b, &(weft_port_config){.entries = 4});
+        weft_desc d = stream();
+        weft_op ops[N];
+        char c;
+        tick(&b);
+        for (int i = 0; i < N; i++) {
+            weft_op_recv(&ops[i], &d, &c, 1);
+            weft__port_start(&b.port, &ops[i]);
+            if (i == 3)
+                tick(&b);
+        }
+        CHECK_EQ(f->count, 4);
+        if (by_wake)
+            fake_ring_post(f, f->wake.user_data, POLLIN, IORING_CQE_F_MORE);
+        else
+            fake_ring_answer(f, &ops[0], 1, 0);
+        weft__port_enter(&b.port, WEFT_NEVER);
+        CHECK_EQ(f->count, N);
+        CHECK_EQ(b.done, !by_wake);
+        CHECK_EQ(f->waits, 0);
+        for (int i = !by_wake; i < N; i++)
+            fake_ring_answer(f, &ops[i], 0, 0);
+        tick(&b);
+        CHECK_EQ(b.done, N);
+        finish(&b, f);
+    }
+}
+
+/* The same where it was told before the entry: a receive that starts again, and finds its bytes at once. */
+static void what_was_fed_is_not_waited_past(void)
+{
+    bed b = {0};
+    fake_ring *f = fresh(&b, &(weft_port_config){.buffer_count = 1, .buffer_size = 256, .disable = WEFT_URING_NO_BUFRING});
+    weft_desc d[2];
+    weft_op op;
+    bed_pair(d);
+    tick(&b);
+    heard = 0;
+    CHECK(write((int)d[1].handle, "x", 1) == 1);
+    weft_op_recv_multi(&op, &d[0], hear);
+    weft__port_start(&b.port, &op);
+    tick(&b);
+    CHECK_EQ(heard, 1);
+    CHECK(write((int)d[1].handle, "y", 1) == 1);
+    weft_port_release(&heard_buffer);
+    weft__port_enter(&b.port, WEFT_NEVER);
+    CHECK_EQ(heard, 2);
+    CHECK_EQ(f->waits, 0);
+    weft_port_release(&heard_buffer);
+    weft__port_cancel(&b.port, &op);
+    while (b.done == 0)
+        tick(&b);
+    CHECK_EQ(op.result, -ECANCELED);
+    finish_pair(&b, d);
+    finish(&b, f);
+}
+
 static void a_refused_ring_is_said_and_an_old_one_is_used(void)
 {
     static const int errors[] = {-EPERM, -ENOSYS, -ENOMEM};
@@ -645,6 +709,8 @@ int main(void)
     an_end_with_a_buffer_returns_it();
     an_entry_may_fail_for_now();
     a_wake_that_ends_is_armed_again();
+    what_came_is_not_waited_past();
+    what_was_fed_is_not_waited_past();
     a_refused_ring_is_said_and_an_old_one_is_used();
     return 0;
 }
