@@ -20,7 +20,7 @@
 
 #define OPEN_FLAGS (WEFT_OPEN_READ | WEFT_OPEN_BENEATH)
 /* As much of a file as must be taken by a client within one time-out. */
-#define SEND_STEP ((size_t)512 * 1024)
+#define SEND_STEP ((size_t)1024 * 1024)
 
 static int status_of(int error)
 {

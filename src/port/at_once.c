@@ -69,6 +69,19 @@ static int64_t open_cached(weft_op *op)
     return errno == EPERM || errno == ENOSYS || errno == EINTR ? -EAGAIN : -errno;
 }
 
+/* The offset in two halves of a machine word; where one word holds it all, the second is shifted away. */
+static long read_nowait(int fd, void *buf, size_t len, uint64_t at)
+{
+    struct iovec iov = {buf, len};
+    return syscall(SYS_preadv2, fd, &iov, 1, (unsigned long)at, (unsigned long)(at >> 32), RWF_NOWAIT);
+}
+
+int weft__at_once_has(int fd, uint64_t offset)
+{
+    char byte;
+    return offset <= INT64_MAX && read_nowait(fd, &byte, 1, offset) == 1; /* -1 would be where the file stands */
+}
+
 /* All of it, or up to the end of the file, as a read that may wait: less than that is less because the rest is not in memory. */
 static int64_t read_cached(weft_op *op)
 {
@@ -76,10 +89,7 @@ static int64_t read_cached(weft_op *op)
         return -EAGAIN;
     size_t got = 0;
     while (got < op->io.len) {
-        struct iovec iov = {(char *)op->io.buf + got, op->io.len - got};
-        uint64_t at = (uint64_t)op->io.offset + got;
-        /* The offset in two halves of a machine word; where one word holds it all, the second is shifted away. */
-        long n = syscall(SYS_preadv2, (int)op->desc->handle, &iov, 1, (unsigned long)at, (unsigned long)(at >> 32), RWF_NOWAIT);
+        long n = read_nowait((int)op->desc->handle, (char *)op->io.buf + got, op->io.len - got, (uint64_t)op->io.offset + got);
         if (n < 0)
             return -EAGAIN; /* not there, or not by this file system; a real error shows when it is read in earnest */
         if (n == 0)
@@ -199,6 +209,13 @@ int64_t weft__at_once(weft_op *op)
 {
     (void)op;
     return -EAGAIN;
+}
+
+int weft__at_once_has(int fd, uint64_t offset)
+{
+    (void)fd;
+    (void)offset;
+    return 0;
 }
 
 void weft__at_once_learn(int fd) { (void)fd; }

@@ -9,11 +9,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "port/at_once.h"
 #include "port/calls_posix.h"
 
-/* Reading a file that is not in the page cache blocks in sendfile(2); this bounds what one attempt may ask the disk
- * for, and how long one connection keeps the others waiting. */
-#define SENDFILE_CHUNK (256u * 1024)
+/* What one attempt may ask for: the first bounds how long one connection keeps the others waiting. A file that is not
+ * in the page cache blocks in sendfile(2), and so the second bounds what the disk is asked for. */
+#define SENDFILE_MOST ((size_t)1024 * 1024)
+#define SENDFILE_COLD ((size_t)256 * 1024)
 
 #define CONNECTING 1u /* in drv[7]: connect(2) was called and is under way */
 
@@ -180,12 +182,21 @@ static int64_t poll_attempt(weft_op *op)
     return got ? (int64_t)got : -EAGAIN;
 }
 
+/* Files are read from the front: if the last byte of a piece is in memory, what is before it hardly is not. */
+static size_t sendfile_piece(const weft_op *op)
+{
+    size_t n = op->sendfile.len < SENDFILE_MOST ? op->sendfile.len : SENDFILE_MOST;
+    if (n <= SENDFILE_COLD || weft__at_once_has((int)op->desc2->handle, op->sendfile.offset + n - 1))
+        return n;
+    return SENDFILE_COLD;
+}
+
 static int64_t sendfile_attempt(weft_op *op)
 {
     if (op->sendfile.offset > INT64_MAX)
         return -EINVAL;
     off_t at = (off_t)op->sendfile.offset;
-    size_t n = op->sendfile.len < SENDFILE_CHUNK ? op->sendfile.len : SENDFILE_CHUNK;
+    size_t n = sendfile_piece(op);
     quiet q;
     pipe_signal_off(&q);
     return pipe_signal_on(&q, weft__told(sendfile((int)op->desc->handle, (int)op->desc2->handle, &at, n)));

@@ -126,6 +126,28 @@ static void reads_alike(bed *b)
     remove_root();
 }
 
+static void what_is_in_memory_is_known(bed *b)
+{
+    char byte;
+    (void)b;
+    make_root();
+    weft_desc f, e;
+    open_raw(&f, "a", O_RDONLY, WEFT_DESC_FILE);
+    open_raw(&e, "a", O_WRONLY, WEFT_DESC_FILE);
+    weft_op op;
+    weft_op_pread(&op, &f, &byte, 1, 9999);
+    int known = weft__at_once(&op) == 1; /* read by hand a moment ago: only a system that tells nothing says no */
+    CHECK_EQ(weft__at_once_has((int)f.handle, 0), known);
+    CHECK_EQ(weft__at_once_has((int)f.handle, 9999), known);
+    CHECK_EQ(weft__at_once_has((int)f.handle, 10000), 0);
+    CHECK_EQ(weft__at_once_has((int)f.handle, UINT64_MAX), 0);
+    CHECK_EQ(weft__at_once_has((int)e.handle, 0), 0);
+    CHECK_EQ(weft__at_once_has(-1, 0), 0);
+    close((int)f.handle);
+    close((int)e.handle);
+    remove_root();
+}
+
 static void stats_alike(bed *b)
 {
     (void)b;
@@ -192,6 +214,7 @@ static void a_cold_file_is_read_whole(bed *b)
 static const bed_case cases[] = {
     CASE(opens_alike),
     CASE(reads_alike),
+    CASE(what_is_in_memory_is_known),
     CASE(stats_alike),
     CASE(a_cold_file_is_read_whole),
 };
