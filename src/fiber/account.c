@@ -1,7 +1,9 @@
-/* Accounts: charging, giving back, standing in line. Any worker; a reserve belongs to the worker whose fiber asked for it.
+/* Accounts: charging, giving back, standing in line. Any worker; a reserve belongs to the worker whose fiber asked
+ * for it.
  *
- * No room is lost: who stands in line is counted before it looks for room itself, who gives back does so before it looks for somebody in line,
- * both sequentially consistent. Who is served has been charged before it wakes; should it die instead of waking, `leave` gives the charge back. */
+ * No room is lost: who stands in line is counted before it looks for room itself, who gives back does so before it
+ * looks for somebody in line, both sequentially consistent. Who is served has been charged before it wakes; should
+ * it die instead of waking, `leave` gives the charge back. */
 #include "fiber/account.h"
 
 #include <errno.h>

@@ -1,8 +1,10 @@
-/* Accounts: what may be had at once, and who waits for room. A lane with limits has one, the runtime has one if any of its limits is set, and
- * a lane's stands below the runtime's: a charge goes to both. Crews without an account (no limit anywhere) pay one test.
+/* Accounts: what may be had at once, and who waits for room. A lane with limits has one, the runtime has one if any
+ * of its limits is set, and a lane's stands below the runtime's: a charge goes to both. Crews without an account (no
+ * limit anywhere) pay one test.
  *
- * Any worker charges and gives back. A charge that finds no room is refused; who would rather wait stands in line, one queue a kind, and gets
- * room in the order of coming. While somebody stands in line nobody who does not is served. */
+ * Any worker charges and gives back. A charge that finds no room is refused; who would rather wait stands in line,
+ * one queue a kind, and gets room in the order of coming. While somebody stands in line nobody who does not is
+ * served. */
 #ifndef WEFT_FIBER_ACCOUNT_H
 #define WEFT_FIBER_ACCOUNT_H
 
@@ -18,7 +20,8 @@ enum weft__charge_kind {
 
 typedef struct weft__account weft__account;
 
-/* Committed stack memory: sampled, with an estimate for what came after the sample. limit 0: nobody asks. All but limit and cost_ns are atomic. */
+/* Committed stack memory: sampled, with an estimate for what came after the sample. limit 0: nobody asks. All but
+ * limit and cost_ns are atomic. */
 typedef struct weft__stack_meter {
     size_t limit, sample;
     size_t count;                 /* stacks in the sample */
@@ -58,8 +61,8 @@ int weft__account_charge(weft__account *a, enum weft__charge_kind kind, size_t n
 /* Whether there is room or not: for what cannot be refused. */
 void weft__account_force(weft__account *a, enum weft__charge_kind kind, size_t n);
 void weft__account_discharge(weft__account *a, enum weft__charge_kind kind, size_t n);
-/* The same as charge, but waits in line until the deadline (0: does not wait) if the caller is a fiber. -EAGAIN or -ENOMEM also where there
- * will never be room for so much; -ETIMEDOUT; -ECANCELED. */
+/* The same as charge, but waits in line until the deadline (0: does not wait) if the caller is a fiber. -EAGAIN or
+ * -ENOMEM also where there will never be room for so much; -ETIMEDOUT; -ECANCELED. */
 int weft__account_charge_by(weft__account *a, enum weft__charge_kind kind, size_t n, int64_t deadline);
 /* Keeps n that are charged already for the fiber which runs on w, until it suspends. */
 void weft__account_reserve(weft__worker *w, weft__account *a, enum weft__charge_kind kind, size_t n);
@@ -75,8 +78,8 @@ static inline size_t weft__account_used(weft__account *a, enum weft__charge_kind
 struct weft__crew;
 /* 0, or -ENOTSUP: the environment cannot tell what is committed. */
 int weft__stack_meter_init(weft__stack_meter *m, const weft_runtime *rt, size_t limit);
-/* Is there stack memory for one more fiber, of this crew if it is not NULL and the account its own? Waits for it as weft__account_charge_by
- * does, but in no order. 0 or -ENOMEM, -ECANCELED. On the crew's worker. */
+/* Is there stack memory for one more fiber, of this crew if it is not NULL and the account its own? Waits for it as
+ * weft__account_charge_by does, but in no order. 0 or -ENOMEM, -ECANCELED. On the crew's worker. */
 int weft__stack_admit(weft__account *a, weft_runtime *rt, struct weft__crew *crew, int64_t deadline);
 /* What the stacks of a crew's fibers have committed now, and how many they are. Its worker; a system call each. */
 size_t weft__crew_stack_bytes(struct weft__crew *crew, size_t *stacks);

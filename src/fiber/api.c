@@ -1,4 +1,5 @@
-/* The public calls of fiber.h that spawn, join, park and cancel. For fibers, on their own worker; the _in forms from any thread. */
+/* The public calls of fiber.h that spawn, join, park and cancel. For fibers, on their own worker; the _in forms from
+ * any thread. */
 #include <errno.h>
 #include <string.h>
 
@@ -55,8 +56,9 @@ void weft__joins_show(weft__fiber *f)
         weft__graph_show(f->waits_on);
 }
 
-/* Who joins may close a circle only if somebody can wait for it: for a lock that it holds, or by joining it. Until then its edge is nobody's
- * business; who comes later shows it. A main fiber, which is detached, is waited for by whoever joins its lane, on another worker. */
+/* Who joins may close a circle only if somebody can wait for it: for a lock that it holds, or by joining it. Until
+ * then its edge is nobody's business; who comes later shows it. A main fiber, which is detached, is waited for by
+ * whoever joins its lane, on another worker. */
 __attribute__((always_inline)) static inline int wait_joined(weft__fiber *self, weft__fiber *f, int64_t deadline)
 {
     weft__edge e = {.fiber = self, .object = f, .holder = joined, .what = "the end", .timed = deadline != WEFT_NEVER};

@@ -1,11 +1,13 @@
-/* Ops awaited by fibers: submit, park until the terminal completion, answer what really happened. The op lies on the waiter's stack, which stays
- * whatever happens to the fiber until that completion has come (DESIGN rule 3). Home-thread code; `asked_at_port` runs on the port's. */
+/* Ops awaited by fibers: submit, park until the terminal completion, answer what really happened. The op lies on the
+ * waiter's stack, which stays whatever happens to the fiber until that completion has come (DESIGN rule 3).
+ * Home-thread code; `asked_at_port` runs on the port's. */
 #include <errno.h>
 
 #include "base/check.h"
 #include "fiber/await.h"
 
-/* What is told of an op comes to the worker where the fiber was when it asked; a fiber that may move has perhaps gone on. */
+/* What is told of an op comes to the worker where the fiber was when it asked; a fiber that may move has perhaps
+ * gone on. */
 static int sent_on(const weft__await *a, weft_task *t) { return a->fiber->mobile && weft__sent_on(&a->fiber->home, t); }
 
 /* Both ends of the wait are in: the completion, and the cancel request if one was sent elsewhere. */
@@ -65,7 +67,8 @@ static void ask_remotely(weft__await *a)
     weft__port_cancel_remote(a->op->port, &a->request);
 }
 
-/* A function that may be disturbed is, every now and then until it returns: one time may have come just before it began to wait. */
+/* A function that may be disturbed is, every now and then until it returns: one time may have come just before it
+ * began to wait. */
 static int insists(const weft__await *a) { return a->op->code == WEFT_OP_CALL && a->op->flags & WEFT_OP_DISTURB && !a->chain; }
 
 void weft__await_cancel(weft__fiber *f)

@@ -1,9 +1,11 @@
-/* Containment of stack overflows. weft__contain runs in a signal handler on the thread that faulted: it takes no lock that it would have to wait
- * for, allocates nothing and changes nothing but the registers that the thread goes on with; `escape` then runs as ordinary code of the worker
- * on what was the handler's stack, and `contained` on the worker's own context. Code is registered by any thread.
+/* Containment of stack overflows. weft__contain runs in a signal handler on the thread that faulted: it takes no
+ * lock that it would have to wait for, allocates nothing and changes nothing but the registers that the thread goes
+ * on with; `escape` then runs as ordinary code of the worker on what was the handler's stack, and `contained` on the
+ * worker's own context. Code is registered by any thread.
  *
- * Why that is safe: every frame on the stack is known to be code that holds nothing which its lane's death does not give back. So no lock
- * of the C library or of the runtime is held, and no list is half changed; the fiber is as good as one that is killed where it waits. */
+ * Why that is safe: every frame on the stack is known to be code that holds nothing which its lane's death does not
+ * give back. So no lock of the C library or of the runtime is held, and no list is half changed; the fiber is as
+ * good as one that is killed where it waits. */
 #include "fiber/contain.h"
 
 #include <errno.h>
@@ -54,7 +56,8 @@ __attribute__((noinline)) void weft__probe_stack(const weft__fiber *f, size_t by
 
 /* ---- the way out ---- */
 
-/* On the worker's own context: nobody stands on the fiber's stack any more, and it ends as one that was killed where it waits. */
+/* On the worker's own context: nobody stands on the fiber's stack any more, and it ends as one that was killed where
+ * it waits. */
 static void contained(void *arg)
 {
     weft__fiber *f = arg;

@@ -1,8 +1,9 @@
 /* How fibers end that do not return: stopped, laid out, cleaned up after, buried (DESIGN rule 5). Home-worker code.
  *
- * A killed fiber is stopped where it waits and never runs again. Its stack stays until the lane has cleaned up, because
- * clean-ups and child lanes may point into it (crew->graves). If it deferred clean-ups or has fiber-local values with
- * destructors its record stays too, DEAD, and rises once more: with its own identity, on another stack, to run those. */
+ * A killed fiber is stopped where it waits and never runs again. Its stack stays until the lane has cleaned up,
+ * because clean-ups and child lanes may point into it (crew->graves). If it deferred clean-ups or has fiber-local
+ * values with destructors its record stays too, DEAD, and rises once more: with its own identity, on another stack,
+ * to run those. */
 #ifndef WEFT_FIBER_DEATH_H
 #define WEFT_FIBER_DEATH_H
 

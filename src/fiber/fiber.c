@@ -1,8 +1,9 @@
 /* Birth, running and end of fibers. Home-thread code throughout.
  *
- * A newborn holds a record and no stack. The worker's `births` task starts newborns newest first, so that few stacks are alive and those are
- * warm; every 16th is the oldest, so that none starves. A fiber that ends looks for the next newborn itself and runs it on the stack it
- * stands on: spawn, run and end of an empty fiber then cost no switch at all. */
+ * A newborn holds a record and no stack. The worker's `births` task starts newborns newest first, so that few stacks
+ * are alive and those are warm; every 16th is the oldest, so that none starves. A fiber that ends looks for the next
+ * newborn itself and runs it on the stack it stands on: spawn, run and end of an empty fiber then cost no switch at
+ * all. */
 #include "fiber/fiber.h"
 
 #include <errno.h>
@@ -206,7 +207,8 @@ static weft__fiber *next_newborn(weft__fibers *fs)
 
 /* ---- running ---- */
 
-/* The scope's storage was in a frame that is gone, and its timer may point there: nothing can be saved (DESIGN rule 13). */
+/* The scope's storage was in a frame that is gone, and its timer may point there: nothing can be saved (DESIGN rule
+ * 13). */
 _Noreturn void weft__left_inside_scope(const weft__fiber *f)
 {
     char text[512];
@@ -430,7 +432,8 @@ void weft__fiber_begin(weft__worker *w, weft__fiber *f)
     enter(w, f);
 }
 
-/* A newborn was taken: if there are more, the births task goes to the end of the queue, so that newborns and woken fibers take turns. */
+/* A newborn was taken: if there are more, the births task goes to the end of the queue, so that newborns and woken
+ * fibers take turns. */
 static void bear_on(weft__fibers *fs)
 {
     fs->births_queued = !weft__link_alone(&fs->newborns);
@@ -447,8 +450,9 @@ void weft__births(weft_task *t)
         weft__fiber_begin(fs->worker, f);
 }
 
-/* The births task is at the head of the FIFO: the newborn whose turn it is, with a stack, or NULL for the worker's own context to go on. One
- * that is never to run is left for that: its lane may end with it, which is nothing to do on another fiber's stack. */
+/* The births task is at the head of the FIFO: the newborn whose turn it is, with a stack, or NULL for the worker's
+ * own context to go on. One that is never to run is left for that: its lane may end with it, which is nothing to do
+ * on another fiber's stack. */
 static __attribute__((noinline)) weft__fiber *deliver(weft__worker *w)
 {
     weft__fibers *fs = weft__fibers_of(w);

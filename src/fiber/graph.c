@@ -1,9 +1,10 @@
 /* Circles of fibers that wait for each other. Any worker.
  *
- * A walk follows edges that are all published, so their fibers do not run; but holders are read without their objects' locks, and a holder that
- * runs may let go, end, and its record be another's, between two reads. So a circle counts only if it is found twice: in the second
- * round each holder read is a fiber that was parked all the time, and one that is parked lets go of nothing. (One that is being handed what
- * it waits for is its own holder: no circle either.) */
+ * A walk follows edges that are all published, so their fibers do not run; but holders are read without their
+ * objects' locks, and a holder that runs may let go, end, and its record be another's, between two reads. So a
+ * circle counts only if it is found twice: in the second round each holder read is a fiber that was parked all the
+ * time, and one that is parked lets go of nothing. (One that is being handed what it waits for is its own holder: no
+ * circle either.) */
 #include "fiber/graph.h"
 
 #include <errno.h>
@@ -25,8 +26,9 @@ static weft__edge *after(const weft__edge *e, const weft_runtime *rt)
     return home->rt == rt ? weft__load_relaxed(&f->edge, "graph.edge") : NULL; /* a record that begins anew has none, and clears it */
 }
 
-/* How long the circle through e is; 0: there is none. The way may end in a circle without e, as those that were only reported: that is seen by
- * one who stays behind and is passed again (R. P. Brent, An improved Monte Carlo factorization algorithm, 1980). */
+/* How long the circle through e is; 0: there is none. The way may end in a circle without e, as those that were only
+ * reported: that is seen by one who stays behind and is passed again (R. P. Brent, An improved Monte Carlo
+ * factorization algorithm, 1980). */
 static unsigned circle(const weft__edge *e)
 {
     const weft_runtime *rt = e->fiber->home->rt;
@@ -68,7 +70,8 @@ static size_t say_edge(char *text, size_t size, const weft__edge *e, const weft_
     return n < size ? n + 1 : size;
 }
 
-/* Says a circle of n, in text of `size` bytes. The edges stay as they are while we have the lock, which is released before anything is said. */
+/* Says a circle of n, in text of `size` bytes. The edges stay as they are while we have the lock, which is released
+ * before anything is said. */
 static void report(const weft__edge *e, unsigned n, weft__spin *lock, char *text, size_t size)
 {
     size_t used = 0;

@@ -1,5 +1,6 @@
-/* Locks that outlive their holders. A lane's fibers list what they hold with their crew; what is still there when a fiber has ended, or at its
- * place in the order of a lane's death (DESIGN rule 5, step 5), is handed on by the layer that the locks belong to. Home-worker code. */
+/* Locks that outlive their holders. A lane's fibers list what they hold with their crew; what is still there when a
+ * fiber has ended, or at its place in the order of a lane's death (DESIGN rule 5, step 5), is handed on by the layer
+ * that the locks belong to. Home-worker code. */
 #include "fiber/fiber.h"
 
 static void take_out(weft__held *h)

@@ -1,4 +1,5 @@
-/* Fiber-local values: a handful of process-wide keys, a pointer each in every fiber that has set one. Keys are made by any thread and never given back. */
+/* Fiber-local values: a handful of process-wide keys, a pointer each in every fiber that has set one. Keys are made
+ * by any thread and never given back. */
 #include <errno.h>
 #include <string.h>
 

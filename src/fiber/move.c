@@ -1,5 +1,5 @@
-/* What a worker has in its hands of a crew's fibers, put down and taken up: the part of a lane's move (lane/move.c) that is the fibers'. Each function
- * says whose thread it runs on; none of the crew's fibers runs meanwhile. */
+/* What a worker has in its hands of a crew's fibers, put down and taken up: the part of a lane's move (lane/move.c)
+ * that is the fibers'. Each function says whose thread it runs on; none of the crew's fibers runs meanwhile. */
 #include "base/check.h"
 #include "fiber/fiber.h"
 
@@ -22,7 +22,8 @@ static void take_ready(weft__tasks *queue, const weft__crew *crew, unsigned n)
     WEFT_ASSERT(n == 0);
 }
 
-/* Its lazy timer is armed anew where it goes, if it waits until then; those of its scopes are taken along. 1: it is ready. */
+/* Its lazy timer is armed anew where it goes, if it waits until then; those of its scopes are taken along. 1: it is
+ * ready. */
 static int put_down(weft__worker *w, weft__fiber *f)
 {
     if (f->state == WEFT__NEWBORN) {

@@ -150,8 +150,8 @@ void weft__fibers_leave(weft__worker *w)
     env->unmap(env->self, fs, (sizeof *fs + env->page_size - 1) / env->page_size * env->page_size);
 }
 
-/* Stacks that came back since the last look may be deep: their pages go. A look costs a system call or two, so it waits until there are
- * several, or until the worker has gone to sleep often enough to be called idle. */
+/* Stacks that came back since the last look may be deep: their pages go. A look costs a system call or two, so it
+ * waits until there are several, or until the worker has gone to sleep often enough to be called idle. */
 void weft__fibers_idle(weft__worker *w)
 {
     enum { SEVERAL = 8, OFTEN = 64, BUDGET = 4 };

@@ -1,5 +1,6 @@
-/* Scopes and shields: stretches of a fiber's code with a deadline and a cancelled state of their own. They lie on the fiber's stack, linked from
- * the innermost outwards. Home-thread code; the public calls are for the fiber itself. */
+/* Scopes and shields: stretches of a fiber's code with a deadline and a cancelled state of their own. They lie on
+ * the fiber's stack, linked from the innermost outwards. Home-thread code; the public calls are for the fiber
+ * itself. */
 #include <errno.h>
 #include <string.h>
 

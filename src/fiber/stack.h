@@ -91,14 +91,16 @@ int weft__stack_depot_init(weft__stack_depot *depot, const weft_env *env, const 
 /* Unmaps everything. All pools have ended and all stacks were given back. */
 void weft__stack_depot_fini(weft__stack_depot *depot);
 
-/* Gives the memory of all but `keep` of the stacks that lie in the depot back to the system. Returns how many. Any thread. */
+/* Gives the memory of all but `keep` of the stacks that lie in the depot back to the system. Returns how many. Any
+ * thread. */
 size_t weft__stack_depot_trim(weft__stack_depot *depot, size_t keep);
 
-/* How many stacks exist, how many of them lie in the depot (not in pools), and how much address space they reserve. Any thread. */
+/* How many stacks exist, how many of them lie in the depot (not in pools), and how much address space they reserve.
+ * Any thread. */
 void weft__stack_depot_count(weft__stack_depot *depot, size_t *made, size_t *idle, size_t *reserved);
 
-/* The parts of slabs that hold stacks which were made, for measuring: those after the first `from`, at most `max`. Returns how many. Any thread;
- * a slab may be unmapped meanwhile, which measures as little. */
+/* The parts of slabs that hold stacks which were made, for measuring: those after the first `from`, at most `max`.
+ * Returns how many. Any thread; a slab may be unmapped meanwhile, which measures as little. */
 typedef struct weft__stack_range {
     void *lo;
     size_t size;
@@ -152,7 +154,8 @@ void weft__stack_shelve(weft__stack_pool *pool);
 /* Makes a stack of the caller's memory, which stays the caller's after put. -EINVAL: too small. No guard is set. */
 int weft__stack_supplied(weft__stack **out, void *memory, size_t size);
 
-/* Committed bytes of a stack: what it used at its deepest since its pages were last given back. 0: env cannot tell. A system call. */
+/* Committed bytes of a stack: what it used at its deepest since its pages were last given back. 0: env cannot tell.
+ * A system call. */
 size_t weft__stack_high_water(const weft__stack_pool *pool, const weft__stack *stack);
 
 /*
@@ -172,7 +175,8 @@ typedef struct weft__stack_overflow {
     uintptr_t address;
 } weft__stack_overflow;
 
-/* Writes the report, ended by a newline, and returns its length, at most size - 1. For signal handlers: no malloc, no locks. */
+/* Writes the report, ended by a newline, and returns its length, at most size - 1. For signal handlers: no malloc,
+ * no locks. */
 size_t weft__stack_report(char *buf, size_t size, const weft__stack_overflow *what);
 
 /* Between the source files. */

@@ -78,7 +78,8 @@ static weft__stack_slab *lay_out(void *map, size_t bytes, size_t page, size_t st
     return slab;
 }
 
-/* An odd number of pages from stack to stack: with a power of two all of their tops would share a few sets of the TLB. */
+/* An odd number of pages from stack to stack: with a power of two all of their tops would share a few sets of the
+ * TLB. */
 static size_t stride_of(size_t size, size_t guard, size_t page)
 {
     size_t pages = round_up(size + guard, page) / page;
@@ -199,7 +200,8 @@ static int guard_slot(const weft_env *env, weft__stack_slab *slab, uint32_t slot
     return r;
 }
 
-/* The guards of n neighbours, and the one above them, at once where the environment can; else each is set as its stack is made. */
+/* The guards of n neighbours, and the one above them, at once where the environment can; else each is set as its
+ * stack is made. */
 static void guard_row(const weft_env *env, weft__stack_slab *slab, const uint32_t slots[], uint32_t n)
 {
     if (!env->guard_row || slab->guard == 0 || n < 2 || slots[n - 1] - slots[0] != n - 1)
@@ -529,7 +531,8 @@ size_t weft__stack_depot_ranges(weft__stack_depot *depot, size_t from, weft__sta
     return n;
 }
 
-/* Its record lies in one of the pages that go. Returns the slab if this was its last stack and it is not its class's only one. */
+/* Its record lies in one of the pages that go. Returns the slab if this was its last stack and it is not its class's
+ * only one. */
 static weft__stack_slab *unmake(weft__stack_depot *depot, weft__stack *s)
 {
     const weft_env *env = depot->env;

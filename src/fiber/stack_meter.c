@@ -1,10 +1,11 @@
-/* How much stack memory is committed, of a lane and of the runtime, and whether that leaves room for one more fiber (DESIGN rule 11). Any
- * worker; what a lane's fibers have is measured by the lane's worker.
+/* How much stack memory is committed, of a lane and of the runtime, and whether that leaves room for one more fiber
+ * (DESIGN rule 11). Any worker; what a lane's fibers have is measured by the lane's worker.
  *
- * Stacks are committed by the program as it touches them, and only the system can tell how many pages that was, at the price of a system call
- * or more. So the figure is a sample plus an estimate for the fibers that came after it, each taken for as deep as the others are on the
- * average. A new sample is taken when the old one is old or says that there is no room, both at most a twentieth of a worker's time; and,
- * where the bound is so near that new fibers could pass it, after each eighth more of them, which is a constant price for a fiber. */
+ * Stacks are committed by the program as it touches them, and only the system can tell how many pages that was, at
+ * the price of a system call or more. So the figure is a sample plus an estimate for the fibers that came after it,
+ * each taken for as deep as the others are on the average. A new sample is taken when the old one is old or says
+ * that there is no room, both at most a twentieth of a worker's time; and, where the bound is so near that new
+ * fibers could pass it, after each eighth more of them, which is a constant price for a fiber. */
 #include <errno.h>
 
 #include "base/check.h"
@@ -59,8 +60,8 @@ static size_t measure_depot(weft_runtime *rt)
     return sum;
 }
 
-/* All of them, pooled ones included. At the limit, what lies idle is given back: the depot's and our own pool's at once, the other workers' as
- * they next have nothing to do, and all that comes back from now on. */
+/* All of them, pooled ones included. At the limit, what lies idle is given back: the depot's and our own pool's at
+ * once, the other workers' as they next have nothing to do, and all that comes back from now on. */
 static size_t measure_runtime(weft_runtime *rt, size_t limit, size_t unit, size_t *stacks)
 {
     weft__worker *w = weft__worker_self();
@@ -89,7 +90,8 @@ static int fits(weft__stack_meter *m)
     return used <= m->limit && unit <= m->limit - used;
 }
 
-/* Could those that came after the sample have passed the bound already, each using all of its stack? Then few of them go by an estimate. */
+/* Could those that came after the sample have passed the bound already, each using all of its stack? Then few of
+ * them go by an estimate. */
 static int doubtful(weft__stack_meter *m, const weft_runtime *rt)
 {
     size_t since = weft__load_relaxed(&m->since, "meter.doubt"), used = weft__load_relaxed(&m->sample, "meter.doubt");
@@ -106,8 +108,8 @@ static int wants_sample(weft__stack_meter *m, const weft_runtime *rt, int64_t no
     return now >= weft__load_relaxed(&m->due_ns, "meter.admit") || !fits(m);
 }
 
-/* What a sample costs, of what the last one took by the clock: a thread that was preempted meanwhile took long, and admission must not be
- * closed for twenty times that. A price that has really risen is believed a few samples later. */
+/* What a sample costs, of what the last one took by the clock: a thread that was preempted meanwhile took long, and
+ * admission must not be closed for twenty times that. A price that has really risen is believed a few samples later. */
 static int64_t believable(int64_t took_ns, int64_t before_ns)
 {
     int64_t most = 2 * before_ns + 50 * WEFT_MICROSECOND;

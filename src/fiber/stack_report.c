@@ -1,4 +1,5 @@
-/* The text of a stack overflow report. Owns nothing; runs in a signal handler, so it formats into the buffer that it is given. */
+/* The text of a stack overflow report. Owns nothing; runs in a signal handler, so it formats into the buffer that it
+ * is given. */
 #include "fiber/stack.h"
 
 #include "sched/text.h"

@@ -1,5 +1,6 @@
-/* A stake: what somebody has in the memory of a lane that may die before him: a place in the line of an object there, or a lock. It is in that vat's
- * list from before the object is touched until it is touched no more; the vat is not freed while it is there (DESIGN rule 14; lane/stake.h). */
+/* A stake: what somebody has in the memory of a lane that may die before him: a place in the line of an object
+ * there, or a lock. It is in that vat's list from before the object is touched until it is touched no more; the vat
+ * is not freed while it is there (DESIGN rule 14; lane/stake.h). */
 #ifndef WEFT_FIBER_STAKE_H
 #define WEFT_FIBER_STAKE_H
 

@@ -72,8 +72,8 @@ static __attribute__((noinline)) int set(weft__alarm *a, weft_event *event, int6
     return 0;
 }
 
-/* What costs next to nothing is done here, and needs no stack to be probed for: setting a lane's only alarm for later than
- * one was before it, and putting one off. */
+/* What costs next to nothing is done here, and needs no stack to be probed for: setting a lane's only alarm for
+ * later than one was before it, and putting one off. */
 int weft_alarm_set(weft_alarm *opaque, weft_event *event, int64_t when)
 {
     weft__fiber *f = weft__fiber_self();

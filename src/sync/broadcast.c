@@ -1,5 +1,6 @@
-/* Broadcast. Everything is under its lock, the readers' places included; a reader's place in its fiber's list belongs to its home worker. Items have
- * numbers; item i lies in slot i modulo capacity. Who waits to receive has seen all there are, and is given the next one as it is sent. */
+/* Broadcast. Everything is under its lock, the readers' places included; a reader's place in its fiber's list
+ * belongs to its home worker. Items have numbers; item i lies in slot i modulo capacity. Who waits to receive has
+ * seen all there are, and is given the next one as it is sent. */
 #include <errno.h>
 #include <string.h>
 #include <weft/broadcast.h>

@@ -1,5 +1,5 @@
-/* Condition variables, and once. The queue is under the condition's lock; the mutex is taken and given by mutex.c. Who was signalled and dies before it
- * runs passes the signal on. */
+/* Condition variables, and once. The queue is under the condition's lock; the mutex is taken and given by mutex.c.
+ * Who was signalled and dies before it runs passes the signal on. */
 #include <errno.h>
 #include <string.h>
 
@@ -79,7 +79,8 @@ int weft_cond_wait(weft_cond *opaque, weft_mutex *mutex, int64_t deadline)
     r = weft__waiter_wait(&wt, deadline);
     if (r == 0)
         r = n.answer;
-    /* Who is killed on the way back has not seen its signal. A stranger in a vat cannot pass it on: the condition may be gone by then. */
+    /* Who is killed on the way back has not seen its signal. A stranger in a vat cannot pass it on: the condition
+     * may be gone by then. */
     const weft__last_will will = {r == 0 && !n.stake.vat ? pass_on : keep, c};
     weft__waiter_leave(&wt);
     int back = weft__mutex_regain(m, f, depth, site, &will);

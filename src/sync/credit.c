@@ -1,4 +1,5 @@
-/* Credits. Everything is under the lock; any thread. What was granted lies in `pending` until so little is under way that the producer may go on. */
+/* Credits. Everything is under the lock; any thread. What was granted lies in `pending` until so little is under way
+ * that the producer may go on. */
 #include <errno.h>
 #include <string.h>
 #include <weft/broadcast.h>

@@ -1,4 +1,5 @@
-/* Event: a flag to wait for. Everything is under its lock; any thread. While anybody stands in line the flag is down. */
+/* Event: a flag to wait for. Everything is under its lock; any thread. While anybody stands in line the flag is
+ * down. */
 #include "sync/event.h"
 
 #include <errno.h>

@@ -5,7 +5,8 @@
 #include "fiber/graph.h"
 #include "sync/wait.h"
 
-/* weft__waiter_wait, published as `e`, of which fiber and timed are filled in. -EDEADLK: it would close a circle. A stubborn one is reported only. */
+/* weft__waiter_wait, published as `e`, of which fiber and timed are filled in. -EDEADLK: it would close a circle. A
+ * stubborn one is reported only. */
 int weft__graph_wait(weft__waiter *wt, weft__edge *e, int64_t deadline);
 
 #endif

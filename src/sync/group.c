@@ -1,6 +1,7 @@
-/* Groups. All of a group happens in one lane, so on one worker: nothing here is shared, and the lock that waiting wants is never contended. A member is a
- * detached fiber that the group watches: it is counted out where fibers end, for it may be killed with its lane, or never run for want of a stack. Or it
- * is a child lane: counted out where its end reaches the parent, and struck off then and there. */
+/* Groups. All of a group happens in one lane, so on one worker: nothing here is shared, and the lock that waiting
+ * wants is never contended. A member is a detached fiber that the group watches: it is counted out where fibers end,
+ * for it may be killed with its lane, or never run for want of a stack. Or it is a child lane: counted out where its
+ * end reaches the parent, and struck off then and there. */
 #include <errno.h>
 #include <string.h>
 #include <weft/group.h>

@@ -1,9 +1,10 @@
-/* The mutex. Fast paths are one compare-and-swap of `word`; as soon as somebody waits, or its owner has died, SLOW is set and every change is
- * made under the lock. Its place in the holder's list belongs to the holder's worker.
+/* The mutex. Fast paths are one compare-and-swap of `word`; as soon as somebody waits, or its owner has died, SLOW
+ * is set and every change is made under the lock. Its place in the holder's list belongs to the holder's worker.
  *
- * A free mutex goes to whoever comes first. The owner that unlocks wakes the first in line to compete (answer RETRY); one that loses comes back
- * to the head of the line and demands it: the next unlock hands it over. So a mutex that is locked again and again by a fiber that does not
- * wait costs no switch each time, and nobody is overtaken for ever. Fair mutexes and selects are handed it at once. */
+ * A free mutex goes to whoever comes first. The owner that unlocks wakes the first in line to compete (answer
+ * RETRY); one that loses comes back to the head of the line and demands it: the next unlock hands it over. So a
+ * mutex that is locked again and again by a fiber that does not wait costs no switch each time, and nobody is
+ * overtaken for ever. Fair mutexes and selects are handed it at once. */
 #include "sync/mutex.h"
 
 #include <errno.h>
@@ -39,8 +40,8 @@ static uint64_t bits_of(weft_id id)
     return bits;
 }
 
-/* A mutex that has not been locked before, or lies in a vat. One that f may outlive is slow from here to its unlock, and known to that vat. 0;
- * -ENOTRECOVERABLE: the vat's lane is dying. */
+/* A mutex that has not been locked before, or lies in a vat. One that f may outlive is slow from here to its unlock,
+ * and known to that vat. 0; -ENOTRECOVERABLE: the vat's lane is dying. */
 static __attribute__((noinline)) int own_with_care(weft__mutex *m, weft__fiber *f)
 {
     int r = weft__sync_hold(&m->lock, &m->held.stake, f);

@@ -30,14 +30,14 @@ void weft__mutex_node(weft__node *n, weft__mutex *m, const char *site);
 int weft__mutex_owned(const weft__mutex *m, const weft__fiber *f);
 /* Lets go of it however often f has locked it; how often that was. */
 uint32_t weft__mutex_drop(weft__mutex *m);
-/* Its owner, which calls, lets go of it, and yet nobody has it. And: f, which calls, has it, as often as it was locked: 0, or -EOWNERDEAD if that has
- * not been dealt with. */
+/* Its owner, which calls, lets go of it, and yet nobody has it. And: f, which calls, has it, as often as it was
+ * locked: 0, or -EOWNERDEAD if that has not been dealt with. */
 void weft__mutex_detach(weft__mutex *m);
 int weft__mutex_attach(weft__mutex *m, weft__fiber *f, const char *site);
 /* The mutex of such a record; NULL: it is another sort of lock's. */
 weft__mutex *weft__mutex_held(weft__held *h);
-/* Takes it back as often, without regard to deadline and cancellation: 0, -EOWNERDEAD, -ENOTRECOVERABLE. If f is killed while it waits, its will is
- * done. */
+/* Takes it back as often, without regard to deadline and cancellation: 0, -EOWNERDEAD, -ENOTRECOVERABLE. If f is
+ * killed while it waits, its will is done. */
 int weft__mutex_regain(weft__mutex *m, weft__fiber *f, uint32_t depth, const char *site, const weft__last_will *will);
 
 #endif

@@ -1,7 +1,9 @@
-/* A mutex that travels: its owner puts it into a message, and whoever takes it out owns it. On the way it is nobody's, like that of a dying owner; if
- * the message ends before, its owner has died. For fibers; that end comes on any thread.
+/* A mutex that travels: its owner puts it into a message, and whoever takes it out owns it. On the way it is
+ * nobody's, like that of a dying owner; if the message ends before, its owner has died. For fibers; that end comes
+ * on any thread.
  *
- * A message has no stake in the memory that its mutex lies in: it goes only to lanes that end before that does, and to whom they may pass it on. */
+ * A message has no stake in the memory that its mutex lies in: it goes only to lanes that end before that does, and
+ * to whom they may pass it on. */
 #include <errno.h>
 #include <string.h>
 #include <weft/message.h>

@@ -1,5 +1,6 @@
-/* Readers and writers. Everything is under the lock but the holders' places in their crews' lists, which belong to their home workers. The line
- * is one: whoever comes stands behind those who wait, so neither sort starves; from its head either one writer or all readers in a row go. */
+/* Readers and writers. Everything is under the lock but the holders' places in their crews' lists, which belong to
+ * their home workers. The line is one: whoever comes stands behind those who wait, so neither sort starves; from its
+ * head either one writer or all readers in a row go. */
 #include <errno.h>
 #include <string.h>
 

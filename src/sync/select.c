@@ -1,14 +1,15 @@
 /* Select. For fibers, on their own worker. One lock is held at a time, ever.
  *
  * First each case is tried in the order drawn, with none of our nodes in any queue; that is how most selects end. So
- * the order is drawn, and nodes are filled in, only as far as that goes; kinds of which something must be known before
- * any case is tried are looked into before.
+ * the order is drawn, and nodes are filled in, only as far as that goes; kinds of which something must be known
+ * before any case is tried are looked into before.
  *
- * Then they are queued, each with another look at its object under the same hold of its lock, so that nothing that comes
- * between is missed. A case found ready at that look is ours only if we claim ourselves first, for another object may
- * have claimed us since its node was queued. Having claimed ourselves we may still come too late (who stood on the other
- * side was a select that somebody else has claimed): then all nodes are taken out and it begins anew. Two selects that
- * meet each other so at the same time may both begin anew; each draws another order, so not for ever.
+ * Then they are queued, each with another look at its object under the same hold of its lock, so that nothing that
+ * comes between is missed. A case found ready at that look is ours only if we claim ourselves first, for another
+ * object may have claimed us since its node was queued. Having claimed ourselves we may still come too late (who
+ * stood on the other side was a select that somebody else has claimed): then all nodes are taken out and it begins
+ * anew. Two selects that meet each other so at the same time may both begin anew; each draws another order, so not
+ * for ever.
  *
  * There are two nodes more than there are cases, in no queue: so a waiter of a select, whatever its cases, is always
  * claimed by compare-and-swap. */
@@ -194,9 +195,9 @@ static int try_asking(selection *s, unsigned i)
     return r ? r : look_into_all(s);
 }
 
-/* Which one has happened: *over if it is concluded. NONE; AGAIN; an error. I/O before an object in the order must not be
- * passed by it because the kernel was not asked; but asking takes a tick, and where nothing can happen at once it is
- * done by waiting. */
+/* Which one has happened: *over if it is concluded. NONE; AGAIN; an error. I/O before an object in the order must
+ * not be passed by it because the kernel was not asked; but asking takes a tick, and where nothing can happen at
+ * once it is done by waiting. */
 static int try_all(selection *s, int late, int *over)
 {
     unsigned k = 0;
@@ -408,7 +409,8 @@ static inline unsigned count_io(const weft_case *cases, unsigned n)
     return io;
 }
 
-/* Which kinds there are, and room for them on the stack; in the public calls themselves, which have nothing entered yet. */
+/* Which kinds there are, and room for them on the stack; in the public calls themselves, which have nothing entered
+ * yet. */
 __attribute__((always_inline)) static inline unsigned probe_for(const weft__fiber *f, const weft_case *cases, unsigned n)
 {
     unsigned kinds = 0;

@@ -140,8 +140,8 @@ int weft__io_try(weft__selection *s, unsigned i)
 
 /* ---- entering and leaving ---- */
 
-/* Room for the ops. If that had to be waited for, what the cases are about must be looked up again; meanwhile the room is kept for us, or two that
- * wait for the same would let each other in for ever. */
+/* Room for the ops. If that had to be waited for, what the cases are about must be looked up again; meanwhile the
+ * room is kept for us, or two that wait for the same would let each other in for ever. */
 static int charge(weft__selection *s, int64_t deadline)
 {
     weft__account *a = s->fiber->crew->account;

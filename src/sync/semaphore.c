@@ -1,5 +1,5 @@
-/* Semaphore: units, taken in the order of asking. Everything is under its lock; any thread. Who stands in line is served by whoever makes room,
- * from the front, until one asks for more than there is. */
+/* Semaphore: units, taken in the order of asking. Everything is under its lock; any thread. Who stands in line is
+ * served by whoever makes room, from the front, until one asks for more than there is. */
 #include "sync/event.h"
 
 #include <errno.h>
