@@ -17,23 +17,7 @@ static weft__uring *state_of(const weft_port *port) { return weft__uring_at(port
 
 static void uring_cancel(weft_port *port, weft_op *op) { weft__uring_cancel_op(state_of(port), op); }
 
-/* What the kernel flagged: completions beyond the queue's end, or work that runs when we enter. */
-static int flagged(const weft__uring *u)
-{
-    return !!(weft__load_relaxed(u->sq_flags, "uring.sq_flags") & (IORING_SQ_CQ_OVERFLOW | IORING_SQ_TASKRUN));
-}
-
-/* Something that an entry without waiting would move on. */
-static int movable(const weft__uring *u)
-{
-    return u->cancelling.head || u->deferred.head || u->calls.head || !u->wake_armed || weft__uring_can_feed(u);
-}
-
-static int uring_pending(weft_port *port)
-{
-    const weft__uring *u = state_of(port);
-    return weft__uring_completions(u) || weft__uring_unsubmitted(u) || movable(u) || flagged(u);
-}
+static int uring_pending(weft_port *port) { return weft__uring_busy(state_of(port)); }
 
 static int call_kernel(weft__uring *u, unsigned submit, unsigned complete, unsigned flags,
                        const struct __kernel_timespec *ts)
@@ -90,12 +74,12 @@ static int hand_over(weft__uring *u, int wait, int64_t deadline_ns)
     if (!wait) {
         flags &= ~WEFT__ENTER_ABS_TIMER;
         const int taken = u->setup_flags & IORING_SETUP_SQPOLL ? !(flags & IORING_ENTER_SQ_WAKEUP) : !submit;
-        if (taken && !flagged(u))
+        if (taken && !weft__uring_flagged(u))
             return 0;
         return call_kernel(u, submit, 0, flags, NULL);
     }
     if (u->valgrind) {
-        int r = submit || flagged(u) ? call_kernel(u, submit, 0, flags, NULL) : 0;
+        int r = submit || weft__uring_flagged(u) ? call_kernel(u, submit, 0, flags, NULL) : 0;
         if (r < 0 || weft__uring_completions(u))
             return r;
         wait_by_poll(u, timeout);
@@ -122,11 +106,12 @@ void weft__uring_enter(weft_port *port, int64_t deadline_ns)
 {
     weft__uring *u = state_of(port);
     const uint64_t before = u->delivered;
+    u->lone = 0;
     u->woken = 0;
     for (;;) {
         weft__uring_flush(u); /* may tell, too */
         const int may_wait = deadline_ns > WEFT_NOW && !has_told(u, before);
-        const int r = hand_over(u, may_wait && !movable(u) && !weft__uring_completions(u), deadline_ns);
+        const int r = hand_over(u, may_wait && !weft__uring_movable(u) && !weft__uring_completions(u), deadline_ns);
         const int stuck = r == -EAGAIN || r == -EBUSY;
         WEFT_ASSERT(r >= 0 || stuck || r == -EINTR || r == -ETIME);
         if (stuck && !weft__uring_completions(u))
@@ -136,8 +121,10 @@ void weft__uring_enter(weft_port *port, int64_t deadline_ns)
         const int over = has_told(u, before) || !weft_port_room(port);
         /* What did not fit goes next, without waiting; what came may have been of no interest to anybody. */
         const int waits = u->deferred.head || u->cancelling.head;
-        if (waits ? stuck || !weft_port_room(port) : over || !reaped || deadline_ns <= WEFT_NOW)
+        if (waits ? stuck || !weft_port_room(port) : over || !reaped || deadline_ns <= WEFT_NOW) {
+            u->lone = u->sends_past && u->delivered - before <= 1;
             return;
+        }
     }
 }
 

@@ -126,6 +126,7 @@ typedef struct weft__uring {
     uint8_t wake_armed;
     uint8_t wake_multi;
     uint8_t closing;
+    uint8_t lone;        /* the last entry told of one thing at most, and no send has gone past the ring since */
 
     /* Set-up. */
     int fd, enter_fd;
@@ -135,6 +136,7 @@ typedef struct weft__uring {
     uint8_t absolute;      /* the kernel's time-outs are on env's clock */
     uint8_t multi_accept, multi_recv;
     uint8_t no_iowait;
+    uint8_t sends_past;    /* a send may go past the ring */
     uint8_t recent;        /* Linux 6.12 or later, which has all that is probed for */
     uint8_t late_ring_fd;  /* the ring's descriptor is registered once there were some entries */
     uint8_t valgrind;
@@ -275,6 +277,24 @@ static inline uint32_t weft__uring_unsubmitted(const weft__uring *u)
 static inline uint32_t weft__uring_completions(const weft__uring *u)
 {
     return weft__load_acquire(u->cq_tail, "uring.cq_tail") - u->cq_head;
+}
+
+/* What the kernel flagged: completions beyond the queue's end, or work that runs when we enter. */
+static inline int weft__uring_flagged(const weft__uring *u)
+{
+    return !!(weft__load_relaxed(u->sq_flags, "uring.sq_flags") & (IORING_SQ_CQ_OVERFLOW | IORING_SQ_TASKRUN));
+}
+
+/* Something that an entry without waiting would move on. */
+static inline int weft__uring_movable(const weft__uring *u)
+{
+    return u->cancelling.head || u->deferred.head || u->calls.head || !u->wake_armed || weft__uring_can_feed(u);
+}
+
+/* Anything to hand over or to reap, as far as memory tells. */
+static inline int weft__uring_busy(const weft__uring *u)
+{
+    return weft__uring_completions(u) || weft__uring_unsubmitted(u) || weft__uring_movable(u) || weft__uring_flagged(u);
 }
 
 /* The driver's hot slots, for builds that bind them directly (port/bind.h); the first in uring_sqe.c. */

@@ -93,6 +93,9 @@ void weft__uring_probe(weft__uring *u)
     choose(u, WEFT_OP_SENDFILE, WEFT_PATH_READY,
            "sendfile(2), then the ring waits: splicing by ring takes a kernel thread and a pipe");
 
+    if (u->sends_past && u->path[WEFT_OP_SEND] == WEFT_PATH_RING)
+        u->why[WEFT_OP_SEND] = "a small one that would be alone in an entry is a plain call";
+
     /* Multishot forms came with the release that brought these ops. */
     const int off = !!(u->port->config.disable & WEFT_URING_NO_MULTISHOT);
     u->multi_accept = !off && (!n || has(answer.ops, n, IORING_OP_SOCKET));

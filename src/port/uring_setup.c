@@ -300,6 +300,7 @@ int weft__uring_setup(weft__uring **out, weft_port *port, const weft_port_config
     u->absolute = (params.features & WEFT__FEAT_MIN_TIMEOUT) && same_clock(port->env);
     u->no_iowait = !!(params.features & WEFT__FEAT_NO_IOWAIT);
     u->recent = !!(params.features & WEFT__FEAT_MIN_TIMEOUT);
+    u->sends_past = sys->send && !config->shared && !(config->disable & WEFT_URING_SQPOLL);
     u->late_ring_fd = !config->shared && !(config->disable & (WEFT_URING_NO_REGRING | WEFT_URING_SQPOLL));
     make_pools(u, &plan, block);
     weft__uring_probe(u);

@@ -16,6 +16,7 @@
 
 #define LATER_NS 1000000
 #define LARGEST 0x7ffff000u /* what the kernel moves at most in one go */
+#define LITTLE 16384u       /* what is most likely sent as a whole */
 
 static struct io_uring_sqe *free_slot(weft__uring *u)
 {
@@ -348,6 +349,22 @@ static inline int start_transfer(weft__uring *u, weft_op *op)
     return 1;
 }
 
+/* A send of little, made by a plain call: no submission, no completion, and no way back to who would have waited for it. That pays where
+ * the next entry would be for this send alone: the last one told of one thing at most, and there is nothing to hand over or
+ * to reap. Only once between two entries, so whatever more that one thing sets off goes into one entry as ever. */
+static int sent_past(weft__uring *u, weft_op *op)
+{
+    if (op->code != WEFT_OP_SEND || op->io.len > LITTLE || op->io.flags || weft__uring_busy(u))
+        return 0;
+    u->lone = 0;
+    u->port->calls++;
+    const int64_t r = u->sys->send(u->sys->self, (int)op->desc->handle, op->io.buf, op->io.len);
+    if (r == -EAGAIN)
+        return 0; /* the ring waits */
+    weft__uring_end(u, op, r);
+    return 1;
+}
+
 void weft__uring_submit(weft_port *port, weft_op *op)
 {
     weft__uring *u = weft__uring_at(port);
@@ -356,7 +373,13 @@ void weft__uring_submit(weft_port *port, weft_op *op)
     x->cancel = x->queued = x->offload = 0;
     x->statx = NULL;
     op->drv[7] = 0;
-    if (!is_transfer(op) || !start_transfer(u, op))
+    if (!is_transfer(op)) {
+        weft__uring_start(u, op);
+        return;
+    }
+    if (u->lone && sent_past(u, op))
+        return;
+    if (!start_transfer(u, op))
         weft__uring_start(u, op);
 }
 

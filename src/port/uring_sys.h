@@ -1,6 +1,6 @@
-/* The whole of what the io_uring driver asks of the kernel: set-up, enter, register and mapping, behind a table of
- * four entries, so that a test or the simulator can stand in for the kernel. Everything else the driver does goes
- * through the shared rings. */
+/* The whole of what the io_uring driver asks of the kernel's rings: set-up, enter, register and mapping, behind a table of
+ * four entries, so that a test or the simulator can stand in for the kernel; and the one plain call that goes past
+ * them. Everything else the driver does goes through the shared rings. */
 #ifndef WEFT_PORT_URING_SYS_H
 #define WEFT_PORT_URING_SYS_H
 
@@ -21,6 +21,8 @@ typedef struct weft__ring_sys {
     /* Maps a part of the ring, NULL on failure. The undo: unmap with p NULL ends the ring itself. */
     void *(*map)(void *self, int ring, uint64_t offset, size_t bytes);
     void (*unmap)(void *self, int ring, void *p, size_t bytes);
+    /* A send that neither waits nor raises SIGPIPE: a count or -errno. NULL: every send is a submission. */
+    int64_t (*send)(void *self, int socket, const void *buf, size_t len);
 } weft__ring_sys;
 
 /* The kernel's. */

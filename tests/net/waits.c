@@ -71,6 +71,8 @@ static int64_t do_write(bench *t, int64_t deadline)
     return weft_write(t->a, t->big, BIG, deadline);
 }
 
+static int64_t do_write_little(bench *t, int64_t deadline) { return weft_write(t->a, t->big, 8, deadline); }
+
 static int64_t do_writev(bench *t, int64_t deadline)
 {
     struct iovec iov = {t->big, BIG};
@@ -100,6 +102,7 @@ typedef struct verb {
 static const verb verbs[] = {
     {"accept", do_accept, 0, 1},         {"read", do_read, 0, 0},           {"readv", do_readv, 0, 0},
     {"read_all", do_read_all, 0, 0},     {"read_buffer", do_read_buffer, 0, 0}, {"write", do_write, 1, 0},
+    {"write a little", do_write_little, 1, 0},
     {"writev", do_writev, 1, 0},         {"write_all", do_write_all, 1, 0}, {"writev_all", do_writev_all, 1, 0}};
 
 enum { VERBS = sizeof verbs / sizeof *verbs };

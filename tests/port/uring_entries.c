@@ -7,7 +7,7 @@
 
 #include "port/uring_bed.h"
 
-static unsigned entries, waiting;
+static unsigned entries, waiting, sends;
 
 static int counted_enter(void *self, int ring, unsigned submit, unsigned complete, unsigned flags, const void *arg,
                          size_t size)
@@ -17,12 +17,19 @@ static int counted_enter(void *self, int ring, unsigned submit, unsigned complet
     return weft__ring_sys_kernel.enter(self, ring, submit, complete, flags, arg, size);
 }
 
+static int64_t counted_send(void *self, int socket, const void *buf, size_t len)
+{
+    sends++;
+    return weft__ring_sys_kernel.send(self, socket, buf, len);
+}
+
 static weft__ring_sys counted;
 
 static int counted_open(weft_port *port, const weft_port_config *config)
 {
     counted = weft__ring_sys_kernel;
     counted.enter = counted_enter;
+    counted.send = counted_send;
     return weft__uring_open_on(port, config, &counted);
 }
 
@@ -32,7 +39,7 @@ static void counted_bed(bed *b, const weft_port_config *config)
     b->driver.open = counted_open;
     bed_open(b, config);
     weft__port_enter(&b->port, WEFT_NOW); /* arms the wake */
-    entries = waiting = 0;
+    entries = waiting = sends = 0;
     b->port.entered = 0;
 }
 
@@ -63,6 +70,53 @@ static void one_entry_a_tick(const weft_port_config *config)
     }
     CHECK_EQ(b.port.entered, entries);
     for (int i = 0; i < 8; i++) {
+        weft__desc_close(&b.port, &d[i][0]);
+        weft__desc_close(&b.port, &d[i][1]);
+    }
+    bed_close(&b);
+}
+
+/* A server with one connection: an entry that brings a request, a send past the ring, and the next receive goes with the next entry. With two
+ * connections both answers go into one entry. */
+static void a_request_is_an_entry_and_a_send(const weft_port_config *config, unsigned connections)
+{
+    enum { ROUNDS = 50, MOST = 2 };
+    bed b = {0};
+    weft_desc d[MOST][2];
+    weft_op in[MOST], out[MOST];
+    char c[MOST], answer;
+    counted_bed(&b, config);
+    for (unsigned i = 0; i < connections; i++) {
+        bed_pair(d[i]);
+        weft_op_recv(&in[i], &d[i][0], &c[i], 1);
+        bed_start(&b, &in[i]);
+    }
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        for (unsigned i = 0; i < connections; i++)
+            CHECK(write((int)d[i][1].handle, "x", 1) == 1);
+        bed_await(&b, connections);
+        b.done = 0;
+        for (unsigned i = 0; i < connections; i++) {
+            weft_op_send(&out[i], &d[i][0], &c[i], 1);
+            bed_start(&b, &out[i]);
+        }
+        bed_await(&b, connections);
+        b.done = 0;
+        for (unsigned i = 0; i < connections; i++) {
+            CHECK_EQ(out[i].result, 1);
+            CHECK(read((int)d[i][1].handle, &answer, 1) == 1 && answer == 'x');
+            weft_op_recv(&in[i], &d[i][0], &c[i], 1);
+            bed_start(&b, &in[i]);
+        }
+    }
+    const int past = connections == 1 && !config->shared;
+    CHECK_EQ(sends, past ? ROUNDS : 0);
+    CHECK_EQ(entries, past ? ROUNDS : 2 * ROUNDS);
+    CHECK_EQ(b.port.entered, entries);
+    for (unsigned i = 0; i < connections; i++)
+        weft__port_cancel(&b.port, &in[i]);
+    bed_await(&b, connections);
+    for (unsigned i = 0; i < connections; i++) {
         weft__desc_close(&b.port, &d[i][0]);
         weft__desc_close(&b.port, &d[i][1]);
     }
@@ -234,6 +288,8 @@ int main(void)
         {0}, {.disable = WEFT_URING_NO_DEFER}, {.disable = WEFT_URING_NO_REGRING}, {.shared = 1}};
     for (unsigned i = 0; i < sizeof forms / sizeof *forms; i++) {
         one_entry_a_tick(&forms[i]);
+        a_request_is_an_entry_and_a_send(&forms[i], 1);
+        a_request_is_an_entry_and_a_send(&forms[i], 2);
         nothing_to_do_is_no_entry(&forms[i]);
         a_wake_ends_one_wait(&forms[i]);
         the_ring_wakes_a_foreign_poll(&forms[i]);
