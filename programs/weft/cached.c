@@ -9,10 +9,7 @@
 
 #include <errno.h>
 
-/* Room for any answer from the cache. */
-#define ANSWER_MAX (HTTP_RESPONSE_HEAD_PLAIN + CACHE_FILE_MAX)
-
-_Static_assert(ANSWER_MAX <= BUFFER_SIZE, "an answer is put together in one buffer");
+_Static_assert(CACHED_ANSWER_MAX <= BUFFER_SIZE, "an answer is put together in one buffer");
 
 /* NULL: there is none, by option or for want of memory. */
 static struct cache *cache_of(struct conn *c)
@@ -26,11 +23,6 @@ static struct cache *cache_of(struct conn *c)
 static bool wants_ranges(const struct conn *c)
 {
     return c->rq.method == HTTP_GET && (c->rq.seen & (1u << HTTP_FIELD_RANGE));
-}
-
-static bool fits(const struct conn *c, const struct cache_entry *e)
-{
-    return HTTP_RESPONSE_HEAD_PLAIN + e->body_len <= c->out.cap - c->out.len;
 }
 
 /* What most are answered with: head and body in one copy, only the date is new. */
@@ -77,15 +69,7 @@ int cached_answer(struct conn *c, const char *path, size_t path_len)
     struct cache *cache = cache_of(c);
     if (cache == NULL || wants_ranges(c))
         return 0;
-    if (conn_out(c, 1) == NULL)
-        return -EIO;
     struct cache_entry *e = cache_find(cache, path, path_len, c->now_ns);
-    if (e != NULL && !fits(c, e)) {
-        if (conn_out(c, ANSWER_MAX) == NULL)
-            return -EIO;
-        c->now_ns = weft_now();
-        e = cache_find(cache, path, path_len, c->now_ns); /* it may be another one by now */
-    }
     return e != NULL ? put(c, e) : 0;
 }
 
@@ -104,7 +88,7 @@ int cached_look(struct conn *c, const struct found *f)
         cache_forget(cache, f->path, f->path_len, f->looked_ns);
         return 0;
     }
-    if (conn_out(c, ANSWER_MAX) == NULL)
+    if (conn_out(c, CACHED_ANSWER_MAX) == NULL)
         return -EIO;
     struct cache_identity identity = identity_of(&f->st);
     struct cache_entry *e = cache_look(cache, f->path, f->path_len, &identity, f->looked_ns);

@@ -16,9 +16,13 @@ struct found {
     weft_stat st;
 };
 
+/* Room in the connection's output for any answer from the cache. */
+#define CACHED_ANSWER_MAX (HTTP_RESPONSE_HEAD_PLAIN + CACHE_FILE_MAX)
+
 /*
  * cached_answer answers with what is kept of `path`, if that is good enough: 1. Or 0: there is nothing that may be
- * answered with, or ranges are wanted, which come from the file itself. Or the error that ends the connection.
+ * answered with, or ranges are wanted, which come from the file itself. Or the error that ends the connection. It
+ * waits for nothing where the connection's output has room for CACHED_ANSWER_MAX.
  */
 int cached_answer(struct conn *c, const char *path, size_t path_len);
 

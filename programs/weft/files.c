@@ -325,25 +325,17 @@ static int open_and_stat(struct conn *c, struct found *f)
     return r;
 }
 
-int respond_file(struct conn *c, char *path, size_t cap, const struct http_path *target)
+/*
+ * What is not in memory. This waits, so it takes a copy of the worker's path; in a frame of its own, since a request
+ * that needs none shall not touch the page of the stack beyond it: with many connections that is one more for each.
+ */
+static __attribute__((noinline)) int look_for(struct conn *c, const char *known, size_t len,
+    const struct http_path *target)
 {
-    static const char index[] = "index.html";
-    struct found f = {.path = path, .path_len = target->len};
-    if (target->directory) {
-        if (target->len + 1 + sizeof index > cap)
-            return respond_status(c, 414);
-        size_t at = target->len;
-        if (at > 0)
-            path[at++] = '/';
-        memcpy(path + at, index, sizeof index);
-        f.path_len = at + sizeof index - 1;
-    } else if (*path == '\0') {
-        return respond_status(c, 400);
-    }
-    int r = cached_answer(c, path, f.path_len);
-    if (r != 0)
-        return r < 0 ? r : 0;
-    r = open_and_stat(c, &f);
+    char path[PATH_CAP];
+    memcpy(path, known, len + 1);
+    struct found f = {.path = path, .path_len = len};
+    int r = open_and_stat(c, &f);
     if (r < 0 || !S_ISREG(f.st.mode))
         cached_forget(c, &f);
     if (r == -ENOENT && target->directory) {
@@ -361,4 +353,24 @@ int respond_file(struct conn *c, char *path, size_t cap, const struct http_path 
         r = respond_status(c, 403);
     weft_close(f.file);
     return r;
+}
+
+int respond_file(struct conn *c, char *path, const struct http_path *target)
+{
+    static const char index[] = "index.html";
+    size_t len = target->len;
+    if (target->directory) {
+        if (len + 1 + sizeof index > PATH_CAP)
+            return respond_status(c, 414);
+        if (len > 0)
+            path[len++] = '/';
+        memcpy(path + len, index, sizeof index);
+        len += sizeof index - 1;
+    } else if (*path == '\0') {
+        return respond_status(c, 400);
+    }
+    int r = cached_answer(c, path, len);
+    if (r != 0)
+        return r < 0 ? r : 0;
+    return look_for(c, path, len, target);
 }

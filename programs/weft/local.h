@@ -17,6 +17,9 @@
  */
 #define BUFFER_SIZE ((size_t)65536)
 
+/* The longest path of a file, its end included. */
+#define PATH_CAP ((size_t)4096)
+
 /* Figures of the server; each worker counts its own, counters_sum adds them up. */
 struct counters {
     _Atomic uint64_t connections, refused, closed, requests, bytes, status[6];
@@ -28,6 +31,7 @@ struct local {
     int64_t date_s; /* the second that `date` tells */
     int64_t date_until_ns; /* until then on the runtime's clock, unless somebody sets the time of day */
     char date[HTTP_DATE_LEN];
+    char path[PATH_CAP]; /* of the request that is being answered, until its fiber waits */
     struct cache *cache; /* made when first wanted; see cached.h */
     struct buffer *free;
     unsigned free_count;

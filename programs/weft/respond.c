@@ -7,12 +7,11 @@
 #include "respond.h"
 
 #include "access_log.h"
+#include "cached.h"
 #include "page.h"
 
 #include <errno.h>
 #include <stdio.h>
-
-#define PATH_CAP ((size_t)4096)
 
 void respond_count(struct conn *c, int status, uint64_t body_bytes)
 {
@@ -144,7 +143,7 @@ static int respond_path(struct conn *c, char *path, const struct http_path *p)
         return respond_body(c, "text/plain; charset=utf-8", ok, sizeof ok - 1, NULL);
     }
     if (c->server->options->dir != NULL)
-        return respond_file(c, path, PATH_CAP, p);
+        return respond_file(c, path, p);
     if (*path == '\0')
         return respond_body(c, "text/html; charset=utf-8", page_html, page_html_len, NULL);
     if (is(path, "stats.json") && !p->directory)
@@ -156,9 +155,11 @@ int respond(struct conn *c)
 {
     if (c->rq.method != HTTP_GET && c->rq.method != HTTP_HEAD)
         return respond_status(c, 405);
-    char path[PATH_CAP];
+    if (conn_out(c, CACHED_ANSWER_MAX) == NULL) /* now, so that nothing waits while the path is the worker's */
+        return -EIO;
+    char *path = c->local->path;
     struct http_path p;
-    int r = http_path_resolve(c->in + c->at + c->rq.target.at, c->rq.target.len, path, sizeof path, &p);
+    int r = http_path_resolve(c->in + c->at + c->rq.target.at, c->rq.target.len, path, PATH_CAP, &p);
     if (r == -ENAMETOOLONG)
         return respond_status(c, 414);
     if (r == -EACCES)

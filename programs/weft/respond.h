@@ -34,9 +34,9 @@ void respond_count(struct conn *c, int status, uint64_t body_bytes);
 
 /*
  * respond_file answers with a file or directory below the working directory, which is the root that is served. `path`
- * is the decoded path in memory of `cap` bytes, in which it is changed.
+ * is the decoded path in the worker's memory, where it is changed. There is room for CACHED_ANSWER_MAX in c->out.
  */
-int respond_file(struct conn *c, char *path, size_t cap, const struct http_path *target);
+int respond_file(struct conn *c, char *path, const struct http_path *target);
 
 /* respond_stats answers with the server's live figures as JSON. */
 int respond_stats(struct conn *c);

@@ -9,7 +9,8 @@ const char *weft__at_once_how(enum weft_opcode code);
 /* Tries an OPEN, STAT or PREAD: what weft__op_run_blocking would give, or -EAGAIN: it would have to wait, or nobody can
  * tell whether it would. Then nothing has happened. Any thread. */
 int64_t weft__at_once(weft_op *op);
-/* Whether that byte of an open file is in the kernel's memory, as far as it tells: a guess, for it may leave at any time. Any thread. */
+/* Whether that byte of an open file is in the kernel's memory, as far as it tells: a guess, for it may leave at any
+ * time. Any thread. */
 int weft__at_once_has(int fd, uint64_t offset);
 /* A thread that may wait tells what a later STAT of a descriptor like this one may rely on. Any thread. */
 void weft__at_once_learn(int fd);

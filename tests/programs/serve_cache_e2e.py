@@ -211,6 +211,19 @@ class Brief(Case):
 class Off(Case):
     arguments = ("--cache", "0")
 
+    def test_each_gets_what_it_asked_for(self):
+        """Each waits for its file, and its worker takes up others meanwhile."""
+        names = [f"mine{i:02}.txt" for i in range(16)]
+        for name in names:
+            write(name, name.encode())
+        clients = [(self.client(), name) for name in names]
+        for _ in range(5):
+            for c, name in clients:
+                c.send(f"GET /{name} HTTP/1.1\r\nHost: x\r\n\r\nGET /no{name} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            for c, name in clients:
+                self.assertEqual(c.response().body, name.encode())
+                self.assertEqual(c.response().status, 404)
+
     def test_changes_show_at_once(self):
         write("changing.txt", b"none")
         seen = set()
