@@ -118,11 +118,13 @@ static int64_t time_left(weft__epoll *s, int64_t deadline_ns)
     return weft__link_alone(&s->later) || ns < LATER_NS ? ns : LATER_NS;
 }
 
-static inline void tell_watcher(weft_desc *d, int writes)
+static inline void tell_watcher(weft__epoll *s, weft_desc *d, int writes)
 {
     weft_watcher *watcher = d->watcher[writes];
-    if (watcher)
-        watcher->told(watcher);
+    if (!watcher)
+        return;
+    s->port->told++;
+    watcher->told(watcher);
 }
 
 /* A descriptor has news (EPOLL*). */
@@ -132,11 +134,11 @@ static inline void on_event(weft__epoll *s, weft_desc *d, uint32_t events)
         d->latch |= WEFT_HANGUP;
     if (events & (EPOLLIN | EPOLLHUP | EPOLLERR | EPOLLRDHUP | EPOLLPRI)) {
         d->latch |= WEFT_READABLE;
-        tell_watcher(d, 0);
+        tell_watcher(s, d, 0);
     }
     if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) {
         d->latch |= WEFT_WRITABLE;
-        tell_watcher(d, 1);
+        tell_watcher(s, d, 1);
     }
     if (d->read_head || d->write_head || d->poll_head)
         weft__epoll_run_queues(s, d);

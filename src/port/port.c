@@ -309,6 +309,7 @@ void weft_port_more(weft_port *port, weft_op *op, int64_t result, weft_buffer *b
     }
     if (buffer && buffer->data)
         port->lent++;
+    port->told++;
     if (port->owner.more)
         port->owner.more(port->owner.ctx, op, result, buffer);
     else

@@ -42,6 +42,7 @@ struct weft_port {
     uint64_t entered;     /* kernel entries that submit or wait, for statistics and tests; the driver's */
     uint64_t calls;       /* other system calls that the driver made for ops; the driver's */
     uint64_t completed;
+    uint64_t told;        /* watchers told of news, intermediate results, and ends that were held back */
     uint8_t refused[WEFT_OP_COUNT]; /* paths found unusable at run time, by opcode (bit = enum weft_path) */
     uint8_t plain[WEFT_OP_COUNT];   /* the driver's path for ops on one descriptor; 0: not so simple */
     uint32_t room;        /* results the owner still takes in this enter */
@@ -50,6 +51,7 @@ struct weft_port {
     weft_op *turn_head, *turn_tail; /* ops of chains whose turn has come, by wait_next */
     uint8_t turning;      /* they are being started */
     uint8_t at_once;      /* the driver can do without ops: attempt, watch, unwatched */
+    uint8_t sated;        /* the last enter did not ask the kernel: what was submitted had ended at once */
     const void *home;     /* weft__thread_tag of the home thread (atomic) */
 
     /* Any thread's. */
@@ -106,6 +108,8 @@ void weft__borrowed_close(weft_port *port);
 /* One tick of the port: runs the inbox, enters the driver (waiting up to deadline_ns if it may), delivers. Home
  * thread. */
 void weft__port_enter(weft_port *port, int64_t deadline_ns);
+/* How much the port has yielded so far, of whatever kind. Home thread. */
+static inline uint64_t weft__port_yielded(const weft_port *port) { return port->completed + port->told; }
 /* Anything to do without waiting? (inbox, completions visible in memory, submissions to flush) */
 int weft__port_pending(weft_port *port);
 /* The home thread is about to wait elsewhere, on driver->pollable: senders will wake it there. 0: it may wait; 1:

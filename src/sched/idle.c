@@ -202,7 +202,7 @@ int weft__linger(weft__worker *w, int64_t deadline)
             else
                 w->vain = w->late = 0;
             if (w->owns_port)
-                weft__port_enter(w->port, WEFT_NOW);
+                weft__worker_look(w, WEFT_NOW);
             return 1;
         }
         if (rt->env->relax)
@@ -217,7 +217,7 @@ static void sleep_now(weft__worker *w, int64_t deadline)
 {
     weft_runtime *rt = w->rt;
     if (w->owns_port && has_message(w)) {
-        weft__port_enter(w->port, WEFT_NOW); /* what others sent may run for long, and the monitor is to see it */
+        weft__worker_look(w, WEFT_NOW); /* what others sent may run for long, and the monitor is to see it */
         return;
     }
     weft__count(&w->stats.parks, 1);
@@ -225,7 +225,7 @@ static void sleep_now(weft__worker *w, int64_t deadline)
         rt->hooks.idle(w);
     weft__store_release(&w->turn, w->turn + 1, "monitor.sleep"); /* even: nothing runs here */
     if (w->owns_port) {
-        weft__port_enter(w->port, deadline);
+        weft__worker_look(w, deadline);
     } else {
         weft__store_seq(&w->asleep, 1, "worker.sleep"); /* before the look at the inbox; pairs with the push in weft__worker_send */
         if (!weft__load_seq(&w->inbox, "worker.sleep") && !(deadline == WEFT_NEVER && weft__stuck_look(w)))
@@ -270,7 +270,7 @@ void weft__idle(weft__worker *w, int64_t deadline)
     }
     if (!lie_down(w)) {
         if (w->owns_port && !weft__worker_busy(w))
-            weft__port_enter(w->port, WEFT_NOW);
+            weft__worker_look(w, WEFT_NOW);
         return;
     }
     sleep_now(w, weft__load_acquire(&rt->done, "idle.done") ? WEFT_NOW : deadline);

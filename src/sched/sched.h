@@ -76,6 +76,8 @@ struct weft__worker {
     unsigned tick_tasks;       /* adaptive: how many tasks fit in tick_ns */
     int64_t task_cost_ns;      /* moving average, in 1/16 ns */
     int64_t now_ns;            /* read once a tick */
+    int64_t looked_ns;         /* when it last looked at its port */
+    int64_t owed;              /* turns that what the last look brought may still take: until then time alone is no reason for the next */
     weft__wheel wheel;
     void *fibers;              /* the fiber layer's */
     void *running;             /* the fiber layer's: what runs now */
@@ -240,6 +242,8 @@ void weft__stuck_wake(weft__worker *w);
 void weft__stuck_act(weft__worker *w);
 
 /* ---- worker.c ---- */
+/* Enters its port, waiting until the deadline if there is nothing, and notes how much that brought. */
+void weft__worker_look(weft__worker *w, int64_t deadline);
 /* One round: run tasks for a tick, look at the port, sleep if there is nothing (until the deadline at most). */
 void weft__worker_tick(weft__worker *w, int64_t deadline);
 /* Rounds until the runtime's workers are told to end. */

@@ -3,7 +3,8 @@
  *
  * A tick: run tasks until the budget is used up or nothing is left; fire timers; look at the port, which hands over everything submitted
  * meanwhile and reaps what completed, in one kernel entry; sleep in that same entry if there is nothing to do. The budget is a number
- * of tasks, derived from a moving average of what a task costs, so that a tick takes about tick_ns and the clock is read once. */
+ * of tasks, derived from a moving average of what a task costs, so that a tick takes about tick_ns and the clock is read once. A look that brought
+ * more than a tick takes is followed by ticks without one. */
 #include "sched/sched.h"
 
 #include <errno.h>
@@ -17,7 +18,10 @@ enum {
     TASKS_MIN = 16,
     TASKS_MAX = 8192,
     COST_SHIFT = 4,
-    STEAL_EVERY = 16
+    STEAL_EVERY = 16,
+    TURNS_EACH = 2,    /* of what a look brings: the completion and the fiber that it wakes; or a fiber, and its reply that need not wait */
+    TICKS_UNSEEN = 20, /* how long the port goes without a look because of what the last one brought: where calls are tried at once; */
+    TICKS_UNSENT = 4   /* where what is submitted waits for the look */
 };
 
 /* ---- queues ---- */
@@ -191,6 +195,7 @@ static void run_tasks(weft__worker *w)
         t->run(t);
     }
     unsigned ran = (unsigned)(granted - w->budget);
+    w->owed -= ran;
     weft__count(&w->stats.ticks, 1);
     weft__count(&w->stats.tasks, ran);
     int64_t begin = w->now_ns;
@@ -213,6 +218,24 @@ static void drain_inbox(weft__worker *w)
     }
 }
 
+/* ---- looking at the port ---- */
+
+void weft__worker_look(weft__worker *w, int64_t deadline)
+{
+    uint64_t before = weft__port_yielded(w->port);
+    weft__port_enter(w->port, deadline);
+    w->owed = TURNS_EACH * (int64_t)(weft__port_yielded(w->port) - before);
+}
+
+/* What a look brings runs behind what is ready already. So while something of the last one may still be waiting for its turn, the next would let nobody
+ * run sooner here, and costs a system call; a plain loop over a batch of events does not make it either. It is put off for some ticks at most:
+ * what comes may be others' to run, and who computes for long does not keep it away. Timers are looked at in every tick. */
+static int look_can_wait(const weft__worker *w)
+{
+    int64_t most = w->at_once ? TICKS_UNSEEN : TICKS_UNSENT;
+    return w->owed > 0 && (w->now_ns - w->looked_ns) / most < w->rt->opt.tick_ns && !weft__load_relaxed(&w->port->inbox, "worker.look");
+}
+
 static int64_t sooner(int64_t a, int64_t b) { return a < b ? a : b; }
 
 void weft__worker_tick(weft__worker *w, int64_t deadline)
@@ -230,14 +253,17 @@ void weft__worker_tick(weft__worker *w, int64_t deadline)
     if (!steals_first && w->soon && !weft__worker_busy(w) && weft__linger(w, deadline))
         return;
     if (weft__worker_busy(w) || (weft__search(w) && weft__worker_busy(w))) {
-        if (w->owns_port)
-            weft__port_enter(w->port, WEFT_NOW);
+        if (w->owns_port && !look_can_wait(w)) {
+            weft__worker_look(w, WEFT_NOW);
+            w->looked_ns = w->now_ns;
+        }
         return;
     }
     if (steals_first && w->soon && weft__linger(w, deadline))
         return;
+    w->owed = 0; /* nothing is left of it */
     weft__idle(w, sooner(deadline, weft__wheel_next(&w->wheel)));
-    w->now_ns = weft__clock(w->rt);
+    w->now_ns = w->looked_ns = weft__clock(w->rt);
     weft__count(&w->stats.timers_fired, weft__wheel_advance(&w->wheel, w->now_ns));
 }
 
@@ -337,7 +363,7 @@ int weft__worker_open(weft_runtime *rt, unsigned index, int host, weft__worker *
     r = open_port(w);
     if (r < 0)
         goto leave_env;
-    w->now_ns = weft__clock(rt);
+    w->now_ns = w->looked_ns = weft__clock(rt);
     weft__wheel_init(&w->wheel, w->now_ns);
     weft__context_adopt(&w->context);
     weft__set_current(w);
