@@ -2,17 +2,20 @@
  * and anything else, so that none overtakes another.
  *
  * No wake-up is lost. `sleeping` is changed by read-modify-writes only, so all changes have one order. The home
- * thread goes from AWAKE to SLEEPING before it waits, and puts AWAKE back after; a waker puts WOKEN and calls
- * driver->wake if it took SLEEPING out.
+ * thread goes from AWAKE to SLEEPING before it waits, and puts AWAKE back after; a waker (weft__port_wake) puts WOKEN and
+ * calls driver->wake if it took SLEEPING out.
  *   - The waker's exchange comes before the home thread's change to SLEEPING: that change fails on WOKEN, and home
  *     does not wait.
  *   - It comes between that change and the return to AWAKE: the waker calls driver->wake, which ends the wait or the
  *     next one.
  *   - It comes after the return to AWAKE: WOKEN stays there, and the next wait does not wait.
  * In each case home reads the word after the waker wrote it and before it waits again, and acquires by that what the
- * waker wrote before. A sender that finds the inbox empty wakes; one that does not relies on the sender that did,
- * whose exchange comes after both pushes or whose push home has already drained. Home also looks at the inbox once
- * more after SLEEPING is set: a sender that was stopped between its push and its wake delays nobody. No system call
+ * waker wrote before.
+ *
+ * Who sends something wakes only a port that sleeps, and leaves no mark on one that is awake: home looks at the inbox once
+ * more after SLEEPING is set. The push, the sender's look at the word, the change to SLEEPING and that look at the
+ * inbox are sequentially consistent: if the sender does not see SLEEPING, then its push comes before home's look. A
+ * sender that does not find the inbox empty relies on the one that did, or on that look of home's. No system call
  * is made for a port that is awake. */
 #include "base/list.h"
 #include "base/check.h"
@@ -27,7 +30,8 @@ void weft__port_wake(weft_port *port)
 
 void weft__port_send(weft_port *port, weft_task *req)
 {
-    if (weft__inbox_push(&port->inbox, req, "port_send"))
+    /* Pairs with the look at the inbox in fall_asleep. */
+    if (weft__inbox_push(&port->inbox, req, "port_send") && weft__load_seq(&port->sleeping, "port_send") == WEFT__PORT_SLEEPING)
         weft__port_wake(port);
 }
 
@@ -84,6 +88,15 @@ static int fall_asleep(weft_port *port)
     return 1;
 }
 
+/* Of what was sent to a port of one's own, something has ended in the inbox already: where calls are tried at once replies do. Then there is something to
+ * take, and the kernel is not asked for more; but not twice in a row, for who submits without end is to hear of others, too. Other drivers
+ * need the entry to hand over what was submitted. */
+static int is_enough(weft_port *port, int ended)
+{
+    port->sated = port->at_once && ended && !port->sated;
+    return port->sated;
+}
+
 void weft__port_enter(weft_port *port, int64_t deadline_ns)
 {
     const void *tag = weft__thread_tag();
@@ -94,8 +107,12 @@ void weft__port_enter(weft_port *port, int64_t deadline_ns)
     if (weft__load_relaxed(&port->sleeping, "port_enter") != WEFT__PORT_AWAKE &&
         weft__exchange_seq(&port->sleeping, (uint32_t)WEFT__PORT_AWAKE, "port_undoze") == WEFT__PORT_WOKEN)
         deadline_ns = WEFT_NOW;
-    if (weft__inbox_run(port))
-        deadline_ns = WEFT_NOW; /* what ran may have made work for our caller */
+    const uint64_t before = weft__port_yielded(port);
+    const int ran = weft__inbox_run(port) > 0, ended = weft__port_yielded(port) != before;
+    if (ended || (ran && !port->standalone))
+        deadline_ns = WEFT_NOW; /* what ran may have made work for our caller; to one who reaps, only results are that */
+    if (port->standalone && is_enough(port, ended))
+        return;
     int waits = deadline_ns > WEFT_NOW && !fall_asleep(port);
     if (waits && deadline_ns == WEFT_NEVER && !port->flying && !port->watching && port->owner.still && port->owner.still(port->owner.ctx))
         deadline_ns = WEFT_NOW;

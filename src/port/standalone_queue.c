@@ -42,8 +42,10 @@ void weft__standalone_run_cancel(weft_task *task)
     weft_port *port = op->port;
     weft__port_cancel(port, op);
     uint32_t state = WEFT__CANCEL_ASKED;
-    if (!weft__cas_acq_rel(&op->cancel_state, &state, (uint32_t)WEFT__CANCEL_HANDLED, "standalone_cancelled"))
+    if (!weft__cas_acq_rel(&op->cancel_state, &state, (uint32_t)WEFT__CANCEL_HANDLED, "standalone_cancelled")) {
+        port->told++; /* it may have ended in an enter before this one, and home must not wait with it in the queue */
         enqueue_terminal(weft__standalone_of(port), op);
+    }
 }
 
 void weft__standalone_more(void *ctx, weft_op *op, int64_t result, weft_buffer *buffer)

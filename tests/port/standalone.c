@@ -546,6 +546,123 @@ static void in_a_foreign_loop(void)
     close_port(p);
 }
 
+/* ---- Looks at the kernel ---- */
+
+static weft_port_driver counted; /* the driver, with its enters counted */
+static unsigned looks;
+static weft_port *cancelled_at;
+static weft_op *cancelled_in_look; /* once */
+
+static void counted_enter(weft_port *port, int64_t deadline_ns)
+{
+    looks++;
+    if (cancelled_in_look)
+        CHECK_OK(weft_port_cancel(cancelled_at, cancelled_in_look));
+    cancelled_in_look = NULL;
+    weft_driver_named(NULL)->enter(port, deadline_ns);
+}
+
+static weft_port *open_counted(void)
+{
+    if (!weft_driver_named(NULL))
+        SKIP("no driver named %s in this build", getenv("WEFT_PORT"));
+    counted = *weft_driver_named(NULL);
+    counted.enter = counted_enter;
+    return open_port(&(weft_port_options){.driver = &counted});
+}
+
+/* Where calls are tried at once, a reply has ended before the kernel is asked again, and a buffer that comes back is no reason not to wait. */
+static void a_reply_needs_no_look(void)
+{
+    int fd[2];
+    weft_desc *d;
+    weft_op receive, reply;
+    char in;
+    weft_port *p = open_counted();
+    pair(fd);
+    CHECK_OK(weft_port_attach(p, fd[0], WEFT_DESC_STREAM, 0, &d));
+    weft_op_recv_multi(&receive, d, NULL);
+    CHECK_OK(weft_port_submit(p, &receive));
+    CHECK_EQ(weft_port_reap(p, &(weft_completion){0}, 1, 0, WEFT_NOW), 0);
+    for (int i = 0; i < 10; i++) {
+        CHECK_EQ(send(fd[1], "x", 1, 0), 1);
+        looks = 0;
+        weft_completion got = one(p);
+        CHECK(got.op == &receive && got.more && got.result == 1);
+        weft_op_send(&reply, d, got.buffer.data, 1);
+        CHECK_OK(weft_port_submit(p, &reply));
+        weft_completion sent = one(p);
+        CHECK(sent.op == &reply && sent.result == 1);
+        CHECK_EQ(recv(fd[1], &in, 1, 0), 1);
+        weft_port_release(&got.buffer);
+        if (counted.attempt)
+            CHECK_EQ(looks, 1);
+    }
+    CHECK_OK(weft_port_cancel(p, &receive));
+    CHECK_EQ(one(p).result, -ECANCELED);
+    CHECK_OK(weft_port_detach(p, d));
+    close(fd[1]);
+    close_port(p);
+}
+
+/* Who always has something of his own to reap hears of others all the same. */
+static void own_results_hide_no_others(void)
+{
+    int fd[2], posts = 0;
+    weft_desc *d;
+    weft_op receive, post;
+    char in;
+    weft_port *p = open_counted();
+    pair(fd);
+    CHECK_OK(weft_port_attach(p, fd[0], WEFT_DESC_STREAM, 0, &d));
+    weft_op_recv(&receive, d, &in, 1);
+    CHECK_OK(weft_port_submit(p, &receive));
+    CHECK_EQ(weft_port_reap(p, &(weft_completion){0}, 1, 0, WEFT_NOW), 0);
+    CHECK_EQ(send(fd[1], "x", 1, 0), 1);
+    for (int64_t limit = soon();; posts++) {
+        weft_op_post(&post, 0);
+        CHECK_OK(weft_port_submit(p, &post));
+        weft_completion c[2];
+        int n = weft_port_reap(p, c, 2, 1, limit);
+        CHECK(n > 0);
+        if (c[0].op == &receive || (n == 2 && c[1].op == &receive)) {
+            if (n == 1)
+                one(p); /* the post */
+            break;
+        }
+    }
+    if (counted.attempt)
+        CHECK(posts <= 2);
+    CHECK_OK(weft_port_detach(p, d));
+    close(fd[1]);
+    close_port(p);
+}
+
+/* An op that ends while the request for its end is in the inbox is told of when that is run: nobody waits in the kernel then. */
+static void an_end_held_back_ends_the_wait(void)
+{
+    for (int i = 0; i < 20; i++) {
+        int fd[2];
+        weft_desc *d;
+        weft_op receive;
+        char in;
+        weft_port *p = open_counted();
+        pair(fd);
+        CHECK_OK(weft_port_attach(p, fd[0], WEFT_DESC_STREAM, 0, &d));
+        weft_op_recv(&receive, d, &in, 1);
+        CHECK_OK(weft_port_submit(p, &receive));
+        CHECK_EQ(weft_port_reap(p, &(weft_completion){0}, 1, 0, WEFT_NOW), 0);
+        CHECK_EQ(send(fd[1], "x", 1, 0), 1);
+        cancelled_at = p;
+        cancelled_in_look = &receive;
+        weft_completion c = one(p);
+        CHECK(c.op == &receive && (c.result == 1 || c.result == -ECANCELED));
+        CHECK_OK(weft_port_detach(p, d));
+        close(fd[1]);
+        close_port(p);
+    }
+}
+
 static const struct {
     const char *name;
     void (*run)(void);
@@ -564,6 +681,9 @@ static const struct {
     CASE(limit_of_one),
     CASE(place_freed_from_another_port),
     CASE(in_a_foreign_loop),
+    CASE(a_reply_needs_no_look),
+    CASE(own_results_hide_no_others),
+    CASE(an_end_held_back_ends_the_wait),
     CASE(many_threads_no_limit),
     CASE(many_threads_one_at_a_time),
     CASE(many_threads_two_at_a_time),
