@@ -9,15 +9,19 @@ typedef struct weft__spin {
     uint32_t word;
 } weft__spin;
 
+/* Between two looks: each takes the lock's cache line from whoever works under it. */
+#define WEFT__SPIN_PAUSES 4
+
 static inline void weft__spin_lock(weft__spin *l)
 {
     while (__atomic_exchange_n(&l->word, 1, __ATOMIC_ACQUIRE)) /* pairs with the release in unlock */
-        while (__atomic_load_n(&l->word, __ATOMIC_RELAXED)) {
+        do {
             weft__point("spin"); /* in the simulator the holder must get to run again */
 #if defined(__x86_64__) || defined(__i386__)
-            __builtin_ia32_pause();
+            for (int i = 0; i < WEFT__SPIN_PAUSES; i++)
+                __builtin_ia32_pause();
 #endif
-        }
+        } while (__atomic_load_n(&l->word, __ATOMIC_RELAXED));
 }
 
 static inline void weft__spin_unlock(weft__spin *l) { __atomic_store_n(&l->word, 0, __ATOMIC_RELEASE); }
