@@ -448,6 +448,8 @@ static inline int weft__wait_here(weft__fiber *f, enum weft__wait kind, int64_t 
 }
 /* Ends a wait of the kind NUDGE with 0, leaving `unwait` set. Home. */
 void weft__fiber_nudge(weft__fiber *f);
+/* The same, and it may run before others that are ready: weft__worker_ready_ahead. */
+void weft__fiber_nudge_ahead(weft__fiber *f);
 /* What f joins has ended. If it waits for other things, too, it looks. Home. */
 static inline void weft__wake_joiner(weft__fiber *f)
 {

@@ -50,6 +50,15 @@ void weft__fiber_timer(weft__timer *t)
 
 int weft__wait(weft__fiber *f, enum weft__wait kind, int64_t deadline) { return weft__wait_here(f, kind, deadline); }
 
+/* Its wait is over, with this answer. */
+static inline void answered(weft__fiber *f, int answer)
+{
+    f->waiting = WEFT__WAIT_NONE;
+    f->deadline = WEFT_NEVER;
+    f->wake = answer;
+    f->state = WEFT__READY;
+}
+
 /* The queue that it waits in learns that it does no longer. */
 static __attribute__((noinline)) void wake_out_of(weft__fiber *f, void (*unwait)(weft__fiber *))
 {
@@ -61,10 +70,7 @@ void weft__wake(weft__fiber *f, int answer)
 {
     if (f->waiting == WEFT__WAIT_NONE)
         return;
-    f->waiting = WEFT__WAIT_NONE;
-    f->deadline = WEFT_NEVER;
-    f->wake = answer;
-    f->state = WEFT__READY;
+    answered(f, answer);
     void (*unwait)(weft__fiber *) = f->unwait;
     f->unwait = NULL;
     if (unwait && answer < 0)
@@ -77,9 +83,16 @@ void weft__fiber_nudge(weft__fiber *f)
 {
     if (f->waiting < WEFT__WAIT_NUDGE)
         return;
-    void (*unwait)(weft__fiber *) = f->unwait;
-    weft__wake(f, 0);
-    f->unwait = unwait;
+    answered(f, 0);
+    weft__worker_ready(f->home, &f->resume);
+}
+
+void weft__fiber_nudge_ahead(weft__fiber *f)
+{
+    if (f->waiting < WEFT__WAIT_NUDGE)
+        return;
+    answered(f, 0);
+    weft__worker_ready_ahead(f->home, &f->resume);
 }
 
 void weft__fiber_unpark(weft__fiber *f)

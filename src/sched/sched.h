@@ -73,6 +73,8 @@ struct weft__worker {
     int budget;                /* tasks left in this tick: what the monitor watches, beside turn (atomic; home writes) */
     int due;                   /* the budget with which it is the turn of the oldest and the shared queue; below 0: in a later tick */
     int pause;                 /* the budget with which there is more to look at than the FIFO: the turn, or the tick's end */
+    int fair;                  /* the budget with which the FIFO alone decides for the rest of the tick */
+    uint64_t favour;           /* the number of the switch since which one has gone ahead of the FIFO */
     unsigned tick_tasks;       /* adaptive: how many tasks fit in tick_ns */
     int64_t task_cost_ns;      /* moving average, in 1/16 ns */
     int64_t now_ns;            /* read once a tick */
@@ -178,6 +180,18 @@ static inline weft__worker *weft__worker_self(void) { return weft__current(); }
 /* ---- queueing ---- */
 /* Home: onto the private FIFO. */
 static inline void weft__worker_ready(weft__worker *w, weft_task *t) { weft__tasks_push(&w->ready, t); }
+/* Home: ahead of the FIFO, where it may; else as above. For who takes what the running fiber brings, or makes room,
+ * before others come for the same in vain. One for each switch, so those woken together keep their order; and in the
+ * first half of a tick only, so nobody waits longer than that for it. */
+static inline void weft__worker_ready_ahead(weft__worker *w, weft_task *t)
+{
+    if (w->budget <= w->fair || w->favour == w->stats.switches) {
+        weft__worker_ready(w, t);
+        return;
+    }
+    w->favour = w->stats.switches;
+    weft__tasks_push_front(&w->ready, t);
+}
 /* Every so many picks the oldest movable task and the shared queue get a turn, also where fibers go straight from one to the next for a whole tick.
  * Picks are counted by the budget alone: it comes down to `pause` before anything but the FIFO has to be looked at. */
 enum { WEFT__OLDEST_TURN = 61 };

@@ -186,6 +186,7 @@ static void run_tasks(weft__worker *w)
 {
     int granted = (int)w->tick_tasks, picks = w->budget - w->due;
     weft__store_relaxed(&w->budget, granted, "monitor.budget");
+    w->fair = granted / 2;
     weft__worker_turn_in(w, picks);
     while (w->budget > 0) {
         weft_task *t = next_task(w);

@@ -24,6 +24,9 @@ typedef struct channel {
 
 _Static_assert(sizeof(channel) <= sizeof(weft_channel), "weft_channel has room for what it hides");
 
+/* From which capacity on there is much to be had at once. */
+enum { LONG_RING = 32 };
+
 static channel *of(weft_channel *c) { return (channel *)(void *)c; }
 
 static inline void copy(const channel *c, void *to, const void *from)
@@ -274,6 +277,19 @@ void weft__channel_receive_node(weft__node *n, weft_channel *opaque, void *item)
 
 /* ---- sending ---- */
 
+/* In a long ring there is more for who is told than what it is told of, so it goes ahead. Releases the lock, and touches the channel no more. */
+static inline void unlock_and_tell(channel *c, weft__news *news)
+{
+    const int is_long = c->capacity >= LONG_RING;
+    weft__sync_unlock(&c->lock);
+    if (!news->first)
+        return;
+    if (is_long)
+        weft__news_tell_all_ahead(news->first);
+    else
+        weft__news_tell_all(news->first);
+}
+
 /* Stands in line. The lock is held, and released here. */
 __attribute__((noinline)) static int wait_in(channel *c, weft__queue *q, const weft__node_kind *kind, void *item, weft__fiber *f, int64_t deadline)
 {
@@ -311,8 +327,7 @@ int weft_channel_send(weft_channel *opaque, const void *item, int64_t deadline)
         done = put(c, item, &r, &news);
     if (!done && !late)
         return wait_in(c, &c->senders, &send_kind, (void *)(uintptr_t)item, f, deadline); /* there is no news then */
-    weft__sync_unlock(&c->lock);
-    weft__news_tell(&news);
+    unlock_and_tell(c, &news);
     return done ? r : weft__sync_refuse(f, -ETIMEDOUT);
 }
 
@@ -350,8 +365,7 @@ int weft_channel_receive(weft_channel *opaque, void *item, int64_t deadline)
     int done = get(c, item, &r, &news);
     if (!done && !late)
         return wait_in(c, &c->receivers, &receive_kind, item, f, deadline);
-    weft__sync_unlock(&c->lock);
-    weft__news_tell(&news);
+    unlock_and_tell(c, &news);
     return done ? r : weft__sync_refuse(f, -ETIMEDOUT);
 }
 

@@ -263,7 +263,7 @@ static void tell_elsewhere(weft__waiter *wt, weft__worker *home, weft__worker *s
         weft__sub_seq(&rt->guests, 1, "sync.guest");
 }
 
-void weft__news_tell_all(weft__node *n)
+__attribute__((always_inline)) static inline void tell_all(weft__node *n, int ahead)
 {
     weft__worker *self = weft__worker_self();
     while (n) {
@@ -282,11 +282,17 @@ void weft__news_tell_all(weft__node *n)
             tell_elsewhere(wt, weft__whither(home), self);
         } else {
             weft__store_relaxed(&wt->done, 1, "sync.tell");
-            weft__fiber_nudge(f);
+            if (ahead && wt->count == 1)
+                weft__fiber_nudge_ahead(f);
+            else
+                weft__fiber_nudge(f);
         }
         n = next;
     }
 }
+
+void weft__news_tell_all(weft__node *n) { tell_all(n, 0); }
+void weft__news_tell_all_ahead(weft__node *n) { tell_all(n, 1); }
 
 /* ---- whole calls ---- */
 

@@ -333,6 +333,9 @@ static inline weft__node *weft__queue_serve(weft__queue *q, int answer, weft__ne
 
 /* wait.c */
 void weft__news_tell_all(weft__node *n);
+/* The same, and one fiber of the calling worker may go ahead of what is ready (weft__worker_ready_ahead). Not a select:
+ * it looks at all its cases, which is dear, so it is told late, when there is more to find. */
+void weft__news_tell_all_ahead(weft__node *n);
 static inline void weft__news_tell(weft__news *news)
 {
     if (news->first)
