@@ -15,6 +15,8 @@
 typedef struct channel {
     weft__guard lock;
     int32_t closed;    /* 0, or the reason */
+    uint8_t giver, taker; /* who was at the ring's beginning last: 1 + its worker's index; 0: nobody, or in vain */
+    uint16_t moved;       /* items that were taken out of the ring, or handed over */
     size_t size, capacity;
     size_t head, count; /* of what lies in the buffer */
     unsigned char *buffer;
@@ -24,8 +26,14 @@ typedef struct channel {
 
 _Static_assert(sizeof(channel) <= sizeof(weft_channel), "weft_channel has room for what it hides");
 
+/* A call that bides its time takes at most so many looks, env's `linger` in all. */
+enum { BIDE_LOOKS = 16 };
 /* From which capacity on there is much to be had at once. */
+#ifdef WEFT_POINTS
+enum { LONG_RING = 1 }; /* short ones have few states to go through */
+#else
 enum { LONG_RING = 32 };
+#endif
 
 static channel *of(weft_channel *c) { return (channel *)(void *)c; }
 
@@ -47,6 +55,15 @@ static inline unsigned char *slot(const channel *c, size_t i)
 
 static inline int has_room(const channel *c) { return c->count < c->capacity && (!c->store || weft__store_has_room(c->store)); }
 
+/* Once in a long ring's length it is noted who reads and who writes there. */
+static inline void note(const channel *c, uint8_t *who)
+{
+    if (c->capacity < LONG_RING)
+        return;
+    const weft__worker *w = weft__worker_self();
+    *who = w ? (uint8_t)(w->index + 1) : 0;
+}
+
 /* The place for another item, which counts from here on; has_room was asked. */
 static inline void *back(channel *c)
 {
@@ -59,13 +76,17 @@ static inline void *back(channel *c)
 static inline void pop(channel *c, void *to)
 {
     c->count--;
+    c->moved++;
     if (c->store) {
         copy(c, to, weft__store_oldest(c->store));
         weft__store_pop(c->store, c->count);
         return;
     }
     copy(c, to, slot(c, 0));
-    c->head = c->head + 1 == c->capacity ? 0 : c->head + 1;
+    if (++c->head == c->capacity) {
+        c->head = 0;
+        note(c, &c->taker);
+    }
 }
 
 /* A place before the oldest item, or NULL. */
@@ -91,6 +112,7 @@ static inline int hand_over(channel *c, const void *item, weft__news *news)
     while ((n = c->receivers.first))
         if (weft__node_claim(n)) {
             copy(c, n->data, item);
+            c->moved++;
             weft__node_answer(n, 0, news);
             return 1;
         }
@@ -105,7 +127,10 @@ static inline int put(channel *c, const void *item, int *answer, weft__news *new
         return 1;
     if (!has_room(c))
         return 0;
-    copy(c, back(c), item);
+    void *to = back(c);
+    copy(c, to, item);
+    if (to == c->buffer)
+        note(c, &c->giver);
     if (c->store)
         weft__store_tell(c->store, news);
     return 1;
@@ -219,6 +244,40 @@ static __attribute__((noinline)) int grow_store(channel *c)
 
 static inline int grow(channel *c) { return c->store && grow_store(c); }
 
+/* ---- waiting awake ---- */
+
+/* How far the other side has still to go. */
+static inline size_t behind(const channel *c, int sends) { return sends ? c->count : c->capacity - c->count; }
+
+/* The ring is full, or empty, and who empties or fills it is elsewhere. While it is seen at work, up to half the ring,
+ * it is cheaper to wait awake than in line, where each item costs a wait here and a message there. Not for who may have
+ * to be evicted (DESIGN rule 14). The lock is released meanwhile. 1: the caller may try again, and not in vain. */
+static __attribute__((noinline)) int bide(channel *c, weft__fiber *f, int sends)
+{
+    uint8_t *other = sends ? &c->taker : &c->giver;
+    if (!f || *other == f->home->index + 1 || !weft__is_elsewhere(&c->lock))
+        return 0;
+    const weft_env *env = f->home->rt->env;
+    const unsigned relaxes = (env->linger + BIDE_LOOKS - 1) / BIDE_LOOKS;
+    if (!relaxes || !env->relax || f->home->rt->topology.cpus < 2)
+        return 0;
+    size_t before, left = c->capacity;
+    uint16_t moved;
+    unsigned looks = 0;
+    do {
+        before = left;
+        moved = c->moved;
+        weft__sync_unlock(&c->lock);
+        for (unsigned i = 0; i < relaxes; i++)
+            env->relax(env->self);
+        weft__sync_lock(&c->lock);
+        left = behind(c, sends);
+    } while (left > c->capacity / 2 && !c->closed && (moved != c->moved || left != before) && ++looks < BIDE_LOOKS);
+    if (left == c->capacity)
+        *other = 0;
+    return left < c->capacity || c->closed;
+}
+
 /* ---- as things to wait for ---- */
 
 static int send_ready(weft__node *n)
@@ -277,7 +336,7 @@ void weft__channel_receive_node(weft__node *n, weft_channel *opaque, void *item)
 
 /* ---- sending ---- */
 
-/* In a long ring there is more for who is told than what it is told of, so it goes ahead. Releases the lock, and touches the channel no more. */
+/* In a long ring there is more to be had than what is told, so who is told goes ahead. Releases the lock for good. */
 static inline void unlock_and_tell(channel *c, weft__news *news)
 {
     const int is_long = c->capacity >= LONG_RING;
@@ -323,7 +382,7 @@ int weft_channel_send(weft_channel *opaque, const void *item, int64_t deadline)
     weft__news_init(&news);
     weft__sync_lock(&c->lock);
     int done = put(c, item, &r, &news);
-    while (!done && grow(c))
+    while (!done && (grow(c) || (c->taker && !late && bide(c, f, 1))))
         done = put(c, item, &r, &news);
     if (!done && !late)
         return wait_in(c, &c->senders, &send_kind, (void *)(uintptr_t)item, f, deadline); /* there is no news then */
@@ -363,6 +422,8 @@ int weft_channel_receive(weft_channel *opaque, void *item, int64_t deadline)
     weft__news_init(&news);
     weft__sync_lock(&c->lock);
     int done = get(c, item, &r, &news);
+    if (!done && c->giver && !late && bide(c, f, 0))
+        done = get(c, item, &r, &news);
     if (!done && !late)
         return wait_in(c, &c->receivers, &receive_kind, item, f, deadline);
     unlock_and_tell(c, &news);

@@ -68,9 +68,11 @@ MISTAKES = {
     # A try finds nothing while somebody waits for room.
     "channel-empty": ("channel.c", "while (n < max && get(c,", "while (n < max && !(c->senders.first && c->count == 1) && get(c,"),
     # One item more than there is room for, in the place of the newest.
-    "channel-room": ("channel.c", "    if (!has_room(c))\n        return 0;\n    copy(c, back(c), item);",
+    "channel-room": ("channel.c", "    if (!has_room(c))\n        return 0;\n    void *to = back(c);",
                      "    if (!has_room(c) && !c->count)\n        return 0;\n"
-                     "    copy(c, has_room(c) ? back(c) : slot(c, c->count - 1), item);"),
+                     "    void *to = has_room(c) ? back(c) : slot(c, c->count - 1);"),
+    # Who bided its time stands in line although there is room, or an item, by now.
+    "channel-bide": ("channel.c", "return left < c->capacity || c->closed;", "return 0;"),
     # What lies there is not given out any more once it is closed.
     "channel-closed": ("channel.c", "    if (c->count) {\n        pop(c, item);", "    if (c->count && !c->closed) {\n        pop(c, item);"),
     # What a receiver was given dies with it.

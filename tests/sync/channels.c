@@ -201,7 +201,7 @@ typedef struct wide {
     int sender, number;
     long check[3];
 } wide;
-static wide wides[5];
+static wide wides[40];
 static long sums[RECEIVERS];
 static int counts;
 static weft_latch all;
@@ -353,6 +353,7 @@ static int run(int argc, char **argv)
     many(0);
     many(1);
     many(5);
+    many(40); /* long enough to be waited for awake */
     threads();
     futures();
     return 0;
