@@ -46,7 +46,9 @@ typedef struct weft_topology {
 enum weft_map_as {
     WEFT_MAP_SHARED = 1, /* the same memory in processes forked later */
     WEFT_MAP_HUGE,       /* on huge pages, or where there are none to be had, advised to become such */
-    WEFT_MAP_KERNEL      /* the kernel writes to it, maybe for a while after it was unmapped: these pages serve nobody else any more */
+    WEFT_MAP_KERNEL,     /* the kernel writes to it, maybe for a while after it was unmapped: these pages serve nobody else any more */
+    WEFT_MAP_ADVISED     /* much of it will be in use: the system is advised to make huge pages of ordinary ones, and
+                          * nothing is taken that was reserved */
 };
 
 /* Asked about a fault at this address: writes a report into buf and returns its length, 0 if the address is not ours. It runs in a signal handler

@@ -98,6 +98,16 @@ void *weft__posix_map(void *self, size_t bytes, size_t align)
     return p;
 }
 
+/* At a multiple of a huge page: the kernel makes them of nothing else. */
+static void *map_advised(size_t bytes, size_t align)
+{
+    char *p = map_aligned(bytes, align < HUGE_BYTES ? HUGE_BYTES : align, MAP_PRIVATE);
+
+    if (p)
+        advise(p, bytes, ADVICE_HUGEPAGE);
+    return p;
+}
+
 /* Reserved huge pages are few or none on most machines; then the kernel is asked to make some of ordinary ones. Without NORESERVE: a
  * process that touches reserved pages which are not there gets SIGBUS. */
 static void *map_huge(size_t bytes, size_t align)
@@ -125,6 +135,8 @@ void *weft__posix_map_as(void *self, size_t bytes, size_t align, enum weft_map_a
         return map_aligned(bytes, align, MAP_SHARED);
     case WEFT_MAP_HUGE:
         return map_huge(bytes, align);
+    case WEFT_MAP_ADVISED:
+        return map_advised(bytes, align);
     case WEFT_MAP_KERNEL: /* which holds the pages themselves, whatever becomes of the mapping */
         return weft__posix_map(NULL, bytes, align);
     default:

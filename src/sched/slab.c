@@ -1,4 +1,6 @@
-/* Type-stable records. A cache belongs to one worker; slab, depot and growth are under the slab's spin lock. */
+/* Type-stable records. A cache belongs to one worker; slab, depot and growth are under the slab's spin lock.
+ *
+ * Invariant: `room` is NULL exactly while the next chunk is one that something has to be mapped for. */
 #include "sched/slab.h"
 
 #include <errno.h>
@@ -21,6 +23,14 @@ static size_t chunk_bytes(const weft__slab *s)
     return (bytes + page - 1) / page * page;
 }
 
+/* What is mapped for chunk i, in bytes; 0: it lies in what was mapped for one before it. */
+static size_t mapped_for(const weft__slab *s, uint32_t i)
+{
+    if (i < s->single)
+        return chunk_bytes(s);
+    return (i - s->single) % (WEFT__SLAB_PIECE / chunk_bytes(s)) == 0 ? WEFT__SLAB_PIECE : 0;
+}
+
 int weft__slab_init(weft__slab *s, const weft_env *env, size_t object_size, unsigned shift, unsigned max_chunks, uint32_t lives)
 {
     memset(s, 0, sizeof *s);
@@ -28,6 +38,8 @@ int weft__slab_init(weft__slab *s, const weft_env *env, size_t object_size, unsi
     s->object_size = (object_size + WEFT__SLAB_ALIGN - 1) / WEFT__SLAB_ALIGN * WEFT__SLAB_ALIGN;
     s->shift = shift;
     s->max_chunks = max_chunks;
+    WEFT_ASSERT(chunk_bytes(s) <= WEFT__SLAB_PIECE);
+    s->single = (unsigned)(WEFT__SLAB_SMALL / chunk_bytes(s));
     lives = lives < weft__slab_lives ? lives : weft__slab_lives;
     s->gen_max = (uint16_t)(WEFT__GEN_FIRST - 1 + lives);
     s->chunks = env->map(env->self, table_bytes(s), 0);
@@ -39,34 +51,55 @@ void weft__slab_fini(weft__slab *s)
     if (!s->chunks)
         return;
     for (uint32_t i = 0; i < s->count >> s->shift; i++) {
-        weft__unpoison(s->chunks[i], chunk_bytes(s)); /* whoever gets the addresses next knows nothing of its owner's poison */
-        s->env->unmap(s->env->self, s->chunks[i], chunk_bytes(s));
+        size_t bytes = mapped_for(s, i);
+        if (!bytes)
+            continue;
+        weft__unpoison(s->chunks[i], bytes); /* whoever gets the addresses next knows nothing of its owner's poison */
+        s->env->unmap(s->env->self, s->chunks[i], bytes);
     }
     s->env->unmap(s->env->self, s->chunks, table_bytes(s));
     s->chunks = NULL;
 }
 
-/* Adds a chunk and returns its records as a list. Called without the lock, which it takes only to publish: mapping may be slow. */
-static weft__slab_head *grow(weft__slab *s)
+/* The next chunk, if it is mapped; its records can be looked up from here on. Under the lock. */
+static char *publish(weft__slab *s)
 {
-    char *chunk = s->env->map(s->env->self, chunk_bytes(s), 0);
+    char *chunk = s->room;
+    uint32_t i = s->count >> s->shift;
     if (!chunk)
         return NULL;
-    uint32_t per_chunk = 1u << s->shift;
+    s->chunks[i] = chunk;
+    s->room = mapped_for(s, i + 1) ? NULL : chunk + chunk_bytes(s);
+    /* Pairs with the acquire in weft__slab_at. */
+    weft__store_release(&s->count, s->count + (1u << s->shift), "slab.grow");
+    return chunk;
+}
+
+/* Maps what begins with chunk i, unless another thread has done so meanwhile. 0: no memory. Without the lock: mapping
+ * may be slow. */
+static int widen(weft__slab *s, uint32_t i)
+{
+    const weft_env *env = s->env;
+    size_t bytes = mapped_for(s, i);
+    char *p = i >= s->single && env->map_as ? env->map_as(env->self, bytes, 0, WEFT_MAP_ADVISED) : NULL;
+    if (!p)
+        p = env->map(env->self, bytes, 0);
+    if (!p)
+        return 0;
     weft__spin_lock(&s->lock);
-    uint32_t first = s->count;
-    int full = first >> s->shift == s->max_chunks;
-    if (!full) {
-        s->chunks[first >> s->shift] = chunk;
-        weft__store_release(&s->count, first + per_chunk, "slab.grow"); /* pairs with the acquire in weft__slab_at */
-    }
+    int late = s->room || s->count >> s->shift != i;
+    if (!late)
+        s->room = p;
     weft__spin_unlock(&s->lock);
-    if (full) {
-        s->env->unmap(s->env->self, chunk, chunk_bytes(s));
-        return NULL;
-    }
+    if (late)
+        env->unmap(env->self, p, bytes);
+    return 1;
+}
+
+static weft__slab_head *list_of(weft__slab *s, char *chunk, uint32_t first)
+{
     weft__slab_head *list = NULL;
-    for (uint32_t i = per_chunk; i-- > 0;) {
+    for (uint32_t i = 1u << s->shift; i-- > 0;) {
         weft__slab_head *h = (void *)(chunk + i * s->object_size);
         h->key = WEFT__KEY_BASE + first + i;
         weft__store_relaxed(&h->word, WEFT__GEN_FIRST << WEFT__GEN_SHIFT, "slab.birth"); /* a guessed id may be looked up already */
@@ -74,6 +107,21 @@ static weft__slab_head *grow(weft__slab *s)
         list = h;
     }
     return list;
+}
+
+/* Adds a chunk and returns its records as a list. Called without the lock. */
+static weft__slab_head *grow(weft__slab *s)
+{
+    for (;;) {
+        weft__spin_lock(&s->lock);
+        uint32_t first = s->count, i = first >> s->shift;
+        char *chunk = i < s->max_chunks ? publish(s) : NULL;
+        weft__spin_unlock(&s->lock);
+        if (chunk)
+            return list_of(s, chunk, first);
+        if (i == s->max_chunks || !widen(s, i))
+            return NULL;
+    }
 }
 
 static weft__slab_head *depot_take(weft__slab *s)

@@ -2,7 +2,10 @@
  * looked at safely by any thread; its key is its index and its generation lives in its first word.
  *
  * Each worker has a cache only it touches; caches trade chains of records through a shared depot, so records taken here and given
- * back there do not grow the slab (DESIGN rule 8). */
+ * back there do not grow the slab (DESIGN rule 8).
+ *
+ * Records are made a chunk at a time. The first chunks are mappings of their own; a slab that has grown large maps
+ * pieces of many chunks, for which the environment may use huge pages (docs/design/lanes-and-ids.md). */
 #ifndef WEFT_SCHED_SLAB_H
 #define WEFT_SCHED_SLAB_H
 
@@ -50,14 +53,21 @@ static inline void weft__slab_begin(weft__slab_head *h)
     weft__store_release(&h->word, weft__load_relaxed(&h->word, "slab.begin") | WEFT__LIVE, "slab.begin");
 }
 
+/* So many bytes of chunks come one by one; what comes then is mapped in pieces. One huge page too many is an eighth more
+ * at that size, and less later. */
+#define WEFT__SLAB_SMALL ((size_t)16 << 20)
+#define WEFT__SLAB_PIECE ((size_t)16 << 20)
+
 typedef struct weft__slab {
     const weft_env *env;
     size_t object_size;
     unsigned shift;     /* log2 of the records in a chunk */
     unsigned max_chunks;
+    unsigned single;    /* chunks that come one by one */
     uint16_t gen_max;   /* the last generation: a record of it is retired instead of freed */
     weft__spin lock;    /* guards the depot and growth */
     weft__slab_head *depot; /* chains, linked by `chain` */
+    char *room;         /* the next chunk, in what was mapped for one before it; NULL: it has to be mapped */
     char **chunks;      /* entries are written once, before `count` is raised */
     uint32_t count;     /* records that exist (atomic) */
     uint32_t retired;   /* atomic */

@@ -56,6 +56,26 @@ static void alignment(const weft_env *e)
     }
 }
 
+/* Memory like any other, at a multiple of what a huge page is, and not less of it than was asked for. */
+static void advised(const weft_env *e)
+{
+    const size_t huge = (size_t)2 << 20;
+    char *p = e->map_as(NULL, 3 * huge, 0, WEFT_MAP_ADVISED), *q = e->map_as(NULL, page, 2 * huge, WEFT_MAP_ADVISED);
+
+    CHECK(p && q);
+    CHECK_EQ((uintptr_t)p % huge, 0);
+    CHECK_EQ((uintptr_t)q % (2 * huge), 0);
+    for (size_t i = 0; i < 3 * huge; i += page)
+        CHECK_EQ(p[i], 0);
+    p[0] = p[3 * huge - 1] = q[0] = q[page - 1] = 1;
+    e->discard(NULL, p, 3 * huge);
+    CHECK_EQ(p[0], 0);
+    e->unmap(NULL, p, 3 * huge);
+    e->unmap(NULL, q, page);
+    CHECK(e->map_as(NULL, 0, 0, WEFT_MAP_ADVISED) == NULL);
+    CHECK(e->map_as(NULL, SIZE_MAX / 2, 0, WEFT_MAP_ADVISED) == NULL);
+}
+
 static void guards(const weft_env *e)
 {
     char *p = e->map(NULL, 6 * page, 0);
@@ -139,6 +159,7 @@ int main(void)
     CHECK_EQ(pipe(ends), 0);
     mapping(e);
     alignment(e);
+    advised(e);
     CHECK_EQ(weft__posix_guard_kind(), WEFT__GUARD_UNKNOWN);
     guards(e);
     CHECK(weft__posix_guard_kind() != WEFT__GUARD_UNKNOWN);

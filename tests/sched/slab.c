@@ -1,5 +1,5 @@
-/* Type-stable records: generations, retirement, chains that travel between caches, stale keys, and threads that look
- * records up while others come and go. */
+/* Type-stable records: generations, retirement, chains that travel between caches, stale keys, growth in pieces, and
+ * threads that look records up while others come and go. */
 #include <pthread.h>
 
 #include <weft/types.h>
@@ -141,6 +141,127 @@ static void no_memory(void)
     spy_close(&s);
 }
 
+/* ---- a slab that has grown large ---- */
+
+typedef struct block {
+    weft__slab_head head;
+    char rest[16384 - sizeof(weft__slab_head)];
+} block;
+
+enum { BLOCKS = WEFT__SLAB_SMALL / sizeof(block), PIECE = WEFT__SLAB_PIECE / sizeof(block) };
+
+static spy watcher;
+static long pieces, fail_pieces;
+
+static void *map_piece(void *self, size_t bytes, size_t align, enum weft_map_as how)
+{
+    CHECK_EQ(bytes, WEFT__SLAB_PIECE);
+    CHECK_EQ(how, WEFT_MAP_ADVISED);
+    spy_add(&pieces, 1);
+    return fail_pieces ? NULL : spy_map_as(self, bytes, align, how);
+}
+
+static void open_large(weft__slab *slab, unsigned max_chunks)
+{
+    spy_open(&watcher);
+    watcher.env.map_as = watcher.base->map_as ? map_piece : NULL;
+    pieces = fail_pieces = 0;
+    CHECK_OK(weft__slab_init(slab, &watcher.env, sizeof(block), 4, max_chunks, WEFT__GEN_LIVES));
+}
+
+static void take(weft__slab_cache *c, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        block *b = weft__slab_get(c);
+        CHECK(b != NULL);
+        CHECK(weft__slab_at(c->slab, b->head.key) == b);
+        CHECK_EQ(b->rest[0], 0); /* nobody had it before */
+        b->rest[0] = 1;
+    }
+}
+
+/* Small, each chunk is a mapping; then one serves for many, and is asked for as what huge pages may be made for. */
+static void in_pieces(void)
+{
+    weft__slab slab;
+    weft__slab_cache c = {.slab = &slab};
+
+    open_large(&slab, 65536);
+    if (!watcher.env.map_as) {
+        weft__slab_fini(&slab);
+        return;
+    }
+    take(&c, BLOCKS);
+    CHECK_EQ(watcher.maps, 1 + BLOCKS / 16);
+    CHECK_EQ(pieces, 0);
+    take(&c, 1);
+    CHECK_EQ(pieces, 1);
+    take(&c, PIECE - 1);
+    CHECK_EQ(pieces, 1);
+    take(&c, 1);
+    CHECK_EQ(pieces, 2);
+    CHECK_EQ(watcher.maps, 1 + BLOCKS / 16 + 2);
+    weft__slab_fini(&slab);
+    spy_close(&watcher);
+}
+
+/* Where there is no such memory an ordinary mapping does, and where there is no memory at all the next try may find
+ * some. */
+static void no_pieces(void)
+{
+    weft__slab slab;
+    weft__slab_cache c = {.slab = &slab};
+
+    open_large(&slab, 65536);
+    take(&c, BLOCKS);
+    fail_pieces = 1;
+    watcher.fail_maps_from = 1;
+    CHECK(weft__slab_get(&c) == NULL);
+    watcher.fail_maps_from = 0;
+    take(&c, PIECE + 1);
+    CHECK_EQ(watcher.maps, 1 + BLOCKS / 16 + 2);
+    weft__slab_fini(&slab);
+    spy_close(&watcher);
+}
+
+enum { GROWERS = 4, CHUNKS_ALL = (BLOCKS + PIECE + PIECE / 2) / 16 };
+
+static weft__slab contended;
+
+static void *grows(void *arg)
+{
+    weft__slab_cache c = {.slab = &contended};
+    uintptr_t n = 0;
+    block *b;
+
+    (void)arg;
+    while ((b = weft__slab_get(&c))) {
+        CHECK(weft__slab_at(&contended, b->head.key) == b);
+        CHECK_EQ(__atomic_exchange_n(&b->rest[0], 1, __ATOMIC_RELAXED), 0); /* nobody else has it */
+        n++;
+    }
+    return (void *)n;
+}
+
+/* Threads that grow it at the same time get each record once, up to the last, and no mapping is lost. */
+static void grown_by_many(void)
+{
+    pthread_t t[GROWERS];
+    uintptr_t sum = 0;
+
+    open_large(&contended, CHUNKS_ALL);
+    for (int i = 0; i < GROWERS; i++)
+        CHECK_EQ(pthread_create(&t[i], NULL, grows, NULL), 0);
+    for (int i = 0; i < GROWERS; i++) {
+        void *n;
+        pthread_join(t[i], &n);
+        sum += (uintptr_t)n;
+    }
+    CHECK_EQ(sum, CHUNKS_ALL * 16);
+    weft__slab_fini(&contended);
+    spy_close(&watcher);
+}
+
 /* ---- threads ---- */
 
 enum { OWNERS = 3, LOOKERS = 2, SLOTS = 64, LIVES = 60000 };
@@ -214,6 +335,9 @@ int main(void)
     retirement();
     chains_travel();
     no_memory();
+    in_pieces();
+    no_pieces();
+    grown_by_many();
     hammered();
     return 0;
 }
