@@ -19,18 +19,18 @@ typedef struct parcel {
 /* What can fail beside the receiver. */
 static int wrap(parcel *p, weft__resource *r)
 {
-    weft__slab *slab = &weft__lanes_of(r->lane->rt)->resources;
+    weft__slab *slab = weft__resource_slab(r->lane->rt, r->kind);
     *p = (parcel){r, NULL};
     if (WEFT__GEN(weft__load_relaxed(&r->head.word, "give.wrap")) < slab->gen_max)
         return 0;
-    p->fresh = weft__slab_get(&weft__lane_pools_of(weft__worker_self())->resources);
+    p->fresh = weft__slab_get(weft__resource_cache(weft__worker_self(), r->kind));
     return p->fresh ? 0 : -ENOMEM;
 }
 
 static void unwrap(parcel *p)
 {
     if (p->fresh)
-        weft__slab_put(&weft__lane_pools_of(weft__worker_self())->resources, p->fresh);
+        weft__slab_put(weft__resource_cache(weft__worker_self(), p->r->kind), p->fresh);
 }
 
 /* With the receiver's lock held; from its end on the record is not ours. The new id. */
@@ -40,14 +40,14 @@ static weft_id deliver(parcel *p, weft__lane *to)
     weft__lane *from = r->lane;
     weft__link_remove(&r->link);
     if (p->fresh) {
-        weft__resource_clear(m);
+        weft__resource_clear(m, r->type->kind);
         m->type = r->type;
         weft__store_relaxed(&m->kind, (uint16_t)r->type->kind, "give.deliver");
         r->type->copy(m, r, 0);
         weft__store_relaxed(&r->owner, 0, "give.deliver");
         r->closed = 1;
     }
-    weft__slab_end(&weft__lanes_of(from->rt)->resources, r, 1); /* stale from here on */
+    weft__slab_end(weft__resource_slab(from->rt, r->kind), r, 1); /* stale from here on */
     m->lane = to;
     m->arriving = 1;
     m->head.next = (void *)to->arrivals;

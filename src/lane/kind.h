@@ -25,6 +25,9 @@ static inline enum weft__kind_in weft__kind_in(unsigned kind)
     return kind < WEFT__KINDS ? (enum weft__kind_in)weft__kind_rows[kind].in : WEFT__IN_NOWHERE;
 }
 
+/* A resource whose record is one of the small ones (lane.h). Not a column of the table: it is asked at each look-up. */
+static inline int weft__kind_small(unsigned kind) { return kind == WEFT__TIMER; }
+
 /* A resource that programs know by an id; the others are parts of the runtime. */
 static inline int weft__kind_public(unsigned kind) { return kind < WEFT__KINDS; }
 

@@ -192,14 +192,16 @@ struct weft__resource {
     weft__link link;           /* in lane->resources */
 };
 
-/* All kinds share one slab per runtime; its records have room for WEFT__RESOURCE_SIZE bytes. */
+/* The kinds share two slabs per runtime: of records of this size, and small ones for kinds that hold no descriptor
+ * (kind.h): a look-up among a million costs as much as the memory between two of them. */
 #define WEFT__RESOURCE_SIZE 448
+#define WEFT__RESOURCE_SMALL 96
 /* A fresh record owned by the calling fiber's lane, zeroed behind its weft__resource part. 0, -ENOMEM, -EPERM outside a fiber. */
 int weft__resource_make(const weft__resource_kind *type, weft__resource **out);
 /* The same for a given lane that has not been born yet: an accepted connection travels with its newborn. */
 int weft__resource_make_for(weft__lane *lane, const weft__resource_kind *type, weft__resource **out);
-/* Zeroes a fresh record, for those who fill it in. */
-void weft__resource_clear(weft__resource *r);
+/* Zeroes a fresh record that is to be of that kind, for those who fill it in. */
+void weft__resource_clear(weft__resource *r, enum weft__kind kind);
 weft_id weft__resource_id(const weft__resource *r);
 /* The record an id names, for a fiber of the lane that owns it. kinds: bit set (1 << kind) of what is acceptable. 0; -EBADF stale or no id;
  * -EPERM another lane's, or no fiber; -EINVAL another kind. */

@@ -26,6 +26,7 @@ static int enter(weft__worker *w)
     }
     pools->lanes.slab = &weft__lanes_of(w->rt)->lanes;
     pools->resources.slab = &weft__lanes_of(w->rt)->resources;
+    pools->small.slab = &weft__lanes_of(w->rt)->small;
     pools->accounts.slab = &weft__lanes_of(w->rt)->accounts;
     pools->annexes.slab = &weft__lanes_of(w->rt)->annexes;
     pools->inquiries.slab = &weft__lanes_of(w->rt)->inquiries;
@@ -44,6 +45,7 @@ static void leave(weft__worker *w)
     weft__memory_leave(&pools->memory, &weft__lanes_of(w->rt)->memory);
     weft__slab_cache_flush(&pools->lanes);
     weft__slab_cache_flush(&pools->resources);
+    weft__slab_cache_flush(&pools->small);
     weft__slab_cache_flush(&pools->accounts);
     weft__slab_cache_flush(&pools->annexes);
     weft__slab_cache_flush(&pools->inquiries);
@@ -110,9 +112,12 @@ int weft__realm_open(weft_runtime **out, const weft_options *opt, unsigned host_
     r = weft__slab_init(&realm->resources, env, WEFT__RESOURCE_SIZE, shift, chunks, WEFT__GEN_LIVES);
     if (r < 0)
         goto lanes;
-    r = weft__slab_init(&realm->accounts, env, sizeof(weft__account), shift, chunks, WEFT__GEN_LIVES);
+    r = weft__slab_init(&realm->small, env, WEFT__RESOURCE_SMALL, shift, chunks, WEFT__GEN_LIVES);
     if (r < 0)
         goto resources;
+    r = weft__slab_init(&realm->accounts, env, sizeof(weft__account), shift, chunks, WEFT__GEN_LIVES);
+    if (r < 0)
+        goto small;
     r = weft__slab_init(&realm->annexes, env, sizeof(weft__annex), shift, chunks, WEFT__GEN_LIVES);
     if (r < 0)
         goto accounts;
@@ -147,6 +152,8 @@ annexes:
     weft__slab_fini(&realm->annexes);
 accounts:
     weft__slab_fini(&realm->accounts);
+small:
+    weft__slab_fini(&realm->small);
 resources:
     weft__slab_fini(&realm->resources);
 lanes:
@@ -170,6 +177,7 @@ void weft__realm_close(weft_runtime *rt)
     weft__slab_fini(&realm->inquiries);
     weft__slab_fini(&realm->annexes);
     weft__slab_fini(&realm->accounts);
+    weft__slab_fini(&realm->small);
     weft__slab_fini(&realm->resources);
     weft__slab_fini(&realm->lanes);
     weft__memory_close(&realm->memory);

@@ -2,6 +2,7 @@
 #ifndef WEFT_LANE_REALM_H
 #define WEFT_LANE_REALM_H
 
+#include "lane/kind.h"
 #include "lane/lane.h"
 #include "lane/memory.h"
 #include "lane/mail.h"
@@ -21,7 +22,7 @@ typedef struct weft__inquiry {
 /* Per runtime (weft_runtime.lanes). */
 typedef struct weft__lane_realm {
     weft__memory_realm memory;
-    weft__slab lanes, resources, accounts, annexes, inquiries;
+    weft__slab lanes, resources, small, accounts, annexes, inquiries; /* small: of resources, too */
     weft__lane *root;
     uint32_t alive;            /* lanes that exist, the root included (atomic) */
     uint32_t stopping;         /* weft_stop was called (atomic) */
@@ -57,7 +58,7 @@ typedef struct weft__lane_realm {
 /* Per worker (weft__fibers.lanes). */
 typedef struct weft__lane_pools {
     weft__memory_pools memory;
-    weft__slab_cache lanes, resources, accounts, annexes, inquiries;
+    weft__slab_cache lanes, resources, small, accounts, annexes, inquiries;
     weft__mail_pools mail;
     weft__tie_pools ties;
     weft__link roaming;        /* lanes at home here that may move */
@@ -65,6 +66,15 @@ typedef struct weft__lane_pools {
 
 static inline weft__lane_realm *weft__lanes_of(weft_runtime *rt) { return rt->lanes; }
 static inline weft__lane_pools *weft__lane_pools_of(weft__worker *w) { return weft__fibers_of(w)->lanes; }
+/* Where a kind of resource has its records; the worker's share of them. */
+static inline weft__slab *weft__resource_slab(weft_runtime *rt, unsigned kind)
+{
+    return weft__kind_small(kind) ? &weft__lanes_of(rt)->small : &weft__lanes_of(rt)->resources;
+}
+static inline weft__slab_cache *weft__resource_cache(weft__worker *w, unsigned kind)
+{
+    return weft__kind_small(kind) ? &weft__lane_pools_of(w)->small : &weft__lane_pools_of(w)->resources;
+}
 
 /* realm.c: opens a whole runtime, root lane included but not started; host_places as in weft__runtime_open. */
 int weft__realm_open(weft_runtime **out, const weft_options *opt, unsigned host_places);

@@ -18,15 +18,18 @@
 _Static_assert(sizeof(weft__resource) <= 128, "resources have room for what they name");
 
 /* All but what others may be reading. */
-void weft__resource_clear(weft__resource *r)
+void weft__resource_clear(weft__resource *r, enum weft__kind kind)
 {
     const size_t from = offsetof(weft__resource, closed);
-    memset((char *)r + from, 0, WEFT__RESOURCE_SIZE - from);
+    if (weft__kind_small(kind))
+        memset((char *)r + from, 0, WEFT__RESOURCE_SMALL - from);
+    else
+        memset((char *)r + from, 0, WEFT__RESOURCE_SIZE - from);
 }
 
 static void fill(weft__resource *r, const weft__resource_kind *type, weft__lane *lane)
 {
-    weft__resource_clear(r);
+    weft__resource_clear(r, type->kind);
     r->type = type;
     r->lane = lane;
     weft__store_relaxed(&r->kind, (uint16_t)type->kind, "resource.make");
@@ -40,7 +43,7 @@ int weft__resource_make_for(weft__lane *lane, const weft__resource_kind *type, w
     int result = weft__kind_public(type->kind) ? weft__charge(lane, WEFT__CHARGE_IDS, 1) : 0;
     if (result < 0)
         return result;
-    weft__resource *r = weft__slab_get(&weft__lane_pools_of(w)->resources);
+    weft__resource *r = weft__slab_get(weft__resource_cache(w, type->kind));
     if (!r) {
         if (weft__kind_public(type->kind))
             weft__discharge(lane, WEFT__CHARGE_IDS, 1);
@@ -71,7 +74,7 @@ int weft__resource_find(weft_id id, uint32_t kinds, weft__resource **out)
     unsigned kind = WEFT__NS_KIND(id.ns);
     if (id.ns != WEFT__NS(rt, kind) || !id.gen || weft__kind_in(kind) != WEFT__IN_RESOURCES)
         return weft__id_rejected(rt, id);
-    weft__resource *r = weft__slab_at(&weft__lanes_of(rt)->resources, id.key);
+    weft__resource *r = weft__slab_at(weft__resource_slab(rt, kind), id.key);
     if (!r || WEFT__GEN(weft__load_acquire(&r->head.word, "resource.find")) != id.gen ||
         weft__load_relaxed(&r->kind, "resource.find") != kind)
         return -EBADF;
@@ -92,13 +95,13 @@ void weft__resource_close(weft__resource *r)
         return;
     r->closed = 1;
     weft__store_relaxed(&r->owner, UNOWNED, "resource.close");
-    weft__slab_end(&weft__lanes_of(r->lane->rt)->resources, r, 1); /* stale from here on */
+    weft__slab_end(weft__resource_slab(r->lane->rt, r->kind), r, 1); /* stale from here on */
     weft__link_remove(&r->link);
     r->lane->closing++;
     r->type->close(r);
 }
 
-void weft__resource_free(weft__resource *r) { weft__slab_put(&weft__lane_pools_of(weft__worker_self())->resources, r); }
+void weft__resource_free(weft__resource *r) { weft__slab_put(weft__resource_cache(weft__worker_self(), r->kind), r); }
 
 void weft__resource_settled(weft__lane *lane, int counted)
 {

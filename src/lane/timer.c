@@ -12,7 +12,7 @@ typedef struct timer {
     weft__fiber *waiter;
 } timer;
 
-_Static_assert(sizeof(timer) <= WEFT__RESOURCE_SIZE, "a timer fits into a resource record");
+_Static_assert(sizeof(timer) <= WEFT__RESOURCE_SMALL, "a timer fits into a small resource record");
 
 static timer *timer_of(const weft__resource *r) { return weft__container((weft__resource *)(uintptr_t)r, timer, res); }
 

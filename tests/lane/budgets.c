@@ -19,7 +19,7 @@ static int open_ids(void)
 {
     int n = 0;
     for (int i = 0; i < MANY; i++) {
-        const weft__resource *r = weft__slab_at(&weft__lanes_of(weft_current())->resources, ids[i].key);
+        const weft__resource *r = weft__slab_at(&weft__lanes_of(weft_current())->small, ids[i].key);
         n += WEFT__GEN(word_of(&r->head)) == ids[i].gen;
     }
     return n;

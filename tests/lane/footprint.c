@@ -39,7 +39,8 @@ static size_t records(void)
     const weft__lane_pools *lp = fp->lanes;
     const pool pools[] = {
         {&f->slab, &fp->cache}, {&f->newborns, &fp->newborn}, {&f->locals, &fp->locals}, {&f->defers, &fp->defers},
-        {&l->lanes, &lp->lanes}, {&l->resources, &lp->resources}, {&l->accounts, &lp->accounts}, {&l->annexes, &lp->annexes},
+        {&l->lanes, &lp->lanes}, {&l->resources, &lp->resources}, {&l->small, &lp->small},
+        {&l->accounts, &lp->accounts}, {&l->annexes, &lp->annexes},
         {&l->mail.boxes, &lp->mail.boxes}, {&l->mail.aliases, &lp->mail.aliases}, {&l->mail.senders, &lp->mail.senders},
         {&l->ties.ties, &lp->ties.ties}, {&l->ties.knots, &lp->ties.knots}, {&l->ties.names, &lp->ties.names},
         {&l->memory.regions, NULL}, {&l->memory.own, &lp->memory.own}, {&l->memory.holdings, &lp->memory.holdings},
