@@ -3,8 +3,9 @@
 Instructions are counted by callgrind in the program and the library in it, not in the C library (which of its variants of a function runs is the CPU's
 choice) nor in the linker's stubs. System calls are counted in lockstep (bench/load/lockstep.c). No figure depends on the CPU, but compiler and kernel
 have a part in some. So a figure that is counted where its baseline was may be 3 % above it; elsewhere it is held to the baseline with the room that
-another compiler or kernel may take (ROOM). Two rules need no baseline: warm operations allocate nothing, and a round of requests takes our
-server at most 1.05 of the system calls that the control of the same interface takes in the same run."""
+another compiler or kernel may take (ROOM). Three rules need no baseline: warm operations allocate nothing; a round of requests takes our
+server at most 1.05 of the system calls that the control of the same interface takes in the same run; and what is done to one of many (X-many) takes as
+many instructions as to one of few (X-few)."""
 
 import ctypes
 import errno
@@ -26,6 +27,7 @@ TOLERANCE = 0.03
 ROOM = {"instructions": 0.30, "calls": 0.10, "bytes": 0.15, "allocations": 0.0}  # where compiler or kernel are others
 OF_CONTROL = {"weft-uring": "uring-multishot", "weft-epoll": "epoll-edge"}
 OF_CONTROL_MOST = 1.05
+FLAT = 1.05
 GRAIN = {"instructions": 2, "calls": 0, "bytes": 16, "allocations": 0}  # what a figure may grow by whatever its size
 LIMIT_S = 120
 ATTEMPTS = 4
@@ -241,6 +243,14 @@ def beside_controls(found):
                 yield name, value, theirs * OF_CONTROL_MOST
 
 
+def beside_few(found):
+    """What takes more instructions where there are many: (name, value, the most it may be)."""
+    for name, value in found.items():
+        few = found.get(name.replace("-many", "-few")) if name.startswith("instructions, ") and name.endswith("-many") else None
+        if few is not None and value > few * FLAT:
+            yield name, value, few * FLAT
+
+
 def figures(base, say):
     """{name: value} of everything that can be counted here; what cannot is said. What a busy machine does to a figure is make it larger, so a group
     with one that is worse than its baseline is counted again, and the least holds."""
@@ -279,6 +289,9 @@ def judge(base, found, say):
     for name, value, most in beside_controls(found):
         failed.append(name)
         say(f"  {name:44} {value:12.2f}  WORSE than {most:.2f}, {OF_CONTROL_MOST:g} of the control's", keep=True)
+    for name, value, most in beside_few(found):
+        failed.append(name)
+        say(f"  {name:44} {value:12.2f}  WORSE than {most:.2f}, {FLAT:g} of what it takes among few", keep=True)
     return sorted(set(failed)), held
 
 

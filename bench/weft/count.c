@@ -244,13 +244,61 @@ static void echo(long n)
     }
 }
 
+/* ---- few and many at once: the same operations, and what each costs is not to depend on how many there are ---- */
+
+enum { FEW = 1000, MANY = 100000 };
+
+static weft_id ids[MANY], timers[MANY];
+static weft_alarm alarms[MANY];
+static weft_event rung;
+
+static void spawn_at_once(long n, int at_once)
+{
+    for (; n > 0; n -= at_once) {
+        for (int i = 0; i < at_once; i++)
+            must(weft_spawn(&ids[i], empty, NULL));
+        for (int i = 0; i < at_once; i++)
+            must(weft_join(ids[i], NULL, WEFT_NEVER));
+    }
+}
+
+static void alarms_at_once(long n, int at_once)
+{
+    for (; n > 0; n -= at_once) {
+        int64_t far = weft_after(3600 * WEFT_SECOND);
+        for (int i = 0; i < at_once; i++)
+            must(weft_alarm_set(&alarms[i], &rung, far - i * WEFT_MICROSECOND));
+        for (int i = at_once; i > 0; i--)
+            must(weft_alarm_stop(&alarms[i - 1]) - 1);
+    }
+}
+
+static void ids_at_once(long n, int at_once)
+{
+    for (int i = 0; timers[at_once - 1].gen == 0; i++)
+        if (timers[i].gen == 0)
+            must(weft_timer_open(&timers[i]));
+    for (; n > 0; n -= at_once)
+        for (int i = 0; i < at_once; i++)
+            must(weft_timer_set(timers[i], WEFT_NEVER, 0));
+}
+
+static void spawn_few(long n) { spawn_at_once(n, FEW); }
+static void spawn_many(long n) { spawn_at_once(n, MANY); }
+static void alarms_few(long n) { alarms_at_once(n, FEW); }
+static void alarms_many(long n) { alarms_at_once(n, MANY); }
+static void ids_few(long n) { ids_at_once(n, FEW); }
+static void ids_many(long n) { ids_at_once(n, MANY); }
+
 /* ---- counting ---- */
 
 static const struct { const char *name; void (*run)(long n); long n; } operations[] = {
     {"yield", yield, 10000}, {"spawn", spawn, 5000}, {"lane", lane, 3000}, {"deadline", deadline, 5000}, {"timer", timer, 5000},
     {"alarm", alarm_set, 5000},
     {"channel", channel, 10000}, {"select", selects, 5000}, {"lock", lock, 10000},
-    {"lock-second", lock_second, 10000}, {"lock-owner", lock_owner, 10000}, {"message", message, 5000}, {"echo", echo, 1000}};
+    {"lock-second", lock_second, 10000}, {"lock-owner", lock_owner, 10000}, {"message", message, 5000},
+    {"spawn-few", spawn_few, 10 * FEW}, {"spawn-many", spawn_many, MANY}, {"alarm-few", alarms_few, 10 * FEW},
+    {"alarm-many", alarms_many, MANY}, {"id-few", ids_few, 10 * FEW}, {"id-many", ids_many, MANY}, {"echo", echo, 1000}};
 
 static int start(int argc, char **argv)
 {

@@ -96,6 +96,9 @@ def baselines():
     calls = {"calls, weft-uring, 16 at once": 4, "calls, uring-multishot, 16 at once": 3, "calls, weft-epoll, 16 at once": 34,
              "calls, epoll-edge, 16 at once": 33, "calls, weft-epoll, 1 at once": 9}
     check([name for name, _, _ in counts.beside_controls(calls)], ["calls, weft-uring, 16 at once"], "beside the controls of the same run")
+    flat = {"instructions, a-few": 100, "instructions, a-many": 104, "instructions, b-few": 100, "instructions, b-many": 106, "instructions, c-many": 999,
+            "allocations, d-few": 0, "allocations, d-many": 1}
+    check([name for name, _, _ in counts.beside_few(flat)], ["instructions, b-many"], "what costs more where there are many")
     said = []
     failed, held = counts.judge(same, {"instructions, x": 104, "allocations, x": 0, "calls, epoll-edge, 1 at once": 9}, lambda text, keep: said.append(text))
     check((failed, held, len(said)), (["instructions, x"], 2, 3), "what is worse, what was held, what is said")
