@@ -142,6 +142,12 @@ typedef struct weft_port_driver {
     int64_t (*attempt)(weft_port *port, weft_desc *desc, enum weft_opcode code, void *buf, size_t len);
     int (*watch)(weft_port *port, weft_desc *desc);
     void (*unwatched)(weft_port *port, weft_op *op);
+
+    /* Carries out an OPEN, STAT or PREAD, filled and not submitted, if that takes no waiting for a disk or for somebody
+     * else: its result. -EAGAIN: it would, or nobody can tell. -EOPNOTSUPP: nor will anybody ever on this descriptor.
+     * Then nothing has happened, and who wants it done submits it. Any thread that may use the descriptor. NULL:
+     * nothing is known to take no waiting. */
+    int64_t (*file_at_once)(weft_port *port, weft_op *op);
 } weft_port_driver;
 
 WEFT_API const weft_port_driver *weft_driver_uring(void); /* NULL where it was not built */

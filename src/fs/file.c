@@ -1,4 +1,5 @@
-/* Files and directories: each call is one op in the caller's frame. Fibers of the owner lane.
+/* Files and directories: each call is one op in the caller's frame, but for reads of what is in memory. Fibers of the
+ * owner lane.
  *
  * What the kernel has begun on a file cannot be taken back, so these calls may return later than their deadline; and
  * what succeeded in spite of a cancel is reported as the success it is, so an opened file is never lost. */
@@ -6,16 +7,23 @@
 #include <string.h>
 #include <weft/file.h>
 
+#include "fiber/await.h"
 #include "fiber/contain.h"
 #include "lane/handle.h"
+#include "port/op.h"
 
 #define BYTES_MAX ((size_t)0x7ffff000)
 
 enum { PIECE = 4096 };
 
+/* Of `waits`. What was not in memory is mostly not alone in that, and asking the disk for one by one takes longer than
+ * having the ring ask for many. */
+enum { AFTER_A_MISS = 32, FOR_EVER = UINT8_MAX };
+
 /* An open file or directory. */
 typedef struct open_file {
     weft__handle h;
+    uint8_t waits;           /* so many reads are ops without a try; FOR_EVER: all, for nobody can tell what is in memory */
     char path[WEFT_ID_PATH]; /* the host's: for weft_id_inspect */
 } open_file;
 
@@ -32,6 +40,7 @@ static int pack(weft__resource *r, int64_t deadline)
 static void copy(weft__resource *fresh, const weft__resource *of, int shared)
 {
     weft__handle_copy(weft__handle_of(fresh), weft__handle_of(of), shared);
+    file_of(weft__handle_of(fresh))->waits = file_of(weft__handle_of(of))->waits;
 }
 
 static void inspect(weft__resource *r, weft_id_info *out)
@@ -140,16 +149,97 @@ static int find_at(weft_id file, uint64_t offset, weft__handle **out)
     return r == 0 && offset > INT64_MAX ? -EINVAL : r;
 }
 
+/* A ring makes the reads of many fibers in one entry, and has the disk asked for all that is missing in one go: that is
+ * quicker than a call for each, but where there is only one. */
+static int may_read_at_once(const weft__fiber *f, open_file *file)
+{
+    const weft__worker *w = f->home;
+    const weft_port *port = w->port;
+    if (file->waits) {
+        file->waits = (uint8_t)(file->waits - (file->waits != FOR_EVER));
+        return 0;
+    }
+    if (!port->driver->file_at_once)
+        return 0;
+    return !w->owns_port || port->plain[WEFT_OP_PREAD] != WEFT_PATH_RING || (!w->ready.head && !port->flying);
+}
+
+/* What the kernel has in memory takes no op: one call in the fiber's own turn, and nobody has to wake it. -EAGAIN: it
+ * takes one. */
+static int64_t read_at_once(weft__fiber *f, open_file *file, void *buf, size_t n, int64_t offset)
+{
+    weft__worker *w = f->home;
+    weft_port *port = w->port;
+    weft_op op;
+    weft__op_io(&op, WEFT_OP_PREAD, file->h.desc, buf, n);
+    op.io.offset = offset;
+    int64_t r = port->driver->file_at_once(port, &op);
+    if (r == -EAGAIN || r == -EOPNOTSUPP) {
+        file->waits = r == -EAGAIN ? AFTER_A_MISS : FOR_EVER;
+        return -EAGAIN;
+    }
+    weft__count(&w->stats.transfers, 1);
+    if (w->budget > 0) /* nothing to wait for, but not for ever at the others' cost */
+        weft__worker_spend(w);
+    else
+        weft__yield(f);
+    return r;
+}
+
+/* Flags of the op after a try, or none. Where the port's way begins with the same call, it need not be made again. */
+static uint8_t flags_after(const weft__fiber *f, int tried)
+{
+    weft_port *port = f->home->port;
+    return tried && port->driver->path(port, WEFT_OP_PREAD) == WEFT_PATH_CALL ? WEFT_OP_OFFLOAD : 0;
+}
+
+/* As weft__handle_await, where it is known that nothing hinders the fiber and its own worker has the port. */
+static inline int64_t read_by_own_op(weft__handle *h, weft__fiber *f, void *buf, size_t n, int64_t offset,
+                                     int64_t deadline, int tried)
+{
+    weft_op op;
+    weft__await a;
+    weft__op_io(&op, WEFT_OP_PREAD, h->desc, buf, n);
+    op.flags = flags_after(f, tried);
+    op.io.offset = offset;
+    op.through = h;
+    uint16_t gen = weft__handle_begin(h);
+    weft__await_begin(&a, f, NULL, &op);
+    int64_t r = weft__await_here(&a, deadline);
+    return weft__handle_end(h, gen) || r != -EBADF ? r : -ECANCELED;
+}
+
+static __attribute__((noinline)) int64_t read_by_op(weft__handle *h, const weft__fiber *f, void *buf, size_t n,
+                                                    int64_t offset, int64_t deadline, int tried)
+{
+    weft_op op;
+    weft_op_pread(&op, h->desc, buf, n, offset);
+    op.flags = flags_after(f, tried);
+    return weft__handle_await(h, &op, deadline);
+}
+
 ssize_t weft_pread(weft_id file, void *buf, size_t n, uint64_t offset, int64_t deadline)
 {
-    weft__probe_self();
+    weft__fiber *f = weft__fiber_self();
+    weft__probe(f);
     weft__handle *h;
-    weft_op op;
-    int r = find_at(file, offset, &h);
+    int r = f ? weft__handle_find_of(f, file, WEFT__FILE, &h) : -EPERM;
     if (r < 0)
         return r;
-    weft_op_pread(&op, h->desc, buf, n < BYTES_MAX ? n : BYTES_MAX, (int64_t)offset);
-    return (ssize_t)weft__handle_await(h, &op, deadline);
+    if (offset > INT64_MAX)
+        return -EINVAL;
+    if (n > BYTES_MAX)
+        n = BYTES_MAX;
+    int tried = 0;
+    if (weft__fiber_free_to(f)) {
+        tried = may_read_at_once(f, file_of(h));
+        int64_t got = tried ? read_at_once(f, file_of(h), buf, n, (int64_t)offset) : -EAGAIN;
+        if (got != -EAGAIN)
+            return (ssize_t)got;
+        if (!h->port && f->home->owns_port)
+            return (ssize_t)read_by_own_op(h, f, buf, n, (int64_t)offset, deadline, tried);
+    }
+    return (ssize_t)read_by_op(h, f, buf, n, (int64_t)offset, deadline, tried);
 }
 
 ssize_t weft_pwrite(weft_id file, const void *buf, size_t n, uint64_t offset, int64_t deadline)

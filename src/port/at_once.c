@@ -90,8 +90,8 @@ static int64_t read_cached(weft_op *op)
     size_t got = 0;
     while (got < op->io.len) {
         long n = read_nowait((int)op->desc->handle, (char *)op->io.buf + got, op->io.len - got, (uint64_t)op->io.offset + got);
-        if (n < 0)
-            return -EAGAIN; /* not there, or not by this file system; a real error shows when it is read in earnest */
+        if (n < 0) /* a real error shows when it is read in earnest */
+            return errno == EOPNOTSUPP || errno == ENOSYS || errno == EPERM ? -EOPNOTSUPP : -EAGAIN;
         if (n == 0)
             break;
         got += (size_t)n;
@@ -221,3 +221,9 @@ int weft__at_once_has(int fd, uint64_t offset)
 void weft__at_once_learn(int fd) { (void)fd; }
 
 #endif
+
+int64_t weft__file_at_once(weft_port *port, weft_op *op)
+{
+    (void)port;
+    return weft__at_once(op);
+}

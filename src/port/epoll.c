@@ -275,6 +275,7 @@ const weft_port_driver *weft_driver_epoll(void)
         .attempt = weft__epoll_attempt,
         .watch = weft__epoll_watch,
         .unwatched = weft__epoll_unwatched,
+        .file_at_once = weft__file_at_once,
         .socket = weft__posix_socket,
         .listen = weft__posix_listen,
         .address = weft__posix_address,

@@ -330,7 +330,7 @@ static void submit_unqueued(weft_port *port, weft_op *op)
         return;
     }
     int64_t r = weft__at_once(op);
-    if (r == -EAGAIN)
+    if (r == -EAGAIN || r == -EOPNOTSUPP)
         weft_port_refuse(port, op, -ENOTSUP); /* by this path: a thread waits, if there is a pool */
     else
         weft_port_complete(port, op, r);

@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include "port/at_once.h"
 #include "port/uring.h"
 
 #define ENTRIES_UNREGISTERED 64 /* registering the ring's descriptor costs two calls, and pays with longer lives */
@@ -202,6 +203,7 @@ static const weft_port_driver driver = {
     .path = uring_path,
     .why = uring_why,
     .release = uring_release,
+    .file_at_once = weft__file_at_once,
     .socket = weft__posix_socket,
     .listen = weft__posix_listen,
     .address = weft__posix_address,

@@ -4,6 +4,7 @@
  * alone. */
 #include <string.h>
 
+#include "port/at_once.h"
 #include "port/uring.h"
 
 #define PROBED 64u
@@ -100,6 +101,8 @@ void weft__uring_probe(weft__uring *u)
     const int off = !!(u->port->config.disable & WEFT_URING_NO_MULTISHOT);
     u->multi_accept = !off && (!n || has(answer.ops, n, IORING_OP_SOCKET));
     u->multi_recv = !off && (!n || has(answer.ops, n, IORING_OP_SEND_ZC));
+    if (u->path[WEFT_OP_PREAD] == WEFT_PATH_RING && weft__at_once_how(WEFT_OP_PREAD))
+        u->why[WEFT_OP_PREAD] = "but fibers read what the kernel has in memory by a call of their own";
     if (!u->multi_accept)
         u->why[WEFT_OP_ACCEPT] = "one at a time: multishot is off or not in this kernel";
     if (!u->buffers.ring)

@@ -365,6 +365,27 @@ static int sent_past(weft__uring *u, weft_op *op)
     return 1;
 }
 
+/* What start comes to for a read of a file by the ring, if there is a slot. */
+static inline int start_read(weft__uring *u, weft_op *op)
+{
+    if (op->path != WEFT_PATH_RING || !weft__uring_list_empty(&u->deferred) ||
+        weft__uring_unsubmitted(u) >= u->sq_entries)
+        return 0;
+    op->tag = ++u->generation;
+    u->sqes[u->sq_tail++ & u->sq_mask] = (struct io_uring_sqe){
+        .opcode = IORING_OP_READ,
+        .fd = (int)op->desc->handle,
+        .addr = (uintptr_t)op->io.buf,
+        .len = op->io.len > LARGEST ? LARGEST : (uint32_t)op->io.len,
+        .off = (uint64_t)op->io.offset,
+        .user_data = weft__uring_data(op),
+    };
+    u->in_ring++;
+    weft__uring_of(op)->stage = WEFT__STAGE_DIRECT;
+    weft__uring_of(op)->where = WEFT__AT_RING;
+    return 1;
+}
+
 void weft__uring_submit(weft_port *port, weft_op *op)
 {
     weft__uring *u = weft__uring_at(port);
@@ -374,7 +395,8 @@ void weft__uring_submit(weft_port *port, weft_op *op)
     x->statx = NULL;
     op->drv[7] = 0;
     if (!is_transfer(op)) {
-        weft__uring_start(u, op);
+        if (op->code != WEFT_OP_PREAD || !start_read(u, op))
+            weft__uring_start(u, op);
         return;
     }
     if (u->lone && sent_past(u, op))

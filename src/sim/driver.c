@@ -401,7 +401,7 @@ static void driver_release(weft_port *port, uint32_t bid)
     .pending = driver_pending, .wake = driver_wake, .pollable = driver_pollable, .path = driver_path, .why = driver_why, \
     .release = driver_release, .socket = weft__sim_driver_socket, .listen = weft__sim_driver_listen, .address = weft__sim_driver_address, \
     .setopt = weft__sim_driver_setopt, .getopt = weft__sim_driver_getopt, .shutdown = weft__sim_driver_shutdown, \
-    .close_handle = weft__sim_driver_close_handle
+    .close_handle = weft__sim_driver_close_handle, .file_at_once = weft__sim_file_at_once
 /* clang-format on */
 
 const weft_port_driver weft__sim_driver_table = {SLOTS};

@@ -16,6 +16,7 @@ struct sim_file {
     int64_t mtime_ns;
 };
 
+#define CALL_NS 500 /* what a system call costs */
 #define TYPE_FILE 0100644u
 #define TYPE_DIR 0040755u
 
@@ -269,6 +270,26 @@ int64_t weft__sim_file_op(sim *s, weft_op *op)
     default:
         return readdir_op(s, op);
     }
+}
+
+/* What a kernel answers that was asked not to wait: mostly what it has, now and then that it would have to wait, seldom
+ * that it cannot tell and never will. A call into it is a place where others may run. */
+int64_t weft__sim_file_at_once(weft_port *port, weft_op *op)
+{
+    sim *s = weft__sim_current();
+    int64_t r;
+
+    (void)port;
+    weft__sim_pass(s, CALL_NS);
+    if (sim_random_one_in(&s->choices, 4))
+        weft__sim_yield(s);
+    if (sim_random_one_in(&s->choices, 16))
+        r = -EOPNOTSUPP;
+    else
+        r = sim_random_one_in(&s->choices, 4) ? -EAGAIN : weft__sim_file_op(s, op);
+    weft__sim_note(s, "in memory", weft_op_name((enum weft_opcode)op->code), op->desc ? (int64_t)op->desc->handle : -1,
+                   r);
+    return r;
 }
 
 int64_t weft__sim_file_piece(sim *s, const weft_op *op, struct iovec *out)

@@ -310,6 +310,7 @@ void weft__sim_forget(weft_port *port, weft_desc *d);
 
 /* ---- file.c ---- */
 int64_t weft__sim_file_op(sim *s, weft_op *op);
+int64_t weft__sim_file_at_once(weft_port *port, weft_op *op);
 /* The bytes that a SENDFILE may take: their number, 0 at the end of the file, or -errno. */
 int64_t weft__sim_file_piece(sim *s, const weft_op *op, struct iovec *out);
 void weft__sim_files_free(sim *s);

@@ -7,7 +7,7 @@
 
 #include "test.h"
 
-enum { CLIENTS = 5, ROUNDS = 3, MESSAGE = 700 };
+enum { CLIENTS = 5, ROUNDS = 3, MESSAGE = 700, FILE_BYTES = 1000 };
 
 static char address[64];
 
@@ -51,6 +51,40 @@ static int talk(void *arg)
     return 0;
 }
 
+/* A file in pieces, whatever of it is in memory; a sibling that is cancelled in the middle. */
+static int reads_file(void *arg)
+{
+    unsigned char piece[90];
+    uint64_t at = 0;
+    ssize_t n;
+
+    while ((n = weft_pread(*(weft_id *)arg, piece, sizeof piece, at, WEFT_NEVER)) > 0)
+        for (ssize_t i = 0; i < n; i++, at++)
+            CHECK_EQ(piece[i], at % 251);
+    CHECK(n == -ECANCELED || at == FILE_BYTES);
+    return (int)n;
+}
+
+static int files(void *arg)
+{
+    weft_id file, fiber[3];
+    int result;
+
+    (void)arg;
+    CHECK_OK(weft_open(&file, "/data", WEFT_OPEN_READ, 0, WEFT_NEVER));
+    for (unsigned i = 0; i < 3; i++)
+        CHECK_OK(weft_spawn(&fiber[i], reads_file, &file));
+    CHECK_OK(weft_yield());
+    CHECK_OK(weft_cancel(fiber[1]));
+    for (unsigned i = 0; i < 3; i++) {
+        CHECK_OK(weft_join(fiber[i], &result, WEFT_NEVER));
+        CHECK(result == 0 || (i == 1 && result == -ECANCELED));
+    }
+    CHECK_OK(weft_close(file));
+    CHECK_EQ(weft_pread(file, &result, 1, 0, WEFT_NEVER), -EBADF);
+    return 0;
+}
+
 /* A reader whose peer says nothing: its deadline of an hour passes in no time. */
 static int bored(void *arg)
 {
@@ -69,11 +103,15 @@ static int bored(void *arg)
 
 static int start(int argc, char **argv)
 {
-    weft_id listener, accepting, lane[CLIENTS + 1];
+    weft_id listener, accepting, lane[CLIENTS + 2];
+    unsigned char data[FILE_BYTES];
     weft_addr at;
     int result;
 
     (void)argc, (void)argv;
+    for (unsigned i = 0; i < FILE_BYTES; i++)
+        data[i] = (unsigned char)(i % 251);
+    CHECK_OK(weft_sim_file("/data", data, sizeof data));
     CHECK_OK(weft_listen(&listener, "127.0.0.1:0", NULL));
     CHECK_OK(weft_local_addr(listener, &at));
     weft_addr_format(&at, address, sizeof address);
@@ -81,7 +119,8 @@ static int start(int argc, char **argv)
     for (unsigned i = 0; i < CLIENTS; i++)
         CHECK_OK(weft_lane_spawn_with(&lane[i], talk, &i, .copy = sizeof i));
     CHECK_OK(weft_lane_spawn(&lane[CLIENTS], bored, NULL));
-    for (unsigned i = 0; i <= CLIENTS; i++) {
+    CHECK_OK(weft_lane_spawn(&lane[CLIENTS + 1], files, NULL));
+    for (unsigned i = 0; i < CLIENTS + 2; i++) {
         CHECK_OK(weft_lane_join(lane[i], &result, WEFT_NEVER));
         CHECK_EQ(result, 0);
     }
