@@ -28,7 +28,7 @@ void ring_open(ring *r, unsigned entries, int tuned)
 {
     struct io_uring_params p = {.flags = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP, .cq_entries = 4 * entries};
     if (tuned)
-        p.flags |= IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
+        p.flags |= IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG;
     *r = (ring){.fd = (int)syscall(SYS_io_uring_setup, entries, &p)};
     if (r->fd < 0)
         die("io_uring_setup");
@@ -37,6 +37,7 @@ void ring_open(ring *r, unsigned entries, int tuned)
     r->sqes = map(r->fd, p.sq_entries * sizeof *r->sqes, IORING_OFF_SQES);
     r->sq_head = (unsigned *)(void *)(rings + p.sq_off.head);
     r->sq_tail = (unsigned *)(void *)(rings + p.sq_off.tail);
+    r->sq_flags = (unsigned *)(void *)(rings + p.sq_off.flags);
     r->cq_head = (unsigned *)(void *)(rings + p.cq_off.head);
     r->cq_tail = (unsigned *)(void *)(rings + p.cq_off.tail);
     r->cqes = (struct io_uring_cqe *)(void *)(rings + p.cq_off.cqes);
@@ -76,6 +77,11 @@ struct io_uring_sqe *ring_entry(ring *r)
 }
 
 void ring_wait(ring *r) { enter(r, 1); }
+
+int ring_alone(const ring *r, unsigned completions)
+{
+    return completions == 1 && r->prepared == 0 && !(__atomic_load_n(r->sq_flags, __ATOMIC_RELAXED) & IORING_SQ_TASKRUN);
+}
 
 void buffers_open(ring *r, buffer_ring *b, unsigned count, unsigned size)
 {

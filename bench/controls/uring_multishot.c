@@ -1,6 +1,6 @@
 /* Control: TCP echo by io_uring as its makers mean it: one accept and one receive a connection that go on by themselves, provided buffers, deferred
  * task running, a registered ring. A buffer that was received into is sent from, and goes back when that is done. Sends of one connection
- * follow each other.
+ * follow each other; a lone answer goes past the ring.
  *
  *     uring_multishot [BUFFER_BYTES [BUFFERS]]       default 8192, 4096 (a power of two) */
 #include "control.h"
@@ -29,7 +29,7 @@ static buffer_ring buffers;
 static filled links[BUFFER_COUNT];
 static conn *starved[BUFFER_COUNT]; /* receives that ended for want of a buffer, to be begun again when one is back */
 static unsigned starved_count, held; /* held: buffers that have something in them */
-static int listener;
+static int listener, alone; /* alone: see ring_alone */
 
 static struct io_uring_sqe *prepare(uint8_t opcode, int fd, uint64_t data)
 {
@@ -72,6 +72,16 @@ static void drop_first(conn *c)
     c->first = links[c->first].next;
 }
 
+/* Of an error the ring tells. */
+static void send_past(conn *c)
+{
+    filled *l = &links[c->first];
+    ssize_t n = send(c->fd, buffers.bytes + (size_t)c->first * buffers.size, l->size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    l->at = n > 0 ? (uint32_t)n : 0;
+    if (l->at == l->size)
+        drop_first(c);
+}
+
 static void end_if_over(conn *c)
 {
     if (!c->over || c->receiving || c->sending)
@@ -109,7 +119,9 @@ static void received(conn *c, const struct io_uring_cqe *done)
         else
             links[c->last].next = id;
         c->last = id;
-        if (!c->sending && done->res > 0)
+        if (alone && !c->sending && done->res > 0 && done->res <= LITTLE)
+            send_past(c);
+        if (!c->sending && c->first >= 0 && done->res > 0)
             send_first(c);
     }
     if (done->res <= 0 && done->res != -ENOBUFS)
@@ -159,6 +171,7 @@ int main(int argc, char **argv)
     for (;;) {
         ring_wait(&the_ring);
         unsigned head = *the_ring.cq_head, tail = __atomic_load_n(the_ring.cq_tail, __ATOMIC_ACQUIRE);
+        alone = ring_alone(&the_ring, tail - head);
         for (; head != tail; head++) {
             struct io_uring_cqe *done = &the_ring.cqes[head & the_ring.cq_mask];
             conn *c = (conn *)(uintptr_t)(done->user_data & ~3ull);

@@ -1,5 +1,5 @@
 /* Control: TCP echo by io_uring, plainly: one receive or one send under way on each connection, into a buffer of its own. `tuned` adds what a
- * single-threaded program may ask of its ring (single issuer, deferred task running, registered ring).
+ * single-threaded program may ask of its ring (single issuer, deferred task running, registered ring), and a lone answer goes past it.
  *
  *     uring_plain [tuned] */
 #include "control.h"
@@ -20,7 +20,7 @@ typedef struct conn {
 } conn;
 
 static ring the_ring;
-static int listener;
+static int listener, tuned, alone; /* alone: see ring_alone */
 
 static void prepare(uint8_t opcode, int fd, const void *bytes, unsigned n, conn *c)
 {
@@ -68,6 +68,13 @@ static void accepted(int fd)
     receive(c);
 }
 
+static void send_past(conn *c)
+{
+    ssize_t n = send(c->fd, c->buffer, c->size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (n > 0)
+        c->at = (unsigned)n; /* of an error the ring tells */
+}
+
 static void completed(conn *c, int result)
 {
     if (result <= 0 && result != -EINTR && result != -EAGAIN) {
@@ -78,6 +85,8 @@ static void completed(conn *c, int result)
     if (!c->sending) {
         c->at = 0;
         c->size = result > 0 ? (unsigned)result : 0;
+        if (alone && c->size > 0 && c->size <= LITTLE)
+            send_past(c);
     } else {
         c->at += result > 0 ? (unsigned)result : 0;
     }
@@ -90,11 +99,13 @@ static void completed(conn *c, int result)
 int main(int argc, char **argv)
 {
     listener = listen_somewhere(0);
-    ring_open(&the_ring, ENTRIES, argc == 2 && strcmp(argv[1], "tuned") == 0);
+    tuned = argc == 2 && strcmp(argv[1], "tuned") == 0;
+    ring_open(&the_ring, ENTRIES, tuned);
     accept_next();
     for (;;) {
         ring_wait(&the_ring);
         unsigned head = *the_ring.cq_head, tail = __atomic_load_n(the_ring.cq_tail, __ATOMIC_ACQUIRE);
+        alone = tuned && ring_alone(&the_ring, tail - head);
         for (; head != tail; head++) {
             struct io_uring_cqe *done = &the_ring.cqes[head & the_ring.cq_mask];
             if (done->user_data == ACCEPT)
