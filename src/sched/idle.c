@@ -11,7 +11,7 @@
 #include "sched/sched.h"
 
 enum {
-    STEAL_MAX = 16,
+    STEAL_MAX = 128,
     SOON_NS = 100 * 1000, /* a sleep that a message ended within this was not worth it */
     SOON_WANTED = 2,      /* so many of them in a row, and the next one is put off; */
     VAIN_MOST = 7,        /* twice as many each time that was in vain, up to so often */
