@@ -22,6 +22,7 @@ typedef struct weft_watcher {
     const void *through; /* as an op's */
     /* There may be something now, or `desc` has become NULL. Home thread, inside enter or a close; it submits nothing. */
     void (*told)(struct weft_watcher *w);
+    const void *soon;    /* what `told` touches beside this, so that a port may have it brought near before; NULL: nothing */
 } weft_watcher;
 
 enum weft_desc_kind { WEFT_DESC_STREAM, WEFT_DESC_LISTENER, WEFT_DESC_FILE, WEFT_DESC_DIR, WEFT_DESC_OTHER };

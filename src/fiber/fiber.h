@@ -8,6 +8,7 @@
 #include <weft/id.h>
 
 #include "base/check.h"
+#include "base/near.h"
 #include "fiber/account.h"
 #include "fiber/stack.h"
 #include "fiber/stake.h"
@@ -400,6 +401,19 @@ static inline weft__context *weft__fiber_go(weft__worker *w, weft__fiber *f)
 /* Takes the next fiber to run from the head of the private FIFO, a newborn included, and makes it the running one: its context. Where the head
  * is something else, the tick is over, or it is the turn of what may move: the worker's own context. */
 weft__context *weft__fiber_turn(weft__worker *w);
+/* Who comes after the one that runs next: its lane and what it restores first are on their way by the time that it is its turn, and of the one
+ * behind it the line by which that is known. With more fibers than the caches hold, a switch would be a wait for these. */
+WEFT__HINT void weft__fiber_foresee(const weft_task *t)
+{
+    enum { STACK = 2 }; /* cache lines */
+    if (!t || t->run != weft__fiber_resume)
+        return;
+    const weft__fiber *f = weft__container(t, weft__fiber, resume);
+    weft__near(f->context.sp, STACK);
+    weft__near(f->crew, 1);
+    weft__near((const void *)((uintptr_t)t->next + offsetof(weft_task, run)), 1);
+}
+
 /* The same. Nearly always the head is a fiber, and there is nothing else to look at: that much is not worth a call. */
 static inline weft__context *weft__fiber_next(weft__worker *w)
 {
@@ -410,6 +424,7 @@ static inline weft__context *weft__fiber_next(weft__worker *w)
     if (f->killed)
         return &w->context;
     w->ready.head = t->next;
+    weft__fiber_foresee(t->next);
     return weft__fiber_go(w, f);
 }
 

@@ -105,7 +105,7 @@ int64_t weft__transfer_later(weft__handle *h, weft__fiber *f, enum weft_opcode c
         return by_op(h, code, buf, len, deadline);
     if (deadline <= f->home->now_ns)
         return try_once(h, f, code, buf, len);
-    waiter a = {.watcher = {d, h, told}, .fiber = f, .writes = writes};
+    waiter a = {.watcher = {d, h, told, f}, .fiber = f, .writes = writes};
     if (weft__desc_watch(port, d, writes, &a.watcher) < 0)
         return by_op(h, code, buf, len, deadline); /* which says why */
     uint16_t gen = weft__handle_begin(h);
