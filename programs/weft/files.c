@@ -13,14 +13,13 @@
 #include "listing.h"
 #include "mime.h"
 #include "respond.h"
+#include "send_file.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
 #define OPEN_FLAGS (WEFT_OPEN_READ | WEFT_OPEN_BENEATH)
-/* As much of a file as must be taken by a client within one time-out. */
-#define SEND_STEP ((size_t)1024 * 1024)
 
 static int status_of(int error)
 {
@@ -78,13 +77,7 @@ static int send_slice(struct conn *c, weft_id file, uint64_t offset, uint64_t n)
     if (n <= SMALL_FILE)
         return copy_slice(c, file, offset, (size_t)n);
     int r = conn_flush(c);
-    while (r == 0 && n > 0) {
-        size_t step = n < SEND_STEP ? (size_t)n : SEND_STEP;
-        r = weft_sendfile(c->id, file, offset, step, NULL, conn_write_deadline(c));
-        offset += step;
-        n -= step;
-    }
-    return r;
+    return r < 0 ? r : send_file(c->id, file, offset, n, c->server->options->idle_timeout_ns);
 }
 
 static int send_whole(struct conn *c, const struct found *f, const char *type, const struct http_entity *entity)
