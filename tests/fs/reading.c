@@ -166,7 +166,8 @@ static int cannot_be_expressed(void *arg)
     weft_id f = make("f", 4);
     CHECK_ERR(weft_pread(f, buf, 1, UINT64_MAX, SOON), -EINVAL);
     CHECK_ERR(weft_pread(f, buf, 1, (uint64_t)INT64_MAX + 1, SOON), -EINVAL);
-    CHECK_EQ(weft_pread(f, buf, SIZE_MAX, 4, SOON), 0);
+    const ssize_t r = weft_pread(f, buf, SIZE_MAX, 4, SOON);
+    CHECK(r == 0 || r == -EFAULT); /* an emulator looks at the memory before it looks at the file */
     return 0;
 }
 
