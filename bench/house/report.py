@@ -1,6 +1,8 @@
 """The Markdown table of what was shown and judged, build/bench-results/results.md; and of the newest run of all rows, docs/side-by-side.md, which belongs
 to the tree."""
 
+import textwrap
+
 import peers
 import rows
 import store
@@ -98,13 +100,18 @@ def whole(here):
     return {row.name for row in rows.tables(rows.all_rows())} <= {name for name, row in here["shows"].items() if "broken" not in row}
 
 
+def paragraph(text):
+    return textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False) + "\n"
+
+
 def page(commit, here):
     machine = here["machine"]
     yield "# Everybody side by side\n"
-    yield ("One run of `make bench`, written by `make bench-table`: medians over rounds in which all took part, with 95 % intervals, least time or CPU first. "
-           "How each figure is taken is in `bench/README.md`. This page shows; [benchmarks.md](benchmarks.md) judges.\n")
+    yield paragraph("One run of `make bench`, written by `make bench-table`: medians over rounds in which all took part, with 95 % intervals, "
+                    "least time or CPU first. How each figure is taken is in `bench/README.md`. This page shows; "
+                    "[benchmarks.md](benchmarks.md) judges.")
     yield f"{machine['cpu']}, {machine['processors']} processors, begun {begun(here['shows'])}, commit {commit}.\n"
-    yield ", ".join(f"{k} {v}" for k, v in machine["versions"].items()) + ".\n"
+    yield paragraph(", ".join(f"{k} {v}" for k, v in machine["versions"].items()) + ".")
     yield from side_by_side(here["shows"])
 
 
