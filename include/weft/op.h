@@ -28,7 +28,7 @@ typedef struct weft_addr {
     };
 } weft_addr;
 
-/* The op set: one row here, one in each port's table (DESIGN section 10). The comment says what the result is. */
+/* The op set: one row here, one in each port's table (`path` of the driver). The comment says what the result is. */
 enum weft_opcode {
     WEFT_OP_NOP,      /* 0 */
     WEFT_OP_ACCEPT,   /* the accepted handle; with WEFT_OP_MULTI one `more` call each */
