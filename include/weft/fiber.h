@@ -23,7 +23,9 @@ typedef struct weft_spawn_options {
 
 /* Makes a fiber of the caller's lane that runs fn(arg). It starts when the caller next waits or yields. *out (may be NULL: detached) is
  * its id. A fiber that ends without having been joined or detached is reported with its spawn site, unless its result is 0.
- * -EAGAIN at the limit of fibers, -ENOMEM, -EINVAL (copy beyond WEFT_COPY_MAX, a stack below 4 KiB). */
+ * 0; -EAGAIN at the limit of fibers; -ENOMEM no memory, or the limit of stack memory; -ETIMEDOUT, -ECANCELED while it waited for
+ * room (`wait`); -ECANCELED, too: the lane was killed; -EINVAL no function, a copy of nothing or beyond WEFT_COPY_MAX, a stack below
+ * WEFT_STACK_MIN or of unsaid size. */
 #define WEFT_STACK_MIN 4096
 #define WEFT_COPY_MAX 96
 #define weft_spawn(out, fn, arg) weft_spawn_at((out), (fn), (arg), NULL, #fn, WEFT_HERE)
@@ -35,21 +37,21 @@ WEFT_API int weft_spawn_at(weft_id *out, int (*fn)(void *arg), void *arg, const 
  * or already joined; -EINVAL: another kind of id; -EDEADLK: itself, or one that waits for the caller, by whatever locks and joins are in between
  * (with a deadline that is reported, and it waits); -EPERM: another lane's; -EBUSY: somebody is joining it; -ETIMEDOUT; -ECANCELED. */
 WEFT_API int weft_join(weft_id fiber, int *result, int64_t deadline);
-/* Gives up the right to join. -ESRCH, -EINVAL, -EPERM, -EBUSY as above. */
+/* Gives up the right to join. 0; -ESRCH, -EINVAL, -EPERM, -EBUSY as above. */
 WEFT_API int weft_detach(weft_id fiber);
 
 /* Lets others run. 0, also when cancelled. */
 WEFT_API int weft_yield(void);
 /* Waits until the deadline: 0, or -ECANCELED. */
 WEFT_API int weft_sleep(int64_t deadline);
-/* Waits for an unpark, or takes one that came before: 0. All other waiting can be built from it. */
+/* Waits for an unpark, or takes one that came before: 0; -ETIMEDOUT; -ECANCELED. All other waiting can be built from it. */
 WEFT_API int weft_park(int64_t deadline);
 /* Leaves a token with the fiber, waking it if it parks. Any fiber or worker; -ESRCH if it has ended, -EINVAL if it
- * is no fiber's id. weft_unpark_in: any thread. */
+ * is no fiber's id. weft_unpark_in: any thread; -EINVAL, too: no runtime. */
 WEFT_API int weft_unpark(weft_id fiber);
 WEFT_API int weft_unpark_in(weft_runtime *rt, weft_id fiber);
 
-/* The calling fiber (WEFT_NOID elsewhere), its name. A name must stay valid as long as the fiber. */
+/* The calling fiber (WEFT_NOID elsewhere), its name (NULL elsewhere). A name must stay valid as long as the fiber. -EINVAL no name. */
 WEFT_API weft_id weft_self(void);
 WEFT_API const char *weft_name(void);
 WEFT_API int weft_set_name(const char *name);
@@ -70,19 +72,21 @@ WEFT_API void *weft_local_get(unsigned key);
 WEFT_API int weft_cancel(weft_id id);
 /* The same from any thread, which needs no right unless it runs a fiber of rt. -ESHUTDOWN the runtime has ended. */
 WEFT_API int weft_cancel_in(weft_runtime *rt, weft_id id);
-/* 0, or -ECANCELED if the next waiting call would answer that. For loops that compute. */
+/* 0, or -ECANCELED if the next waiting call would answer that; 0 where no fiber runs. For loops that compute. */
 WEFT_API int weft_canceled(void);
 
 /* A stretch of a fiber's code with a deadline of its own: when it passes, calls inside answer -ECANCELED until the scope is left. Scopes nest;
  * storage is the caller's, on its stack. weft_scope_leave returns 0, -ETIMEDOUT if the scope's deadline had passed, -ECANCELED if it was
- * cancelled by weft_scope_cancel. */
+ * cancelled by weft_scope_cancel, which a sibling may call. -EINVAL no scope; to leave: it is not the innermost of the caller's, or a
+ * shield; to cancel: it is a shield, or another lane's. */
 typedef struct weft_scope {
     int64_t opaque[12];
 } weft_scope;
 WEFT_API int weft_scope_enter(weft_scope *scope, int64_t deadline);
 WEFT_API int weft_scope_leave(weft_scope *scope);
 WEFT_API int weft_scope_cancel(weft_scope *scope);
-/* Cleanup code shields itself: inside, cancellation from outside is not seen for at most grace_ns (0: the runtime's grace). */
+/* Cleanup code shields itself: inside, cancellation from outside is not seen for at most grace_ns (0: the runtime's grace). 0; -EINVAL no
+ * scope; to leave: it is not the innermost of the caller's, or no shield. */
 WEFT_API int weft_shield_enter(weft_scope *scope, int64_t grace_ns);
 WEFT_API int weft_shield_leave(weft_scope *scope);
 

@@ -80,7 +80,10 @@ WEFT_API size_t weft_exit_format(const weft_exit *e, char *buf, size_t size);
 #define WEFT_LANE_COPY_MAX 96
 
 /* Makes a lane, a child of the caller's, whose main fiber runs fn(arg), on this or another worker. *out may be NULL: detached.
- * -EAGAIN at the limit, -ENOMEM, -EINVAL, -ECANCELED when the parent is cancelled, -ESHUTDOWN when the runtime ends. */
+ * 0; -EAGAIN at the limit; -ENOMEM no memory, or a limit of it; -ETIMEDOUT, -ECANCELED while it waited for room (`wait`); -ECANCELED, too: the
+ * parent is cancelled or killed; -EINVAL no function, a copy of nothing or beyond WEFT_LANE_COPY_MAX, a stack below WEFT_STACK_MIN, more ids to
+ * give than were copied, or one twice; -EBADF, -EPERM, -EBUSY of an id to give, as weft_give; -ENOTSUP what `vat` or stack_bytes asks for is not
+ * to be had here; -ESHUTDOWN the runtime ends; -EPERM outside a fiber. */
 #define weft_lane_spawn(out, fn, arg) weft_lane_spawn_at(NULL, (out), (fn), (arg), NULL, #fn, WEFT_HERE)
 #define weft_lane_spawn_with(out, fn, arg, ...)                                                                                    \
     weft_lane_spawn_at(NULL, (out), (fn), (arg), &(weft_lane_options){__VA_ARGS__}, #fn, WEFT_HERE)
@@ -94,7 +97,7 @@ WEFT_API int weft_lane_spawn_at(weft_runtime *rt, weft_id *out, int (*fn)(void *
  * already joined; -EINVAL no lane's id; -EPERM somebody else's child; -EBUSY being joined; -EDEADLK its main fiber waits for a lock or an end that the
  * caller has to give, itself or through others: without a deadline that is refused, and reported, with one only reported; -ETIMEDOUT; -ECANCELED. */
 WEFT_API int weft_lane_join(weft_id lane, int *result, int64_t deadline);
-/* The same, telling why it ended. */
+/* The same, telling why it ended. -EINVAL, too: no place for that. */
 WEFT_API int weft_lane_join_exit(weft_id lane, weft_exit *out, int64_t deadline);
 /* Gives up the right to join: its failure, then or later, cancels the caller's lane. -ESRCH, -EINVAL, -EPERM, -EBUSY as above. */
 WEFT_API int weft_lane_detach(weft_id lane);
@@ -179,14 +182,16 @@ extern const char weft__containable_end[] __asm__("__stop_weft_contain_text") __
 
 /* ---- Tasks: running without a fiber ---- */
 
-/* Runs a task on any worker of rt. It must not wait. Any thread; the task is the runtime's until its run is called. */
+/* Runs a task on any worker of rt. It must not wait. Any thread; the task is the runtime's until its run is called. 0; -EINVAL no runtime, or
+ * no task, or one without run; -ESHUTDOWN every lane has ended. */
 WEFT_API int weft_task_submit(weft_runtime *rt, weft_task *task);
 
 /* ---- Lane-local values ---- */
 
 /* Small process-wide keys, a pointer each per lane, NULL at first, shared by the lane's fibers. A destructor is called as the lane ends, for values
  * that are not NULL: after the last fiber and all deferred clean-ups, while the lane's memory is still there, on its worker but outside any
- * fiber, so it must not wait; what lies in the lane's memory needs none. -EAGAIN: all WEFT_LANE_LOCALS keys are taken; -EINVAL. Any thread. */
+ * fiber, so it must not wait; what lies in the lane's memory needs none. -EAGAIN: all WEFT_LANE_LOCALS keys are taken; -EINVAL no place for
+ * the key. Any thread. */
 #define WEFT_LANE_LOCALS 16
 WEFT_API int weft_lane_local_key(unsigned *key, void (*destroy)(void *value));
 /* Of the calling fiber's lane. 0; -EPERM no fiber; -EINVAL no such key; -ENOMEM: the lane's first value, and its limit of memory. */

@@ -24,8 +24,8 @@ typedef struct weft_pool_options {
 } weft_pool_options;
 
 /* Makes a pool, of the caller's runtime or of any; it is there until the runtime ends. 0; -EEXIST there is one of that name, perhaps by its first
- * use; -EINVAL the name is empty or too long; -ENOMEM; -ENOTSUP the environment has no threads; -EPERM (weft_pool_make) no worker's thread.
- * weft_pool_make_in: any thread. */
+ * use; -EINVAL no name, an empty or too long one; -ENOMEM; -ENOTSUP the environment has no threads; -EPERM (weft_pool_make) no worker's
+ * thread. weft_pool_make_in: any thread; -EINVAL, too: no runtime. */
 WEFT_API int weft_pool_make(const char *name, const weft_pool_options *opt);
 WEFT_API int weft_pool_make_in(weft_runtime *rt, const char *name, const weft_pool_options *opt);
 

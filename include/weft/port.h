@@ -195,27 +195,28 @@ typedef struct weft_completion {
     weft_buffer buffer; /* data NULL: none; else the reaper's, to be given back */
 } weft_completion;
 
-/* The port's memory comes from env->map. 0; -EINVAL a table with empty needed slots (said in the log); -ENOMEM;
- * -ENOSYS no driver works here; else the driver's error. */
+/* The port's memory comes from env->map. 0; -EINVAL a table with empty needed slots (said in the log), or more than a
+ * million completions; -ENOMEM; -ENOSYS no driver works here; else the driver's error. */
 WEFT_API int weft_port_open(weft_port **out, const weft_port_options *opt);
 /* Ends the port; descriptors still attached are closed. -EBUSY while ops are in flight, results wait to be reaped,
  * provided buffers are lent out, or a thread is inside. */
 WEFT_API int weft_port_close(weft_port *port);
 /* Puts a non-blocking handle under the port's care, with one handle count and a key that completions carry. One
- * handle is attached once, to one port. Any thread. -ENOMEM. */
+ * handle is attached once, to one port. Any thread. 0; -EBADF no handle; -ENOMEM. */
 WEFT_API int weft_port_attach(weft_port *port, weft_handle h, enum weft_desc_kind kind, uint64_t key, weft_desc **out);
 /* Gives up a handle count: ops submitted on it are cancelled, the kernel's close follows the last terminal
  * completion. The descriptor is not to be used after. Any thread. -EBADF: given up already. */
 WEFT_API int weft_port_detach(weft_port *port, weft_desc *desc);
 /* Starts an op (and the chain behind it); op->task.run is not called on a stand-alone port, a completion is queued
- * instead. The system may not see it before a thread reaps. Any thread. -EBUSY: op in flight. */
+ * instead. The system may not see it before a thread reaps. Any thread. 0; -EBUSY the op, or one behind it, is in
+ * flight. */
 WEFT_API int weft_port_submit(weft_port *port, weft_op *op);
 /* Asks for its end. Any thread, while the op has not been reaped. The terminal completion comes in any case, with
  * what really happened. -EALREADY: it has ended. */
 WEFT_API int weft_port_cancel(weft_port *port, weft_op *op);
 /* Waits until at least `min` completions are there (or the deadline has passed), takes at most `max`. Returns how
- * many, or -EINVAL. Any number of threads; with a concurrency limit a thread may wait here although completions are
- * queued. */
+ * many; -EINVAL no place for any, or min above max; -ENOMEM no record for a thread that has to wait its turn. Any
+ * number of threads; with a concurrency limit a thread may wait here although completions are queued. */
 WEFT_API int weft_port_reap(weft_port *port, weft_completion *out, unsigned max, unsigned min, int64_t deadline_ns);
 /* With a concurrency limit a thread that took completions counts as running until it reaps again. One that will not
  * (that ends, say) gives its place back by this, or it stays taken. */
@@ -223,7 +224,8 @@ WEFT_API void weft_port_leave(weft_port *port);
 /* Gives back a provided buffer. Any thread. */
 WEFT_API void weft_port_release(weft_buffer *buffer);
 /* A descriptor that polls readable when reap may have something to return, for one thread that waits elsewhere: it
- * reaps with min 0 until that returns 0, and only then polls. -ENOTSUP. */
+ * reaps with min 0 until that returns 0, and only then polls. Any thread. 0; -ENOTSUP the driver has none, as it was
+ * opened (see `pollable` above). */
 WEFT_API int weft_port_pollable(weft_port *port, weft_handle *out);
 WEFT_API const char *weft_port_name(const weft_port *port);
 /* How the port carries out an op, and a line why ("" if there is nothing to say). */

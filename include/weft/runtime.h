@@ -6,7 +6,7 @@
  *   weft_run                a host's own thread joins a runtime as a worker, and leaves again
  *   weft_pollable, weft_run_once   inside somebody else's event loop
  *
- * In all of them the same modes apply (DESIGN section 4): how many workers there are, who does the I/O, and what moves. */
+ * In all of them the same modes apply (docs/modes.md): how many workers there are, who does the I/O, and what moves. */
 #ifndef WEFT_RUNTIME_H
 #define WEFT_RUNTIME_H
 
@@ -76,7 +76,8 @@ WEFT_API int weft_main(int (*start)(int argc, char **argv), int argc, char **arg
 /* Makes the calling thread worker 0 of a new runtime and its caller the main fiber of the root lane: from here on the caller may make every
  * call that waits. 0; -EALREADY inside a runtime; or as weft_start. weft_fini, called by the same fiber, waits until every other fiber
  * and lane has ended (or, past the deadline, cancels them, and kills them after the grace) and ends the runtime; afterwards the caller is
- * an ordinary thread again. 0; -ETIMEDOUT; or why a child lane failed that was not joined, which cancels the others (see weft_exit). */
+ * an ordinary thread again. 0; -ETIMEDOUT; or why a child lane failed that was not joined, which cancels the others (see weft_exit).
+ * -EPERM, and nothing has happened: another fiber than the one that weft_init made. */
 WEFT_API int weft_init(const weft_options *opt);
 WEFT_API int weft_fini(int64_t deadline);
 
@@ -84,17 +85,20 @@ WEFT_API int weft_fini(int64_t deadline);
  * empty needed slots (each is named in the log); -ENOSYS no port driver works; -ENOMEM; -EAGAIN no more threads. */
 WEFT_API int weft_start(weft_runtime **out, const weft_options *opt);
 /* Asks the runtime to end: no more lanes are taken, all lanes are cancelled; after the grace those still alive are killed; what does not
- * end even so is named in the log. Returns at once. Any thread, fibers of the runtime and signal handlers included. */
+ * end even so is named in the log. Returns at once. Any thread, fibers of the runtime and signal handlers included. 0, also when it was
+ * asked before; -EINVAL no runtime. */
 WEFT_API int weft_stop(weft_runtime *rt);
-/* Waits until every lane has ended: 0, or -ETIMEDOUT. Not from a fiber of the same runtime (-EDEADLK). */
+/* Waits until every lane has ended: 0, or -ETIMEDOUT. Not from a worker or fiber of the same runtime (-EDEADLK). -EINVAL no runtime. */
 WEFT_API int weft_wait(weft_runtime *rt, int64_t deadline);
-/* Stops what still runs, waits for it, ends the workers and frees everything. -EBUSY from a thread inside it, or while host threads
- * have not left. */
+/* Stops what still runs, waits for it, ends the workers and frees everything. 0; -EBUSY from a thread inside it, or, with
+ * external_workers, while a lane is left or a host's thread has not returned from weft_run (all are asked to end all the same); -EINVAL no
+ * runtime. */
 WEFT_API int weft_end(weft_runtime *rt);
 
 /* Makes the calling thread a worker of rt until the runtime ends or weft_leave(rt) asks one such thread to go; a thread goes once no lane is
  * at home on it, and the first one stays to the end. There are opt.workers places; whoever leaves gives its place back. Returns 0, or
- * -EALREADY if the thread is a worker, -EAGAIN if all places are taken, -ESHUTDOWN. */
+ * -EALREADY if the thread is a worker, -EAGAIN if all places are taken, -ESHUTDOWN every lane has ended; -ENOMEM, or the driver's error,
+ * where no port is to be had for it; -EINVAL no runtime. weft_leave, from any thread: 0; -EINVAL no runtime. */
 WEFT_API int weft_run(weft_runtime *rt);
 WEFT_API int weft_leave(weft_runtime *rt);
 
@@ -109,7 +113,8 @@ WEFT_API int weft_guest_leave(weft_runtime *rt);
 /* For a foreign event loop. Start with external_workers = 1 and workers = 1. weft_pollable gives a descriptor that polls readable when
  * there is something to do; weft_run_once does it, waiting until the deadline at most (WEFT_NOW: not at all), and returns 1 if there is more
  * to do at once, 0 if not, -ESHUTDOWN once every lane has ended. *next_ns, if not NULL, gets the time of the next timer or WEFT_NEVER.
- * Always from the same thread. */
+ * Always from the same thread, which the first of these calls makes a worker: so that one also has the errors of weft_run. weft_pollable:
+ * 0; -ENOTSUP the driver has no such descriptor (weft_run_once works all the same); -EINVAL no runtime, or no place for the descriptor. */
 WEFT_API int weft_pollable(weft_runtime *rt, weft_handle *out);
 WEFT_API int weft_run_once(weft_runtime *rt, int64_t deadline, int64_t *next_ns);
 
@@ -131,6 +136,7 @@ typedef struct weft_info {
     size_t stack_size;
     const char *topology;    /* who described the machine, or "not asked" */
 } weft_info;
+/* Any thread. 0; -EINVAL no runtime, or no place for it. */
 WEFT_API int weft_runtime_info(weft_runtime *rt, weft_info *out);
 
 /* Live figures, summed over workers at the time of the call; each is exact for its worker at some recent moment. */
@@ -149,6 +155,7 @@ typedef struct weft_stats {
      * their lanes, and of what came too late for anybody to have. The descriptor is gone; what it held back to be written may be as well. */
     uint64_t close_failures[WEFT_ID_KINDS];
 } weft_stats;
+/* Any thread. 0; -EINVAL no runtime, or no place for them. */
 WEFT_API int weft_runtime_stats(weft_runtime *rt, weft_stats *out);
 
 /* Who moved where: one worker's part of it. */
@@ -161,10 +168,12 @@ typedef struct weft_worker_stats {
     uint64_t lanes_ended;
     uint32_t load;         /* lanes at home here now, and descriptors that lanes elsewhere use through this worker's port */
 } weft_worker_stats;
-/* Of worker 0, 1...; in single-io mode worker 0 does the I/O. Any thread. -EINVAL; -ENOENT no such worker, or it has not come yet. */
+/* Of worker 0, 1...; in single-io mode worker 0 does the I/O. Any thread. 0; -EINVAL no runtime, or no place for it; -ENOENT no such
+ * worker, or it has not come yet. */
 WEFT_API int weft_runtime_worker(weft_runtime *rt, unsigned worker, weft_worker_stats *out);
 
-/* How an op is carried out by this runtime's port, and why. */
+/* How an op is carried out by this runtime's port, and why ("" if there is nothing to say). WEFT_PATH_NONE: not at all, or there is no
+ * worker yet. Any thread. */
 WEFT_API enum weft_path weft_runtime_path(weft_runtime *rt, enum weft_opcode code, const char **why);
 
 WEFT_API const char *weft_mode_name(enum weft_mode mode);

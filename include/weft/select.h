@@ -67,8 +67,8 @@ typedef struct weft_case {
 #define WEFT_BUFFER(sock, buffer) ((weft_case){.kind = WEFT_CASE_BUFFER, .id = (sock), .data = (buffer)})
 #define WEFT_ACCEPT(listener, conn) ((weft_case){.kind = WEFT_CASE_ACCEPT, .id = (listener), .data = (conn)})
 
-/* Fibers only. The index of the case that happened; a past deadline tries once. Costs O(n), but for each
- * channel case a comparison with every case before it; allocates nothing for up to 16 cases, and beyond that from the lane's memory. A mutex is handed over in the order of coming. When it returns, nothing of the other
+/* Fibers only. The index of the case that happened; a past deadline tries once. Costs O(n); where some channels are sent to and some received from,
+ * each of these cases is compared with those before it. Allocates nothing for up to 16 cases, and beyond that from the lane's memory. A mutex is handed over in the order of coming. When it returns, nothing of the other
  * cases is under way: operations of I/O that lose are cancelled, and their end is waited for.
  *
  * I/O cases ask the kernel: where something else is ready, too, that costs a tick when their turn to be tried comes first, so put them last in a

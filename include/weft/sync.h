@@ -40,7 +40,7 @@ typedef struct weft_mutex {
  * unknown flags, or no mutex. */
 WEFT_API int weft_mutex_init(weft_mutex *m, unsigned flags, const char *name);
 
-/* 0: the caller owns it; -EOWNERDEAD: the caller owns it, and its owner before died; -ENOTRECOVERABLE; -EDEADLK: the caller owns it already, or
+/* 0: the caller owns it; -EOWNERDEAD: the caller owns it, and its owner before died; -EDEADLK: the caller owns it already, or
  * waiting without a deadline of the call's own (a scope's or lane's does not count) would close a circle of fibers that wait for each
  * other, which is reported; -ETIMEDOUT; -ECANCELED; -EOVERFLOW a recursive one that the caller has locked 2^32 - 1 times. -ENOTRECOVERABLE: nobody will own it again. */
 #define weft_mutex_lock(m, deadline) weft_mutex_lock_at((m), (deadline), WEFT_HERE)
