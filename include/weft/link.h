@@ -47,7 +47,8 @@ WEFT_API int weft_unlink(weft_id lane);
  * and killing it directly are not trapped. -ENOMEM. */
 WEFT_API int weft_trap_exit(int on);
 
-/* Rights over a lane that its parent has by itself. LOOK: to ask what it has (weft_lane_usage_of), which all lanes above it may. */
+/* Rights over a lane that its parent has by itself. LOOK: to ask what it has (weft_lane_usage_of), which all lanes
+ * above it may. */
 enum weft_right { WEFT_RIGHT_CANCEL = 1, WEFT_RIGHT_KILL = 2, WEFT_RIGHT_JOIN = 4, WEFT_RIGHT_LOOK = 8 };
 
 /* Gives lane `to` these rights (enum weft_right, or'ed; 0 takes all back) over `lane`, which is the caller's own or

@@ -89,7 +89,8 @@ WEFT_API int weft_receive(weft_message **out, int64_t deadline);
 /* Takes the oldest message for which match(msg, arg) is not 0, and leaves the others as they are, in order. match is
  * called by the waiting fiber once for each message; it must neither wait nor keep or free the message. While a call
  * waits, messages that it refused cost nothing more; each new call looks through the mailbox from its front. */
-WEFT_API int weft_receive_match(weft_message **out, int (*match)(const weft_message *msg, void *arg), void *arg, int64_t deadline);
+WEFT_API int weft_receive_match(weft_message **out, int (*match)(const weft_message *msg, void *arg), void *arg,
+                                int64_t deadline);
 
 /* What lies in the mailbox of the caller's lane: messages and bytes that count against its limits, and how many have
  * ever been dropped to make room. Each pointer may be NULL. -EPERM. */
@@ -122,16 +123,18 @@ WEFT_API int weft_alias_close(weft_id alias);
 
 /* ---- Locks ---- */
 
-/* Sends a message, as weft_send, that brings a mutex of the caller's (sync.h) along. On the way the mutex is nobody's and stays locked, as often as the
- * caller had locked it; whoever receives the message takes it out. If the message ends before, with its receiver, say, the mutex goes to whoever
- * waits for it, and his answer is -EOWNERDEAD. The errors of weft_send, and then it is the caller's still; -EPERM, too: the caller does not own
- * it, or it lies in the memory of a lane that the sender or the receiver may outlive, being neither that lane nor a descendant of it, and so it is for
- * whoever passes the message on; -ENOMEM. */
+/* Sends a message, as weft_send, that brings a mutex of the caller's (sync.h) along. On the way the mutex is nobody's
+ * and stays locked, as often as the caller had locked it; whoever receives the message takes it out. If the message
+ * ends before, with its receiver, say, the mutex goes to whoever waits for it, and his answer is -EOWNERDEAD. The
+ * errors of weft_send, and then it is the caller's still; -EPERM, too: the caller does not own it, or it lies in the
+ * memory of a lane that the sender or the receiver may outlive, being neither that lane nor a descendant of it, and so
+ * it is for whoever passes the message on; -ENOMEM. */
 struct weft_mutex;
-WEFT_API int weft_mutex_send(struct weft_mutex *m, weft_id to, const void *data, size_t size, const weft_send_options *opt);
-/* Makes the calling fiber the owner of the mutex that a message of its lane brought; *out (may be NULL) is which. The message stays the caller's. 0;
- * -EOWNERDEAD: it is the caller's, and its sender had it so; -EINVAL the message brings none, or did; -EPERM another lane's message, or no
- * fiber. */
+WEFT_API int weft_mutex_send(struct weft_mutex *m, weft_id to, const void *data, size_t size,
+                             const weft_send_options *opt);
+/* Makes the calling fiber the owner of the mutex that a message of its lane brought; *out (may be NULL) is which. The
+ * message stays the caller's. 0; -EOWNERDEAD: it is the caller's, and its sender had it so; -EINVAL the message brings
+ * none, or did; -EPERM another lane's message, or no fiber. */
 #define weft_mutex_accept(msg, out) weft_mutex_accept_at((msg), (out), WEFT_HERE)
 WEFT_API int weft_mutex_accept_at(weft_message *msg, struct weft_mutex **out, const char *site);
 

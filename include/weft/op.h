@@ -56,7 +56,8 @@ enum weft_opcode {
 #define WEFT_OP_MULTI 0x01  /* ACCEPT, RECV: goes on until cancelled or ended; each result goes to `more` */
 #define WEFT_OP_LINK 0x02   /* the chain's next op starts when this one succeeded in full, else ends with -ECANCELED */
 #define WEFT_OP_OFFLOAD 0x04 /* start on the blocking pool at once: it is known to wait */
-#define WEFT_OP_DISTURB 0x08 /* CALL: each cancel while the function runs ends the system call that it is in, if it can be ended, with EINTR */
+#define WEFT_OP_DISTURB 0x08 /* CALL: each cancel while the function runs ends the system call that it is in, if it can
+                              * be ended, with EINTR */
 #define WEFT_OP_LINK_HARD 0x08 /* with WEFT_OP_LINK: the next op starts when this one has ended, however it ended */
 
 /* States of an op. */
@@ -130,8 +131,8 @@ struct weft_op {
     void *origin;                   /* where its end is delivered: the submitter's worker, NULL for the home port */
     weft_op *link;                  /* next op of a chain: weft_op_then */
     const char *submitter;          /* a name for reports, or NULL */
-    const void *through, *through2; /* the handles of desc and desc2 that it was submitted through, where somebody told the port to cancel
-                                     * by these; not set by the weft_op_* functions */
+    const void *through, *through2; /* the handles of desc and desc2 that it was submitted through, where somebody told
+                                     * the port to cancel by these; not set by the weft_op_* functions */
 
     /* Private to the port's core. */
     weft_op *link_prev;             /* the op before this one in its chain, while that has not ended */
@@ -140,7 +141,8 @@ struct weft_op {
     void (*after)(weft_task *task); /* task.run, while the task carries the op through an inbox */
     weft_task cancel_task;          /* a stand-alone port's cancel request */
     uint32_t cancel_state;          /* of it (atomic) */
-    uint8_t prompt;                 /* the submitter's: task.run may be called while the home thread reaps, for it submits and ends nothing */
+    uint8_t prompt;                 /* the submitter's: task.run may be called while the home thread reaps, for it
+                                     * submits and ends nothing */
     uint64_t done_key;              /* what a stand-alone port's completion carries: desc may be gone by then */
     int32_t early;                  /* an error found at acceptance, told when the op's turn comes */
     uint8_t accepted;               /* the home port has it */

@@ -20,9 +20,11 @@ extern "C" {
 typedef struct weft_watcher {
     weft_desc *desc;     /* NULL: it watches no longer, because the descriptor was closed */
     const void *through; /* as an op's */
-    /* There may be something now, or `desc` has become NULL. Home thread, inside enter or a close; it submits nothing. */
+    /* There may be something now, or `desc` has become NULL. Home thread, inside enter or a close; it submits
+     * nothing. */
     void (*told)(struct weft_watcher *w);
-    const void *soon;    /* what `told` touches beside this, so that a port may have it brought near before; NULL: nothing */
+    const void *soon;    /* what `told` touches beside this, so that a port may have it brought near before; NULL:
+                          * nothing */
 } weft_watcher;
 
 enum weft_desc_kind { WEFT_DESC_STREAM, WEFT_DESC_LISTENER, WEFT_DESC_FILE, WEFT_DESC_DIR, WEFT_DESC_OTHER };
@@ -48,7 +50,8 @@ struct weft_desc {
     /* A readiness driver's waiting ops, in order, one queue a direction, and POLL ops apart: they take nothing from
      * anybody. */
     weft_op *read_head, *read_tail, *write_head, *write_tail, *poll_head, *poll_tail;
-    weft_watcher *watcher[2]; /* a readiness driver's: of reading, of writing; whoever it is stands before the ops in that queue */
+    weft_watcher *watcher[2]; /* a readiness driver's: of reading, of writing; whoever it is stands before the ops in
+                               * that queue */
     /* Called with the close's result once the descriptor is gone and this record may be reused; on the home port's
      * thread. */
     void (*closed)(weft_desc *desc, int result);
@@ -111,8 +114,8 @@ typedef struct weft_port_driver {
     int (*pending)(weft_port *port);
     /* Ends another thread's wait in enter, or the next one [needed]. Any thread, signal handlers included. */
     void (*wake)(weft_port *port);
-    /* A descriptor that polls readable when enter has something to do. NULL, or WEFT_NOHANDLE from it: the port cannot live in a foreign
-     * loop as it was opened (a ring must have been opened with WEFT_URING_NO_DEFER). */
+    /* A descriptor that polls readable when enter has something to do. NULL, or WEFT_NOHANDLE from it: the port cannot
+     * live in a foreign loop as it was opened (a ring must have been opened with WEFT_URING_NO_DEFER). */
     weft_handle (*pollable)(weft_port *port);
     /* How an op is carried out here [needed]; WEFT_PATH_POOL leaves it to the blocking pool, NONE answers -ENOTSUP. */
     enum weft_path (*path)(weft_port *port, enum weft_opcode code);
@@ -136,10 +139,11 @@ typedef struct weft_port_driver {
      * chains. */
     int chains;
 
-    /* For drivers that try before they wait: the same without an op in flight, on a descriptor that lives here. All three or none; home thread.
-     * attempt makes one try at a RECV, SEND (buf, len) or READV, WRITEV (vectors, their count): a result, or -EAGAIN, and then says so in the
-     * descriptor's latch. watch sees to it that its watchers are told: 0, or an error (submit the op instead). unwatched: a watcher has left, and
-     * `op`, the first of those that stand in that queue, is next. */
+    /* For drivers that try before they wait: the same without an op in flight, on a descriptor that lives here. All
+     * three or none; home thread. attempt makes one try at a RECV, SEND (buf, len) or READV, WRITEV (vectors, their
+     * count): a result, or -EAGAIN, and then says so in the descriptor's latch. watch sees to it that its watchers are
+     * told: 0, or an error (submit the op instead). unwatched: a watcher has left, and `op`, the first of those that
+     * stand in that queue, is next. */
     int64_t (*attempt)(weft_port *port, weft_desc *desc, enum weft_opcode code, void *buf, size_t len);
     int (*watch)(weft_port *port, weft_desc *desc);
     void (*unwatched)(weft_port *port, weft_op *op);
@@ -169,8 +173,8 @@ WEFT_API void weft_port_refuse(weft_port *port, weft_op *op, int64_t result);
  * stops reaping. */
 WEFT_API unsigned weft_port_room(const weft_port *port);
 
-/* For drivers that an application writes: what open keeps of its own (NULL at first), and the environment whose memory and clock it should
- * use. open sets the state, on the home thread; any thread may read both. */
+/* For drivers that an application writes: what open keeps of its own (NULL at first), and the environment whose memory
+ * and clock it should use. open sets the state, on the home thread; any thread may read both. */
 WEFT_API void weft_port_set_state(weft_port *port, void *state);
 WEFT_API void *weft_port_state(const weft_port *port);
 WEFT_API const weft_env *weft_port_env(const weft_port *port);

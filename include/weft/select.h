@@ -3,8 +3,8 @@
  *     weft_case cases[] = {WEFT_RECEIVE(&requests, &request), WEFT_PASS(&stop), WEFT_AT(weft_after(WEFT_SECOND))};
  *     int i = weft_select(cases, 3, WEFT_NEVER);
  *
- * Exactly one case happens, and the others leave no trace: nothing is lost, and nothing is done twice. Among those that could happen at once one
- * is drawn, so that none starves; weft_select_ordered takes the first. */
+ * Exactly one case happens, and the others leave no trace: nothing is lost, and nothing is done twice. Among those that
+ * could happen at once one is drawn, so that none starves; weft_select_ordered takes the first. */
 #ifndef WEFT_SELECT_H
 #define WEFT_SELECT_H
 
@@ -34,14 +34,18 @@ enum weft_case_kind {
     /* I/O. These take nothing that another reader would miss; what is not taken stays where it was. */
     WEFT_CASE_READABLE,  /* id: a socket from which weft_read would not wait; result: WEFT_READABLE, WEFT_HANGUP */
     WEFT_CASE_WRITABLE,  /* id: a socket to which weft_write would not wait; result: WEFT_WRITABLE, WEFT_HANGUP */
-    WEFT_CASE_ACCEPTABLE, /* id: a listener with a connection to accept, which another may take first; result: WEFT_READABLE */
-    WEFT_CASE_BUFFER,    /* id: a socket, data: weft_buffer *, gets the next buffer; result is its length, as weft_read_buffer */
-    WEFT_CASE_ACCEPT     /* id: a listener, data: weft_id *, gets the next connection; result 0, or an error: out of descriptors, say */
+    WEFT_CASE_ACCEPTABLE, /* id: a listener with a connection to accept, which another may take first; result:
+                           * WEFT_READABLE */
+    WEFT_CASE_BUFFER,    /* id: a socket, data: weft_buffer *, gets the next buffer; result is its length, as
+                          * weft_read_buffer */
+    WEFT_CASE_ACCEPT     /* id: a listener, data: weft_id *, gets the next connection; result 0, or an error: out of
+                          * descriptors, say */
 };
 
 typedef struct weft_case {
     int kind;
-    int result;        /* [out] of the case that happened: what the plain call would have answered (a channel's reason, -EOWNERDEAD...) */
+    int result;        /* [out] of the case that happened: what the plain call would have answered (a channel's reason,
+                        * -EOWNERDEAD...) */
     void *object;
     void *data;
     size_t units;
@@ -67,19 +71,22 @@ typedef struct weft_case {
 #define WEFT_BUFFER(sock, buffer) ((weft_case){.kind = WEFT_CASE_BUFFER, .id = (sock), .data = (buffer)})
 #define WEFT_ACCEPT(listener, conn) ((weft_case){.kind = WEFT_CASE_ACCEPT, .id = (listener), .data = (conn)})
 
-/* Fibers only. The index of the case that happened; a past deadline tries once. Costs O(n); where some channels are sent to and some received from,
- * each of these cases is compared with those before it. Allocates nothing for up to 16 cases, and beyond that from the lane's memory. A mutex is handed over in the order of coming. When it returns, nothing of the other
- * cases is under way: operations of I/O that lose are cancelled, and their end is waited for.
+/* Fibers only. The index of the case that happened; a past deadline tries once. Costs O(n); where some channels are
+ * sent to and some received from, each of these cases is compared with those before it. Allocates nothing for up to 16
+ * cases, and beyond that from the lane's memory. A mutex is handed over in the order of coming. When it returns,
+ * nothing of the other cases is under way: operations of I/O that lose are cancelled, and their end is waited for.
  *
- * I/O cases ask the kernel: where something else is ready, too, that costs a tick when their turn to be tried comes first, so put them last in a
- * weft_select_ordered that is mostly ready. A socket that is closed meanwhile by a sibling, or that breaks, is a case that happens, with the error as its
- * result. Operations with effects of their own (write, connect, files) are no cases: run them in a group (group.h) and join.
+ * I/O cases ask the kernel: where something else is ready, too, that costs a tick when their turn to be tried comes
+ * first, so put them last in a weft_select_ordered that is mostly ready. A socket that is closed meanwhile by a
+ * sibling, or that breaks, is a case that happens, with the error as its result. Operations with effects of their own
+ * (write, connect, files) are no cases: run them in a group (group.h) and join.
  *
- * -ETIMEDOUT; -ECANCELED (checked at entry); -EPERM no fiber; -E2BIG more than WEFT_CASES_MAX; -ENOMEM; -EINVAL no `cases` and n > 0, an unknown
- * kind, no object, no units, no data of a case that takes something (WEFT_MESSAGE, WEFT_BUFFER, WEFT_ACCEPT), the same
- * channel for sending and receiving; -EDEADLK a mutex that the caller owns, or itself; of a fiber or lane to join what
- * weft_join and weft_lane_join answer: -ESRCH, -EPERM, -EBUSY; of an id for I/O what its calls answer: -EBADF, -EPERM, -EINVAL another kind, a file's say,
- * -EBUSY another reader has data under way or waits for the next buffer; -EAGAIN at the lane's limit of operations. */
+ * -ETIMEDOUT; -ECANCELED (checked at entry); -EPERM no fiber; -E2BIG more than WEFT_CASES_MAX; -ENOMEM; -EINVAL no
+ * `cases` and n > 0, an unknown kind, no object, no units, no data of a case that takes something (WEFT_MESSAGE,
+ * WEFT_BUFFER, WEFT_ACCEPT), the same channel for sending and receiving; -EDEADLK a mutex that the caller owns, or
+ * itself; of a fiber or lane to join what weft_join and weft_lane_join answer: -ESRCH, -EPERM, -EBUSY; of an id for I/O
+ * what its calls answer: -EBADF, -EPERM, -EINVAL another kind, a file's say, -EBUSY another reader has data under way
+ * or waits for the next buffer; -EAGAIN at the lane's limit of operations. */
 #define WEFT_CASES_MAX 255
 WEFT_API int weft_select(weft_case *cases, unsigned n, int64_t deadline);
 WEFT_API int weft_select_ordered(weft_case *cases, unsigned n, int64_t deadline);

@@ -1,7 +1,8 @@
 /* The words every other header uses: results, times, ids, tasks. No function here touches a runtime.
  *
  * Results: a call that can fail returns a negative errno value (-EBADF, -ETIMEDOUT...); zero or a count means success.
- * Out-parameters are written on success only. `errno` itself carries no meaning and is unspecified after any weft call. */
+ * Out-parameters are written on success only. `errno` itself carries no meaning and is unspecified after any weft
+ * call. */
 #ifndef WEFT_TYPES_H
 #define WEFT_TYPES_H
 
@@ -21,8 +22,8 @@ extern "C" {
 #define WEFT_PRINTF(f, a)
 #endif
 
-/* Times are nanoseconds in an int64_t. A deadline is an absolute time on the runtime's monotonic clock; WEFT_NEVER waits for
- * ever, and any time that has passed (WEFT_NOW, say) tries once without waiting. */
+/* Times are nanoseconds in an int64_t. A deadline is an absolute time on the runtime's monotonic clock; WEFT_NEVER
+ * waits for ever, and any time that has passed (WEFT_NOW, say) tries once without waiting. */
 #define WEFT_NANOSECOND ((int64_t)1)
 #define WEFT_MICROSECOND ((int64_t)1000)
 #define WEFT_MILLISECOND ((int64_t)1000000)
@@ -30,9 +31,9 @@ extern "C" {
 #define WEFT_NEVER INT64_MAX
 #define WEFT_NOW ((int64_t)0)
 
-/* A handle to anything with a life of its own. `key` finds a slot, `gen` tells its incarnations apart, `ns` is its kind and the
- * runtime it belongs to. Ids are plain values: copying one shares nothing and keeps nothing alive. No part of an id is a
- * descriptor, and the all-zero id names nothing. */
+/* A handle to anything with a life of its own. `key` finds a slot, `gen` tells its incarnations apart, `ns` is its kind
+ * and the runtime it belongs to. Ids are plain values: copying one shares nothing and keeps nothing alive. No part of
+ * an id is a descriptor, and the all-zero id names nothing. */
 typedef struct weft_id {
     uint32_t key;
     uint16_t ns;
@@ -43,8 +44,8 @@ typedef struct weft_id {
 
 static inline int weft_id_equal(weft_id a, weft_id b) { return a.key == b.key && a.ns == b.ns && a.gen == b.gen; }
 
-/* The intrusive unit of running. It is embedded in its owner, queued by its `next`, and never allocated by the runtime. Whoever
- * runs it has already unlinked it: `run` may queue it again, or free what it is embedded in. */
+/* The intrusive unit of running. It is embedded in its owner, queued by its `next`, and never allocated by the runtime.
+ * Whoever runs it has already unlinked it: `run` may queue it again, or free what it is embedded in. */
 typedef struct weft_task weft_task;
 struct weft_task {
     weft_task *next;
@@ -64,7 +65,8 @@ typedef struct weft_env weft_env;
 #define WEFT_STR(x) WEFT_STR_(x)
 #define WEFT_HERE __FILE__ ":" WEFT_STR(__LINE__)
 
-/* A sentence for any result of any weft call, telling what it means and what to do. Never NULL; from any thread or signal handler. */
+/* A sentence for any result of any weft call, telling what it means and what to do. Never NULL; from any thread or
+ * signal handler. */
 WEFT_API const char *weft_strerror(int result);
 
 #ifdef __cplusplus
