@@ -433,6 +433,21 @@ static inline weft__context *weft__fiber_next(weft__worker *w)
 int weft__suspend(weft__worker *w, weft__fiber *f);
 /* weft_yield without its look at the stack, for calls that have looked. 0. */
 int weft__yield(weft__fiber *f);
+/* The end of a call of f that had nothing to wait for, but not for ever at the others' cost: a task of this tick is spent, or it is their turn. */
+static inline void weft__fiber_spend(weft__fiber *f)
+{
+    weft__worker *w = f->home;
+    if (w->budget > 0)
+        weft__worker_spend(w);
+    else
+        weft__yield(f);
+}
+/* The same where that call read or wrote without an op. */
+static inline void weft__fiber_transferred(weft__fiber *f)
+{
+    weft__count(&f->home->stats.transfers, 1);
+    weft__fiber_spend(f);
+}
 /* Waits for a wake: what it was called with, -ETIMEDOUT, or -ECANCELED. Checks neither at entry. */
 int weft__wait(weft__fiber *f, enum weft__wait kind, int64_t deadline);
 /* Sets the deadline of the wait that begins, arming the lazy timer if need be: _arm, where there is one and it has to be moved. */

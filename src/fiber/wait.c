@@ -118,12 +118,8 @@ int weft__canceled(const weft__fiber *f)
 
 int weft__refuse(weft__fiber *f, int answer)
 {
-    weft__worker *w = f->home;
     weft__point("refuse"); /* a loop that is refused for ever computes: in the simulator its clock moves here, and others run */
-    if (w->budget > 0)
-        weft__worker_spend(w);
-    else
-        weft__yield(f);
+    weft__fiber_spend(f);
     return answer;
 }
 

@@ -168,8 +168,7 @@ static int may_read_at_once(const weft__fiber *f, open_file *file)
  * takes one. */
 static int64_t read_at_once(weft__fiber *f, open_file *file, void *buf, size_t n, int64_t offset)
 {
-    weft__worker *w = f->home;
-    weft_port *port = w->port;
+    weft_port *port = f->home->port;
     weft_op op;
     weft__op_io(&op, WEFT_OP_PREAD, file->h.desc, buf, n);
     op.io.offset = offset;
@@ -178,11 +177,7 @@ static int64_t read_at_once(weft__fiber *f, open_file *file, void *buf, size_t n
         file->waits = r == -EAGAIN ? AFTER_A_MISS : FOR_EVER;
         return -EAGAIN;
     }
-    weft__count(&w->stats.transfers, 1);
-    if (w->budget > 0) /* nothing to wait for, but not for ever at the others' cost */
-        weft__worker_spend(w);
-    else
-        weft__yield(f);
+    weft__fiber_transferred(f);
     return r;
 }
 

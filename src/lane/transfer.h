@@ -28,11 +28,7 @@ static inline int64_t weft__transfer(weft__handle *h, weft__fiber *f, enum weft_
     int64_t r = port->driver->attempt(port, d, code, buf, len);
     if (r == -EAGAIN)
         return deadline > w->now_ns ? weft__transfer_later(h, f, code, buf, len, deadline) : weft__refuse(f, -ETIMEDOUT);
-    weft__count(&w->stats.transfers, 1);
-    if (w->budget > 0) /* nothing to wait for, but not for ever at the others' cost */
-        weft__worker_spend(w);
-    else
-        weft__yield(f);
+    weft__fiber_transferred(f);
     return r;
 }
 
