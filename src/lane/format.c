@@ -1,14 +1,12 @@
-/* Formatted text as printf makes it in the C locale, without the C library's, which may allocate, wants a deep stack and is not freestanding.
- * Pure; any thread.
- *
- * Floating point is exact: a number is m * 2^e with integers, and is written out in base 10^9 by long multiplication or division before
- * it is rounded, so the digits are those of the number itself, rounded to nearest, ties to even. */
+/* Formatted text as printf makes it in the C locale, without the C library's, which may allocate, wants a deep stack
+ * and is not freestanding. Floating point is exact, rounded to nearest, ties to even (decimal.h). Pure; any thread. */
 #include <errno.h>
-#include <float.h>
 #include <stdint.h>
 #include <string.h>
 
 #include <weft/vat.h>
+
+#include "lane/decimal.h"
 
 typedef struct out {
     char *buf;
@@ -120,139 +118,11 @@ static size_t bounded_length(const char *text, int precision)
 
 /* ---- floating point ---- */
 
-/* A number's decimal digits: `whole` of them in front of the point, groups of nine in base 10^9, most significant first. */
-enum {
-    BILLION = 1000000000,
-    GROUPS = (DBL_MAX_10_EXP + 9) / 9 + (DBL_MANT_DIG - DBL_MIN_EXP) / 9 + 4, /* in front of the point, and behind it at 9 bits a group or more */
-    POINT = (DBL_MAX_10_EXP + 9) / 9 + 2                                      /* the first group behind the point */
-};
-
-typedef struct decimal {
-    uint32_t group[GROUPS + 40]; /* [POINT - 1] holds the units */
-    int top, end;                /* groups [top, end) are not all zero */
-} decimal;
-
-static void times_two(decimal *d, int shift)
-{
-    while (shift > 0) {
-        int s = shift < 29 ? shift : 29;
-        uint32_t carry = 0;
-        for (int i = POINT - 1; i >= d->top; i--) {
-            uint64_t v = ((uint64_t)d->group[i] << s) + carry;
-            d->group[i] = (uint32_t)(v % BILLION);
-            carry = (uint32_t)(v / BILLION);
-        }
-        if (carry)
-            d->group[--d->top] = carry;
-        shift -= s;
-    }
-}
-
-/* 10^9 is divisible by 2^9, so each step adds at most one group behind. */
-static void half(decimal *d, int shift)
-{
-    while (shift > 0) {
-        int s = shift < 9 ? shift : 9;
-        uint32_t carry = 0, mask = (1u << s) - 1;
-        for (int i = d->top; i < d->end; i++) {
-            uint32_t rest = d->group[i] & mask;
-            d->group[i] = (d->group[i] >> s) + carry;
-            carry = ((uint32_t)BILLION >> s) * rest;
-        }
-        if (carry)
-            d->group[d->end++] = carry;
-        while (d->top < d->end && d->top < POINT - 1 && !d->group[d->top])
-            d->top++;
-        shift -= s;
-    }
-}
-
-static void make_decimal(decimal *d, double v)
-{
-    union { double d; uint64_t u; } bits = {v};
-    uint64_t mantissa = bits.u & (((uint64_t)1 << 52) - 1);
-    int exponent = (int)(bits.u >> 52 & 0x7ff);
-    memset(d, 0, sizeof *d);
-    if (exponent)
-        mantissa |= (uint64_t)1 << 52;
-    else
-        exponent = 1;
-    exponent -= 1075;
-    d->top = POINT - 2;
-    d->end = POINT;
-    d->group[POINT - 1] = (uint32_t)(mantissa % BILLION);
-    d->group[POINT - 2] = (uint32_t)(mantissa / BILLION);
-    if (exponent > 0)
-        times_two(d, exponent);
-    else
-        half(d, -exponent);
-    while (d->top < POINT - 1 && !d->group[d->top])
-        d->top++;
-}
-
-static const uint32_t tens[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000};
-
-/* The digit whose weight is 10^place. */
-static unsigned digit(const decimal *d, int place)
-{
-    int group = place >= 0 ? POINT - 1 - place / 9 : POINT + (-place - 1) / 9;
-    int in = place >= 0 ? place % 9 : 8 - (-place - 1) % 9;
-    if (group < d->top || group >= d->end)
-        return 0;
-    return d->group[group] / tens[in] % 10;
-}
-
-/* The place of the first digit that is not zero; 0 for zero. */
-static int first_place(const decimal *d)
-{
-    for (int i = d->top; i < d->end; i++)
-        if (d->group[i]) {
-            int in = 8;
-            while (!(d->group[i] / tens[in]))
-                in--;
-            return (POINT - 1 - i) * 9 + in;
-        }
-    return 0;
-}
-
-/* Is anything behind this place not zero? */
-static int rest_behind(const decimal *d, int place)
-{
-    int group = place > 0 ? POINT - 1 - (place - 1) / 9 : POINT + -place / 9;
-    int in = place > 0 ? (place - 1) % 9 : 8 - -place % 9;
-    for (int i = group < d->top ? d->top : group; i < d->end; i++)
-        if (i == group ? d->group[i] % tens[in + 1] : d->group[i])
-            return 1;
-    return 0;
-}
-
-/* To nearest at 10^place, ties to even: everything behind it is gone. */
-static void round_at(decimal *d, int place)
-{
-    unsigned next = digit(d, place - 1);
-    int up = next > 5 || (next == 5 && (rest_behind(d, place - 1) || digit(d, place) % 2));
-    int group = place >= 0 ? POINT - 1 - place / 9 : POINT + (-place - 1) / 9;
-    int in = place >= 0 ? place % 9 : 8 - (-place - 1) % 9;
-    if (group >= d->end) /* and not in front of `top` either: nobody rounds in front of the first digit but at 10^0, where `top` ends */
-        return;
-    uint64_t v = d->group[group] / tens[in] * tens[in] + (up ? tens[in] : 0);
-    d->end = group + 1 > POINT ? group + 1 : POINT;
-    for (int i = group + 1; i < d->end; i++)
-        d->group[i] = 0;
-    while (v >= BILLION) {
-        d->group[group--] = (uint32_t)(v - BILLION);
-        v = (group >= d->top ? d->group[group] : 0) + 1;
-        if (group < d->top)
-            d->top = group;
-    }
-    d->group[group] = (uint32_t)v;
-}
-
 /* Digits from 10^from down to 10^to, with the point in front of 10^-1. */
-static void put_digits(out *o, const decimal *d, int from, int to)
+static void put_digits(out *o, const weft__decimal *d, int from, int to)
 {
     for (int place = from; place >= to; place--) {
-        char c = (char)('0' + digit(d, place));
+        char c = (char)('0' + weft__decimal_digit(d, place));
         if (place == -1)
             put(o, ".", 1);
         put(o, &c, 1);
@@ -289,9 +159,9 @@ static void close_field(out *o, const spec *s, const char *sign, size_t n)
         put_many(o, ' ', (long)s->width - (long)strlen(sign) - (long)n);
 }
 
-static void put_fixed(out *o, const spec *s, const char *sign, const decimal *d, int precision)
+static void put_fixed(out *o, const spec *s, const char *sign, const weft__decimal *d, int precision)
 {
-    int first = first_place(d), from = first > 0 ? first : 0;
+    int first = weft__decimal_first(d), from = first > 0 ? first : 0;
     size_t n = (size_t)from + 1 + (size_t)precision + (precision || s->alternate);
     open_field(o, s, sign, n);
     put_digits(o, d, from, -precision);
@@ -300,15 +170,15 @@ static void put_fixed(out *o, const spec *s, const char *sign, const decimal *d,
     close_field(o, s, sign, n);
 }
 
-static void put_scientific(out *o, const spec *s, const char *sign, const decimal *d, int precision)
+static void put_scientific(out *o, const spec *s, const char *sign, const weft__decimal *d, int precision)
 {
-    int first = first_place(d);
+    int first = weft__decimal_first(d);
     char e[8];
     size_t tail = exponent_text(e, first, s->conversion == 'E' || s->conversion == 'G');
     size_t n = 1 + (size_t)precision + (precision || s->alternate) + tail;
     open_field(o, s, sign, n);
     for (int i = 0; i <= precision; i++) {
-        char c = (char)('0' + digit(d, first - i));
+        char c = (char)('0' + weft__decimal_digit(d, first - i));
         put(o, &c, 1);
         if (i == 0 && (precision || s->alternate))
             put(o, ".", 1);
@@ -318,9 +188,9 @@ static void put_scientific(out *o, const spec *s, const char *sign, const decima
 }
 
 /* How many digits behind the first `least` ones are wanted at most, without zeros at the end. */
-static int without_zeros(const decimal *d, int first, int most)
+static int without_zeros(const weft__decimal *d, int first, int most)
 {
-    while (most > 0 && digit(d, first - most) == 0)
+    while (most > 0 && weft__decimal_digit(d, first - most) == 0)
         most--;
     return most;
 }
@@ -330,28 +200,28 @@ static void put_float(out *o, spec *s, double v)
     union { double d; uint64_t u; } bits = {v};
     const char *sign = sign_of(s, (int)(bits.u >> 63));
     int upper = s->conversion < 'a', precision = s->precision < 0 ? 6 : s->precision;
-    decimal d;
+    weft__decimal d;
     if ((bits.u >> 52 & 0x7ff) == 0x7ff) {
         const char *word = bits.u << 12 ? (upper ? "NAN" : "nan") : (upper ? "INF" : "inf");
         s->zero = 0;
         put_number(o, s, sign, 0, word, 3);
         return;
     }
-    make_decimal(&d, v);
+    weft__decimal_make(&d, v);
     if (s->conversion == 'f' || s->conversion == 'F') {
-        round_at(&d, -precision);
+        weft__decimal_round(&d, -precision);
         put_fixed(o, s, sign, &d, precision);
         return;
     }
     if (s->conversion == 'e' || s->conversion == 'E') {
-        round_at(&d, first_place(&d) - precision);
+        weft__decimal_round(&d, weft__decimal_first(&d) - precision);
         put_scientific(o, s, sign, &d, precision);
         return;
     }
     if (precision == 0)
         precision = 1;
-    round_at(&d, first_place(&d) - (precision - 1));
-    int first = first_place(&d);
+    weft__decimal_round(&d, weft__decimal_first(&d) - (precision - 1));
+    int first = weft__decimal_first(&d);
     if (first < -4 || first >= precision)
         put_scientific(o, s, sign, &d, s->alternate ? precision - 1 : without_zeros(&d, first, precision - 1));
     else
