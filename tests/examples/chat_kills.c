@@ -9,11 +9,11 @@ int chat_main(int argc, char **argv);
 #undef main
 #pragma pop_macro("main")
 
-#include <dirent.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 
+#include "descriptors.h"
 #include "lane/world.h"
 
 #define CLIENTS 6
@@ -299,25 +299,13 @@ static int test_start(int argc, char **argv)
     return start(argc, argv);
 }
 
-static int descriptors(void)
-{
-    DIR *d = opendir("/proc/self/fd");
-    int n = 0;
-
-    CHECK(d);
-    while (readdir(d))
-        n++;
-    closedir(d);
-    return n;
-}
-
 int main(int argc, char **argv)
 {
     static spy s;
     uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
     char *args[] = {"chat", "127.0.0.1:0", NULL};
     weft_options opt = {.workers = 2, .env = spy_open(&s), .blocked_ns = -1};
-    const int before = descriptors();
+    const int before = open_descriptors();
 
     CHECK(signal(SIGPIPE, SIG_IGN) != SIG_ERR);
 
@@ -327,7 +315,7 @@ int main(int argc, char **argv)
     CHECK_EQ(weft_main(test_start, 2, args, &opt), 0);
     put(&ended, 1);
     CHECK_EQ(pthread_join(driver, NULL), 0);
-    CHECK_EQ(descriptors(), before);
+    CHECK_EQ(open_descriptors(), before);
     spy_close(&s);
     return 0;
 }

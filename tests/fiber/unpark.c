@@ -168,10 +168,8 @@ static void *storm(void *arg)
         const int n = get(&lives);
         if (n < 2)
             continue;
-        weft_id id;
         /* Never the last: it is alive. */
-        const uint64_t raw = __atomic_load_n(&ids[next_random(&state) % (uint32_t)(n - 1)], __ATOMIC_ACQUIRE);
-        memcpy(&id, &raw, sizeof id);
+        const weft_id id = word_to_id(__atomic_load_n(&ids[next_random(&state) % (uint32_t)(n - 1)], __ATOMIC_ACQUIRE));
         const int r = weft_unpark_in(arg, id);
         CHECK(r == 0 || r == -ESRCH);
     }
@@ -181,11 +179,7 @@ static void *storm(void *arg)
 static int parks_briefly(void *arg)
 {
     (void)arg;
-    const weft_id self = weft_self();
-    uint64_t raw;
-
-    memcpy(&raw, &self, sizeof raw);
-    __atomic_store_n(&ids[lives], raw, __ATOMIC_RELEASE);
+    __atomic_store_n(&ids[lives], id_to_word(weft_self()), __ATOMIC_RELEASE);
     put(&lives, lives + 1);
     /* Its id is published last, so nobody unparks it: waking with 0 would be somebody else's. */
     return weft_park(weft_after(20 * WEFT_MICROSECOND)) == -ETIMEDOUT ? 0 : 1;

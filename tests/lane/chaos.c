@@ -9,28 +9,14 @@ static uint64_t ids[IDS]; /* fibers and lanes that were seen: stale ones include
 static int budget, stop_meddling, live;
 static weft_runtime *rt;
 
-static uint64_t pack(weft_id id)
-{
-    uint64_t raw;
-    memcpy(&raw, &id, sizeof raw);
-    return raw;
-}
-
-static weft_id unpack(uint64_t raw)
-{
-    weft_id id;
-    memcpy(&id, &raw, sizeof id);
-    return id;
-}
-
 static void publish(weft_id id, uint64_t *state)
 {
-    __atomic_store_n(&ids[next_random(state) % IDS], pack(id), __ATOMIC_RELEASE);
+    __atomic_store_n(&ids[next_random(state) % IDS], id_to_word(id), __ATOMIC_RELEASE);
 }
 
 static weft_id pick(uint64_t *state)
 {
-    return unpack(__atomic_load_n(&ids[next_random(state) % IDS], __ATOMIC_ACQUIRE));
+    return word_to_id(__atomic_load_n(&ids[next_random(state) % IDS], __ATOMIC_ACQUIRE));
 }
 
 static int one_of(int r, int a, int b, int c, int d)

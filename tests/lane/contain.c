@@ -1,7 +1,7 @@
 /* A lane that overflows a stack dies alone, with everything it had; and where that would not be safe the process ends with a report. */
-#include <fcntl.h>
 
 #include "child.h"
+#include "descriptors.h"
 #include "fiber/contain.h"
 #include "lane/world.h"
 
@@ -219,14 +219,6 @@ static int contained_at_any_depth(int argc, char **argv)
             CHECK_EQ(e.kind, WEFT_EXIT_OVERFLOW);
         }
     return 0;
-}
-
-static int open_descriptors(void)
-{
-    int n = 0;
-    for (int fd = 0; fd < 256; fd++)
-        n += fcntl(fd, F_GETFD) >= 0;
-    return n;
 }
 
 static void contains(int (*start)(int, char **))

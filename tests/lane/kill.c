@@ -310,12 +310,10 @@ static void *kills_from_outside(void *arg)
     const uint64_t *ids = arg;
 
     for (int i = 0; i < 64; i++) {
-        weft_id id;
-        uint64_t raw;
-        while (!(raw = __atomic_load_n(&ids[i], __ATOMIC_ACQUIRE)))
+        uint64_t word;
+        while (!(word = __atomic_load_n(&ids[i], __ATOMIC_ACQUIRE)))
             sched_yield();
-        memcpy(&id, &raw, sizeof id);
-        const int r = weft_kill_in(rt, id);
+        const int r = weft_kill_in(rt, word_to_id(word));
         CHECK(r == 0 || r == -ESRCH); /* the other thread was there before */
     }
     return NULL;
@@ -333,13 +331,11 @@ static void from_outside(void)
     CHECK_OK(weft_start(&rt, &opt));
     pthread_t a = thread_of(kills_from_outside, ids), b = thread_of(kills_from_outside, ids);
     for (int i = 0; i < 64; i++) {
-        uint64_t raw;
         const int here = get(&there);
         CHECK_OK(weft_lane_spawn_in(rt, &l, parks, NULL, NULL));
         if (i % 2)
             until(&there, here + 1);
-        memcpy(&raw, &l, sizeof raw);
-        __atomic_store_n(&ids[i], raw, __ATOMIC_RELEASE);
+        __atomic_store_n(&ids[i], id_to_word(l), __ATOMIC_RELEASE);
         kept = l; /* every other one is killed before it is born, or while */
     }
     pthread_join(a, NULL);

@@ -1,29 +1,17 @@
 /* Kills that meet operations on their way: a multishot receive, an accept that has just succeeded, a linked chain, what cannot be cancelled.
  * Everything is given back, and the kernel has let go of all memory before that is used again. */
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <weft/file.h>
 
+#include "descriptors.h"
 #include "lane/world.h"
 #include "fiber/fiber.h"
 
 static int there, holds, over;
-
-static int descriptors(void)
-{
-    int n = 0;
-    DIR *d = opendir("/proc/self/fd");
-
-    CHECK(d != NULL);
-    while (readdir(d))
-        n++;
-    closedir(d);
-    return n;
-}
 
 static void kill_and_join(weft_id l)
 {
@@ -155,9 +143,9 @@ static int accepting(int argc, char **argv)
             close(peers[i]);
         }
         if (round == 20)
-            before = descriptors();
+            before = open_descriptors();
     }
-    CHECK_EQ(descriptors(), before);
+    CHECK_EQ(open_descriptors(), before);
     nothing_in_flight();
     return 0;
 }
@@ -329,9 +317,9 @@ static int syncing(int argc, char **argv)
             CHECK_OK(weft_yield());
         kill_and_join(l);
         if (round == 2)
-            before = descriptors();
+            before = open_descriptors();
     }
-    CHECK_EQ(descriptors(), before);
+    CHECK_EQ(open_descriptors(), before);
     nothing_in_flight();
     return 0;
 }

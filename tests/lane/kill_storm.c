@@ -4,8 +4,7 @@
  * the end there are no descriptors, operations, buffers, stacks and bytes but those of before.
  *
  *     kill_storm [KILLS [SEED]]      so many kills, and in a soak rounds of so many until its time is over */
-#include <dirent.h>
-
+#include "descriptors.h"
 #include "lane/world.h"
 
 enum { VICTIMS = 12, PER_ROUND = 60, HOPS = 12 };
@@ -34,25 +33,9 @@ static weft_mutex mutexes[3];
 static weft_channel channel;
 static int channel_items[4];
 
-static uint64_t word_of(weft_id id)
-{
-    uint64_t raw;
-
-    memcpy(&raw, &id, sizeof raw);
-    return raw;
-}
-
-static weft_id id_of(uint64_t raw)
-{
-    weft_id id;
-
-    memcpy(&id, &raw, sizeof id);
-    return id;
-}
-
 static weft_id anybody(uint64_t *random)
 {
-    return id_of(__atomic_load_n(&ids[next_random(random) % VICTIMS], __ATOMIC_ACQUIRE));
+    return word_to_id(__atomic_load_n(&ids[next_random(random) % VICTIMS], __ATOMIC_ACQUIRE));
 }
 
 static int64_t briefly(uint64_t *random) { return weft_after((int64_t)(next_random(random) % 300) * WEFT_MICROSECOND); }
@@ -391,7 +374,7 @@ static int serves(void *arg)
     CHECK_OK(weft_local_addr(listener, &addr));
     weft_addr_format(&addr, text, sizeof text);
     memcpy(door, text, sizeof door);
-    CHECK_OK(weft_send(id_of(*(uint64_t *)arg), NULL, 0, NULL));
+    CHECK_OK(weft_send(word_to_id(*(uint64_t *)arg), NULL, 0, NULL));
     return weft_accept_each(listener, session, NULL);
 }
 
@@ -403,7 +386,7 @@ static void *hunter(void *arg)
     while (!get(&hunt_over)) {
         const uint64_t raw = __atomic_exchange_n(&hunted, 0, __ATOMIC_ACQ_REL);
         if (raw) {
-            const int r = weft_kill_in(rt, id_of(raw));
+            const int r = weft_kill_in(rt, word_to_id(raw));
             CHECK(r == 0 || r == -ESRCH);
         }
         sched_yield();
@@ -455,7 +438,7 @@ static void settle_in(place *p, uint64_t *random)
     CHECK_OK(weft_lane_spawn_with(&p->lane, victim, &me, .copy = sizeof me, .monitor = &p->monitor,
                                   .vat = next_random(random) % 2 ? &p->vat : NULL, .pinned = next_random(random) % 4 == 0));
     p->taken = 1;
-    __atomic_store_n(&ids[p - places], word_of(p->lane), __ATOMIC_RELEASE);
+    __atomic_store_n(&ids[p - places], id_to_word(p->lane), __ATOMIC_RELEASE);
     if (next_random(random) % 4 == 0)
         (void)weft_grant(p->lane, anybody(random), WEFT_RIGHT_KILL | WEFT_RIGHT_CANCEL);
 }
@@ -464,7 +447,7 @@ static void kill_one(place *p, uint64_t *random)
 {
     p->kills = 1;
     if (next_random(random) % 4 == 0) {
-        __atomic_store_n(&hunted, word_of(p->lane), __ATOMIC_RELEASE);
+        __atomic_store_n(&hunted, id_to_word(p->lane), __ATOMIC_RELEASE);
         return;
     }
     const int r = weft_kill(p->lane);
@@ -495,19 +478,6 @@ static void end_all(void)
     }
 }
 
-static int open_descriptors(void)
-{
-    int n = 0;
-    DIR *d = opendir("/proc/self/fd");
-
-    if (!d)
-        return 0;
-    while (readdir(d))
-        n++;
-    closedir(d);
-    return n;
-}
-
 static void nothing_left(int descriptors)
 {
     weft_stats stats;
@@ -527,7 +497,7 @@ static void nothing_left(int descriptors)
 
 static void one_round(uint64_t *random, int kills)
 {
-    uint64_t self = word_of(weft_lane_self());
+    uint64_t self = id_to_word(weft_lane_self());
     weft_id server;
     weft_message *m;
     const long before = killed;

@@ -1,24 +1,12 @@
 /* Limits of a lane and of a runtime: at each there is an answer or a wait, waits are served in order, and what ends, or gives up waiting, gives
  * back exactly what it had (DESIGN rule 11). */
-#include <dirent.h>
-
+#include "descriptors.h"
 #include "lane/world.h"
 
 static int parks(void *arg)
 {
     (void)arg;
     return weft_park(WEFT_NEVER);
-}
-
-static int open_descriptors(void)
-{
-    int n = 0;
-    DIR *d = opendir("/proc/self/fd");
-    CHECK(d);
-    while (readdir(d))
-        n++;
-    closedir(d);
-    return n;
 }
 
 /* Runs fn as a lane with these limits: what it returned. */

@@ -10,22 +10,8 @@ static weft_runtime *rt;
 static uint64_t where;
 static int stage;
 
-static weft_id target(void)
-{
-    const uint64_t raw = __atomic_load_n(&where, __ATOMIC_ACQUIRE);
-    weft_id id;
-
-    memcpy(&id, &raw, sizeof id);
-    return id;
-}
-
-static void aim(weft_id id)
-{
-    uint64_t raw;
-
-    memcpy(&raw, &id, sizeof raw);
-    __atomic_store_n(&where, raw, __ATOMIC_RELEASE);
-}
+static weft_id target(void) { return word_to_id(__atomic_load_n(&where, __ATOMIC_ACQUIRE)); }
+static void aim(weft_id id) { __atomic_store_n(&where, id_to_word(id), __ATOMIC_RELEASE); }
 
 /* The POSIX environment's clock is the runtime's. */
 static int64_t in_ms(int ms) { return weft_after(ms * WEFT_MILLISECOND); }

@@ -25,23 +25,7 @@ static uint64_t board[TALKERS];
 static uint32_t lives[TALKERS];     /* how many lanes have had that place */
 static uint64_t sent, refused, received, called, answered, downs, monitors, dead_ends;
 
-static uint64_t pack(weft_id id)
-{
-    uint64_t raw;
-
-    memcpy(&raw, &id, sizeof raw);
-    return raw;
-}
-
-static weft_id unpack(uint64_t raw)
-{
-    weft_id id;
-
-    memcpy(&id, &raw, sizeof id);
-    return id;
-}
-
-static weft_id look(int i) { return unpack(__atomic_load_n(&board[i], __ATOMIC_ACQUIRE)); }
+static weft_id look(int i) { return word_to_id(__atomic_load_n(&board[i], __ATOMIC_ACQUIRE)); }
 static void count(uint64_t *n) { __atomic_add_fetch(n, 1, __ATOMIC_RELAXED); }
 
 /* What one lane knows; on the stack of its main fiber. */
@@ -231,7 +215,7 @@ static int talks(void *arg)
     const weft_id self = weft_lane_self();
 
     st.life = __atomic_add_fetch(&lives[st.who.index], 1, __ATOMIC_ACQ_REL);
-    __atomic_store_n(&board[st.who.index], pack(self), __ATOMIC_RELEASE);
+    __atomic_store_n(&board[st.who.index], id_to_word(self), __ATOMIC_RELEASE);
     snprintf(name, sizeof name, "%x.%x", self.key, self.gen);
     CHECK_OK(weft_register(name));
     if (next_random(&seed) % 2)

@@ -17,12 +17,9 @@ static int count(void *arg)
 
 static int parks(void *arg)
 {
-    weft_id *self = arg;
-    const weft_id me = weft_self();
-    uint64_t raw;
+    uint64_t *self = arg;
 
-    memcpy(&raw, &me, sizeof raw);
-    __atomic_store_n((uint64_t *)(void *)self, raw, __ATOMIC_RELEASE);
+    __atomic_store_n(self, id_to_word(weft_self()), __ATOMIC_RELEASE);
     const int r = weft_park(WEFT_NEVER);
     bump(r == 0 ? &unparked : &canceled);
     bump(&ended);
@@ -44,16 +41,13 @@ static void *spawner(void *arg)
         CHECK_OK(weft_lane_spawn_in(rt, &l, parks, &fiber, NULL));
         if (next_random(&state) % 2) { /* perhaps before it is born */
             CHECK_OK(weft_cancel_in(rt, l));
-            uint64_t raw;
-            while (!(raw = __atomic_load_n(&fiber, __ATOMIC_ACQUIRE)))
+            while (!__atomic_load_n(&fiber, __ATOMIC_ACQUIRE))
                 sched_yield();
         } else {
-            uint64_t raw;
-            weft_id f;
-            while (!(raw = __atomic_load_n(&fiber, __ATOMIC_ACQUIRE)))
+            uint64_t word;
+            while (!(word = __atomic_load_n(&fiber, __ATOMIC_ACQUIRE)))
                 sched_yield();
-            memcpy(&f, &raw, sizeof f);
-            CHECK_OK(weft_unpark_in(rt, f));
+            CHECK_OK(weft_unpark_in(rt, word_to_id(word)));
         }
     }
     return NULL;
@@ -155,15 +149,15 @@ static void two_runtimes(void)
 {
     weft_options opt = {.workers = 2};
     weft_id ids[2];
-    uint64_t raw;
+    uint64_t word;
 
     put(&ended, 0);
     CHECK_OK(weft_start(&rt, &opt));
     CHECK_OK(weft_start(&other, &opt));
     CHECK_OK(weft_lane_spawn_in(rt, &ids[1], parks, &fiber_here, NULL));
-    while (!(raw = __atomic_load_n(&fiber_here, __ATOMIC_ACQUIRE)))
+    while (!(word = __atomic_load_n(&fiber_here, __ATOMIC_ACQUIRE)))
         sched_yield();
-    memcpy(&ids[0], &raw, sizeof raw);
+    ids[0] = word_to_id(word);
     CHECK_EQ(weft_cancel_in(other, ids[1]), -ESRCH);
     CHECK_EQ(weft_unpark_in(other, ids[0]), -ESRCH);
     CHECK_OK(weft_lane_spawn_in(other, NULL, refuses, ids, NULL));

@@ -16,6 +16,21 @@ static inline int get(const int *p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE
 static inline void put(int *p, int v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }
 static inline int bump(int *p) { return __atomic_add_fetch(p, 1, __ATOMIC_ACQ_REL); }
 
+/* An id as a word, which passes from thread to thread in one piece. */
+static inline uint64_t id_to_word(weft_id id)
+{
+    uint64_t word;
+    memcpy(&word, &id, sizeof word);
+    return word;
+}
+
+static inline weft_id word_to_id(uint64_t word)
+{
+    weft_id id;
+    memcpy(&id, &word, sizeof id);
+    return id;
+}
+
 /* Far enough for a machine that is busy with other things. */
 static inline int64_t soon(void) { return weft_after(20 * WEFT_SECOND); }
 

@@ -3,10 +3,10 @@
 #ifndef WEFT_TESTS_NET_CASES_H
 #define WEFT_TESTS_NET_CASES_H
 
-#include <dirent.h>
 #include <errno.h>
 #include <weft/weft.h>
 
+#include "descriptors.h"
 #include "test.h"
 
 typedef struct test_case {
@@ -18,17 +18,6 @@ typedef struct test_case {
 
 /* Time enough for a machine that does other things too; only ever reached by a test that has failed. */
 #define SOON weft_after(20 * WEFT_SECOND)
-
-static inline int open_descriptors(void)
-{
-    int n = 0;
-    DIR *d = opendir("/proc/self/fd");
-    CHECK(d);
-    while (readdir(d))
-        n++;
-    closedir(d);
-    return n;
-}
 
 /* Tells a lane that has run to its end from one that never did. */
 typedef struct test_run {

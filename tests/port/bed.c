@@ -1,7 +1,6 @@
 /* The suite's bed; see bed.h. */
 #include "bed.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
@@ -176,18 +175,6 @@ void bed_shut(bed *b, weft_desc *d)
     CHECK_EQ(d->handle, WEFT_NOHANDLE);
 }
 
-unsigned bed_open_fds(void)
-{
-    unsigned n = 0;
-    DIR *dir = opendir("/proc/self/fd");
-    if (!dir)
-        return 0;
-    while (readdir(dir))
-        n++;
-    closedir(dir);
-    return n;
-}
-
 size_t bed_fill(int fd)
 {
     static char zeros[65536];
@@ -216,11 +203,11 @@ int bed_main(int argc, char **argv, const bed_case *cases, size_t n)
             continue;
         printf("%s\n", cases[i].name);
         fflush(stdout);
-        unsigned before = bed_open_fds();
+        int before = open_descriptors();
         bed_open(&b, cases[i].config);
         cases[i].run(&b);
         bed_close(&b);
-        CHECK_EQ(bed_open_fds(), before);
+        CHECK_EQ(open_descriptors(), before);
         ran++;
     }
     CHECK(ran > 0);

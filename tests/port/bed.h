@@ -11,6 +11,7 @@
 #include "base/atomic.h"
 #include "base/check.h"
 #include "base/list.h"
+#include "descriptors.h"
 #include "port/port.h"
 #include "test.h"
 
@@ -57,7 +58,6 @@ void bed_pair2(weft_desc *a, weft_desc *b, int family);
 void bed_listener(bed *b, weft_desc *l, weft_addr *addr, int family); /* a free port of test_loopback(), [::1]:0, an abstract Unix name */
 int bed_raw_connect(const weft_addr *addr);             /* blocking */
 void bed_shut(bed *b, weft_desc *d);                    /* weft__desc_close, and the kernel's close has come */
-unsigned bed_open_fds(void);
 /* Fills a socket until it would block. */
 size_t bed_fill(int fd);
 int is_uring(const bed *b);

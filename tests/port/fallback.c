@@ -127,6 +127,16 @@ static void nowhere_left_to_go(bed *b)
     CHECK_EQ(bed_run(b, &j), -ENOTSUP);
 }
 
+/* A file of four bytes, under a descriptor of this kind. */
+static void four_bytes(weft_desc *f, enum weft_desc_kind kind)
+{
+    FILE *file = tmpfile();
+    CHECK(file && fputs("abcd", file) >= 0 && fflush(file) == 0);
+    weft__desc_init(f, fcntl(fileno(file), F_DUPFD_CLOEXEC, 3), kind);
+    CHECK(lseek((int)f->handle, 0, SEEK_SET) == 0);
+    fclose(file);
+}
+
 /* Files go past readiness to the pool, on any driver that would wait for it. */
 static void files_are_never_waited_for(bed *b)
 {
@@ -134,11 +144,7 @@ static void files_are_never_waited_for(bed *b)
     char in[4];
     job r = {0};
     struct iovec v = {in, sizeof in};
-    FILE *file = tmpfile();
-    CHECK(file && fputs("abcd", file) >= 0 && fflush(file) == 0);
-    weft__desc_init(&f, fcntl(fileno(file), F_DUPFD_CLOEXEC, 3), WEFT_DESC_FILE);
-    CHECK(lseek((int)f.handle, 0, SEEK_SET) == 0);
-    fclose(file);
+    four_bytes(&f, WEFT_DESC_FILE);
     weft_op_readv(&r.op, &f, &v, 1);
     CHECK_EQ(bed_run(b, &r), 4);
     CHECK(r.op.path == WEFT_PATH_POOL || r.op.path == WEFT_PATH_RING);
@@ -154,11 +160,7 @@ static void files_in_disguise(bed *b)
     char in[4];
     job r = {0};
     struct iovec v = {in, sizeof in};
-    FILE *file = tmpfile();
-    CHECK(file && fputs("abcd", file) >= 0 && fflush(file) == 0);
-    weft__desc_init(&f, fcntl(fileno(file), F_DUPFD_CLOEXEC, 3), WEFT_DESC_OTHER);
-    CHECK(lseek((int)f.handle, 0, SEEK_SET) == 0);
-    fclose(file);
+    four_bytes(&f, WEFT_DESC_OTHER);
     weft_op_readv(&r.op, &f, &v, 1);
     CHECK_EQ(bed_run(b, &r), 4);
     CHECK_EQ(bed_run(b, &r), 0);

@@ -92,7 +92,7 @@ static void accepts_while_cancelled(bed *b)
     weft_desc l;
     weft_addr addr;
     bed_listener(b, &l, &addr, AF_INET);
-    unsigned before = bed_open_fds();
+    int before = open_descriptors();
     for (int round = 0; round < 50; round++) {
         job a = {0};
         weft_op_accept_multi(&a.op, &l, keep_handle);
@@ -114,7 +114,7 @@ static void accepts_while_cancelled(bed *b)
         for (int i = 0; i < 3; i++)
             close(fd[i]);
     }
-    CHECK_EQ(bed_open_fds(), before);
+    CHECK_EQ(open_descriptors(), before);
     bed_shut(b, &l);
 }
 

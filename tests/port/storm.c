@@ -287,7 +287,7 @@ static void step(void)
 static void one_storm(uint64_t start)
 {
     static const weft_port_config config = {.entries = 16, .buffer_size = 128, .buffer_count = 8};
-    unsigned fds = bed_open_fds();
+    int fds = open_descriptors();
     seed = start * 0x9e3779b97f4a7c15u + 1;
     bed_open(&b, &config);
     b.on_end = on_end;
@@ -333,7 +333,7 @@ static void one_storm(uint64_t start)
     bed_settle(&b);
     b.on_end = NULL;
     bed_close(&b);
-    CHECK_EQ(bed_open_fds(), fds);
+    CHECK_EQ(open_descriptors(), fds);
 }
 
 int main(int argc, char **argv)

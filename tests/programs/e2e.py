@@ -17,6 +17,7 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 import unittest
 
@@ -38,6 +39,24 @@ def wait_until(condition, what, seconds=LIMIT):
         if time.monotonic() > deadline:
             raise AssertionError("waited too long for " + what)
         time.sleep(0.01)
+
+
+def at_once(work, count, seconds=60):
+    """Calls work(seed) for so many seeds, each in a thread of its own; returns what went wrong."""
+    wrong = []
+
+    def run_one(seed):
+        try:
+            work(seed)
+        except Exception as e:  # noqa: BLE001 - reported by who called
+            wrong.append(f"seed {seed}: {type(e).__name__} {e}")
+
+    threads = [threading.Thread(target=run_one, args=(seed,)) for seed in range(count)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join(limit(seconds))
+    return wrong + ["a thread does not end" for t in threads if t.is_alive()]
 
 
 class Server:

@@ -3,12 +3,11 @@ import random
 import select
 import signal
 import socket
-import threading
 import time
 import unittest
 
 import e2e
-from e2e import Server, limit, reset, run, wait_until
+from e2e import Server, at_once, limit, reset, run, wait_until
 
 
 def exchange(s, data):
@@ -125,29 +124,18 @@ class Echo(unittest.TestCase):
                 self.assertEqual(s.recv(5, socket.MSG_WAITALL), b"hello")
 
     def test_random_clients(self):
-        failures = []
-
         def work(seed):
             dice = random.Random(seed)
-            try:
-                for _ in range(10):
-                    s = self.server.connect()
-                    for _ in range(dice.randrange(6)):
-                        data = dice.randbytes(dice.randrange(1, 200000))
-                        assert exchange(s, data) == data
-                    if dice.randrange(2):
-                        reset(s)
-                    s.close()
-            except Exception as e:  # noqa: BLE001 - reported below
-                failures.append(f"seed {seed}: {type(e).__name__} {e}")
+            for _ in range(10):
+                s = self.server.connect()
+                for _ in range(dice.randrange(6)):
+                    data = dice.randbytes(dice.randrange(1, 200000))
+                    assert exchange(s, data) == data
+                if dice.randrange(2):
+                    reset(s)
+                s.close()
 
-        threads = [threading.Thread(target=work, args=(seed,)) for seed in range(16)]
-        for t in threads:
-            t.start()
-        for t in threads:
-            t.join(limit(60))
-        self.assertEqual(failures, [])
-        self.assertFalse(any(t.is_alive() for t in threads))
+        self.assertEqual(at_once(work, 16), [])
 
 
 class Life(unittest.TestCase):

@@ -4,57 +4,46 @@ import shutil
 import signal
 import socket
 import subprocess
-import threading
 import time
 import unittest
 
 import e2e
-from e2e import Client, Server, limit, reset, run, wait_until
+from e2e import Client, Server, at_once, limit, reset, run, wait_until
 from serve_case import BIG, Case, big, path, setUpModule, site, tearDownModule  # noqa: F401
 
 
 class Load(Case):
     def test_many_at_once(self):
         """Clients of several threads that do everything, resets included, checking each byte."""
-        failures = []
 
         def work(seed):
             dice = random.Random(seed)
-            try:
-                for _ in range(15):
-                    with Client(self.server) as c:
-                        for _ in range(dice.randrange(1, 12)):
-                            kind = dice.randrange(6)
-                            if kind == 0:
-                                assert c.ask("/hello.txt").body == b"hello, world\n"
-                            elif kind == 1:
-                                a = dice.randrange(BIG - 300000)
-                                n = dice.randrange(1, 300000)
-                                r = c.ask("/big.bin", f"Range: bytes={a}-{a + n - 1}")
-                                assert r.body == big[a:a + n]
-                            elif kind == 2:
-                                assert c.ask("/medium.bin").body == big[:100000]
-                            elif kind == 3:
-                                c.send("GET /edge.bin HTTP/1.1\r\nHost: x\r\n\r\n" * 5)
-                                for _ in range(5):
-                                    assert c.response().body == big[:16384]
-                            elif kind == 4:
-                                assert c.ask("/listed/").status == 200
-                            else:
-                                c.send("GET /big.bin HTTP/1.1\r\nHost: x\r\n\r\n")
-                                c.s.recv(dice.randrange(1, 5000))
-                                reset(c.s)
-                                break
-            except Exception as e:  # noqa: BLE001 - reported below
-                failures.append(f"seed {seed}: {type(e).__name__} {e}")
+            for _ in range(15):
+                with Client(self.server) as c:
+                    for _ in range(dice.randrange(1, 12)):
+                        kind = dice.randrange(6)
+                        if kind == 0:
+                            assert c.ask("/hello.txt").body == b"hello, world\n"
+                        elif kind == 1:
+                            a = dice.randrange(BIG - 300000)
+                            n = dice.randrange(1, 300000)
+                            r = c.ask("/big.bin", f"Range: bytes={a}-{a + n - 1}")
+                            assert r.body == big[a:a + n]
+                        elif kind == 2:
+                            assert c.ask("/medium.bin").body == big[:100000]
+                        elif kind == 3:
+                            c.send("GET /edge.bin HTTP/1.1\r\nHost: x\r\n\r\n" * 5)
+                            for _ in range(5):
+                                assert c.response().body == big[:16384]
+                        elif kind == 4:
+                            assert c.ask("/listed/").status == 200
+                        else:
+                            c.send("GET /big.bin HTTP/1.1\r\nHost: x\r\n\r\n")
+                            c.s.recv(dice.randrange(1, 5000))
+                            reset(c.s)
+                            break
 
-        threads = [threading.Thread(target=work, args=(seed,)) for seed in range(24)]
-        for t in threads:
-            t.start()
-        for t in threads:
-            t.join(limit(60))
-        self.assertEqual(failures, [])
-        self.assertFalse(any(t.is_alive() for t in threads))
+        self.assertEqual(at_once(work, 24), [])
 
     def test_short_connections(self):
         for _ in range(500):
