@@ -197,11 +197,14 @@ static int open_on_fake(weft_port *port, const weft_port_config *config)
     return weft__uring_open_on(port, config, &opening->sys);
 }
 
-void fake_ring_init(fake_ring *f)
+fake_ring *fake_ring_new(void)
 {
+    fake_ring *f = calloc(1, sizeof *f);
+    CHECK(f != NULL);
     f->sys = (weft__ring_sys){f, fake_setup, fake_enter, fake_reg, fake_map, fake_unmap};
     f->features = IORING_FEAT_SINGLE_MMAP | IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE | IORING_FEAT_RW_CUR_POS |
                   IORING_FEAT_FAST_POLL | IORING_FEAT_EXT_ARG | IORING_FEAT_CQE_SKIP;
+    return f;
 }
 
 int fake_ring_open(bed *b, fake_ring *f, const weft_port_config *config)
@@ -217,6 +220,29 @@ void fake_ring_free(fake_ring *f)
     free(f->rings);
     free(f->sqes);
     free(f->overflow);
+    free(f);
+}
+
+fake_ring *fake_ring_fresh(bed *b, const weft_port_config *config)
+{
+    fake_ring *f = fake_ring_new();
+    CHECK_OK(fake_ring_open(b, f, config));
+    return f;
+}
+
+void fake_ring_finish(bed *b, fake_ring *f)
+{
+    bed_close(b);
+    CHECK_EQ(f->registered, 0);
+    CHECK_EQ(f->closed, 1);
+    fake_ring_free(f);
+}
+
+weft_desc fake_stream(void)
+{
+    weft_desc d;
+    weft__desc_init(&d, 1000000, WEFT_DESC_STREAM);
+    return d;
 }
 
 struct io_uring_sqe *fake_ring_find(fake_ring *f, const weft_op *op)

@@ -51,11 +51,16 @@ struct fake_ring {
     unsigned overflowed;
 };
 
-/* Fills the table in; `f` is otherwise zero but for what the kernel is like. */
-void fake_ring_init(fake_ring *f);
-/* Opens a port on it. */
+/* A kernel that can do all that the driver needs. What it is like may be changed until a port is opened on it. */
+fake_ring *fake_ring_new(void);
 int fake_ring_open(bed *b, fake_ring *f, const weft_port_config *config);
 void fake_ring_free(fake_ring *f);
+/* Both: a new one with a port on it. */
+fake_ring *fake_ring_fresh(bed *b, const weft_port_config *config);
+/* Closes the port, which has to have given everything back, and frees the ring. */
+void fake_ring_finish(bed *b, fake_ring *f);
+/* A socket that nobody but the fake hears of. */
+weft_desc fake_stream(void);
 
 /* Posts a completion. */
 void fake_ring_post(fake_ring *f, uint64_t user_data, int32_t res, uint32_t flags);

@@ -1,38 +1,8 @@
 /* What the kernel may do but rarely does, done by a kernel that does what it is told: the driver loses nothing,
  * repeats nothing and ends each op once. */
-#include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
-#include <sys/eventfd.h>
 
 #include "port/fake_ring.h"
-
-static fake_ring *fresh(bed *b, const weft_port_config *config)
-{
-    fake_ring *f = calloc(1, sizeof *f);
-    CHECK(f != NULL);
-    fake_ring_init(f);
-    CHECK_OK(fake_ring_open(b, f, config));
-    return f;
-}
-
-static void finish(bed *b, fake_ring *f)
-{
-    bed_close(b);
-    CHECK_EQ(f->registered, 0);
-    CHECK_EQ(f->closed, 1);
-    fake_ring_free(f);
-    free(f);
-}
-
-static void tick(bed *b) { weft__port_enter(&b->port, WEFT_NOW); }
-
-static weft_desc stream(void)
-{
-    weft_desc d;
-    weft__desc_init(&d, 1000000, WEFT_DESC_STREAM); /* nobody but the fake hears of this number */
-    return d;
-}
 
 /* One that the fallback's plain calls may be tried on. */
 static void finish_pair(bed *b, weft_desc d[2])
@@ -44,110 +14,110 @@ static void finish_pair(bed *b, weft_desc d[2])
 static void completions_in_any_order(void)
 {
     bed b = {0};
-    fake_ring *f = fresh(&b, NULL);
+    fake_ring *f = fake_ring_fresh(&b, NULL);
     enum { N = 100 };
     weft_op ops[N];
     char buf[N];
-    weft_desc d = stream();
+    weft_desc d = fake_stream();
     for (int i = 0; i < N; i++) {
         weft_op_recv(&ops[i], &d, &buf[i], 1);
         weft__port_start(&b.port, &ops[i]);
     }
-    tick(&b);
+    bed_tick(&b);
     CHECK_EQ(f->count, N);
     for (int i = 0; i < N; i++) /* 7 is coprime to N */
         fake_ring_answer(f, &ops[i * 7 % N], i * 7 % N % 2, 0);
-    tick(&b);
+    bed_tick(&b);
     CHECK_EQ(b.done, N);
     for (int i = 0; i < N; i++)
         CHECK_EQ(ops[i].result, i % 2);
-    finish(&b, f);
+    fake_ring_finish(&b, f);
 }
 
 static void late_and_foreign_completions_are_nobodys(void)
 {
     bed b = {0};
-    fake_ring *f = fresh(&b, NULL);
-    weft_desc d = stream();
+    fake_ring *f = fake_ring_fresh(&b, NULL);
+    weft_desc d = fake_stream();
     weft_op op;
     char c;
     weft_op_recv(&op, &d, &c, 1);
     weft__port_start(&b.port, &op);
-    tick(&b);
+    bed_tick(&b);
     const uint64_t first = fake_ring_find(f, &op)->user_data;
     fake_ring_answer(f, &op, 1, 0);
-    tick(&b);
+    bed_tick(&b);
     CHECK_EQ(b.done, 1);
 
     fake_ring_post(f, first, 1, 0); /* the same again: the op is over */
-    tick(&b);
+    bed_tick(&b);
     CHECK_EQ(b.done, 1);
     weft__port_start(&b.port, &op);
-    tick(&b);
+    bed_tick(&b);
     CHECK(fake_ring_find(f, &op)->user_data != first);
     fake_ring_post(f, first, 1, 0); /* and while its next life is in flight */
     fake_ring_post(f, 6, -EIO, 0);
-    tick(&b);
+    bed_tick(&b);
     CHECK_EQ(b.done, 1);
     CHECK_EQ(op.state, WEFT_OP_FLYING);
     CHECK_EQ(bed_ring(&b)->stray, 3);
     fake_ring_answer(f, &op, 0, 0);
-    tick(&b);
+    bed_tick(&b);
     CHECK_EQ(b.done, 2);
     CHECK_EQ(op.result, 0);
-    finish(&b, f);
+    fake_ring_finish(&b, f);
 }
 
 static void a_cancelled_op_that_was_done_tells_its_result(void)
 {
     bed b = {0};
-    fake_ring *f = fresh(&b, NULL);
-    weft_desc d = stream();
+    fake_ring *f = fake_ring_fresh(&b, NULL);
+    weft_desc d = fake_stream();
     weft_op op;
     char c[100];
     weft_op_recv(&op, &d, c, sizeof c);
     weft__port_start(&b.port, &op);
-    tick(&b);
+    bed_tick(&b);
     weft__port_cancel(&b.port, &op);
-    tick(&b);
+    bed_tick(&b);
     CHECK_EQ(f->cancels, 1);
     CHECK_EQ(b.done, 0); /* the cancel was answered, the op was not */
     fake_ring_post(f, WEFT__TAG_CANCEL, -EALREADY, 0);
-    tick(&b);
+    bed_tick(&b);
     CHECK_EQ(b.done, 0);
     CHECK_EQ(bed_ring(&b)->cancels[2], 1);
     fake_ring_answer(f, &op, 42, 0);
-    tick(&b);
+    bed_tick(&b);
     CHECK_EQ(op.result, 42);
 
     weft__port_start(&b.port, &op); /* interrupted in a thread of the kernel's: that was our cancel */
-    tick(&b);
+    bed_tick(&b);
     weft__port_cancel(&b.port, &op);
-    tick(&b);
+    bed_tick(&b);
     fake_ring_answer(f, &op, -EINTR, 0);
-    tick(&b);
+    bed_tick(&b);
     CHECK_EQ(op.result, -ECANCELED);
 
     weft__port_start(&b.port, &op); /* interrupted by something else: goes on */
-    tick(&b);
+    bed_tick(&b);
     fake_ring_answer(f, &op, -EINTR, 0);
-    tick(&b);
-    tick(&b);
+    bed_tick(&b);
+    bed_tick(&b);
     CHECK_EQ(b.done, 2);
     fake_ring_answer(f, &op, 7, 0);
-    tick(&b);
+    bed_tick(&b);
     CHECK_EQ(op.result, 7);
-    finish(&b, f);
+    fake_ring_finish(&b, f);
 }
 
 static void a_full_queue_defers_and_cancels_have_room(void)
 {
     bed b = {0};
-    fake_ring *f = fresh(&b, &(weft_port_config){.entries = 4});
+    fake_ring *f = fake_ring_fresh(&b, &(weft_port_config){.entries = 4});
     enum { N = 50 };
     weft_op ops[N];
     char c;
-    weft_desc d = stream();
+    weft_desc d = fake_stream();
     for (int i = 0; i < N; i++) {
         weft_op_recv(&ops[i], &d, &c, 1);
         weft__port_start(&b.port, &ops[i]);
@@ -157,7 +127,7 @@ static void a_full_queue_defers_and_cancels_have_room(void)
     for (int i = 40; i < N; i++) /* never came to the kernel */
         weft__port_cancel(&b.port, &ops[i]);
     CHECK_EQ(b.done, 10);
-    tick(&b);
+    bed_tick(&b);
     CHECK_EQ(f->count, 40);
     for (int i = 0; i < 40; i++)
         CHECK((f->taken[i].user_data & (UINT64_MAX >> 16)) == (uintptr_t)&ops[i]); /* in order */
@@ -166,23 +136,23 @@ static void a_full_queue_defers_and_cancels_have_room(void)
         weft__port_cancel(&b.port, &ops[i]);
     fake_ring_answer(f, &ops[39], 1, 0); /* done while its cancel waits for a slot */
     fake_ring_answer(f, &ops[0], 1, 0);  /* done while its cancel waits for an entry */
-    tick(&b);
+    bed_tick(&b);
     CHECK_EQ(b.done, 12);
     CHECK(f->cancels >= 39);
     for (int i = 1; i < 39; i++)
         fake_ring_answer(f, &ops[i], -ECANCELED, 0);
     while (weft__port_pending(&b.port)) /* more than the completion queue holds */
-        tick(&b);
+        bed_tick(&b);
     CHECK_EQ(b.done, N);
     CHECK_EQ(ops[39].result, 1);
     CHECK_EQ(ops[20].result, -ECANCELED);
-    finish(&b, f);
+    fake_ring_finish(&b, f);
 }
 
 static void a_kernel_that_takes_few_gets_the_rest_later(void)
 {
     bed b = {0};
-    fake_ring *f = fresh(&b, &(weft_port_config){.entries = 8});
+    fake_ring *f = fake_ring_fresh(&b, &(weft_port_config){.entries = 8});
     enum { N = 20 };
     weft_op ops[N];
     f->take_at_most = 3;
@@ -191,37 +161,37 @@ static void a_kernel_that_takes_few_gets_the_rest_later(void)
         weft__port_start(&b.port, &ops[i]);
     }
     for (int i = 0; i < 10 && f->count < N; i++)
-        tick(&b);
+        bed_tick(&b);
     CHECK_EQ(f->count, N);
     for (int i = 0; i < N; i++)
         fake_ring_answer(f, &ops[i], 0, 0);
-    tick(&b);
+    bed_tick(&b);
     CHECK_EQ(b.done, N);
-    finish(&b, f);
+    fake_ring_finish(&b, f);
 }
 
 static void overflowed_completions_are_fetched(void)
 {
     bed b = {0};
-    fake_ring *f = fresh(&b, &(weft_port_config){.entries = 8}); /* 32 completions */
+    fake_ring *f = fake_ring_fresh(&b, &(weft_port_config){.entries = 8}); /* 32 completions */
     enum { N = 200 };
     weft_op ops[N];
     for (int i = 0; i < N; i++) {
         weft_op_nop(&ops[i]);
         weft__port_start(&b.port, &ops[i]);
     }
-    tick(&b);
+    bed_tick(&b);
     for (int i = 0; i < N; i++)
         fake_ring_answer(f, &ops[i], 0, 0);
     CHECK(f->overflowed > 0);
     CHECK(weft__port_pending(&b.port));
     for (int i = 0; i < N && b.done < N; i++) {
         CHECK(weft__port_pending(&b.port)); /* never has to be waited for */
-        tick(&b);
+        bed_tick(&b);
     }
     CHECK_EQ(b.done, N);
     CHECK(!weft__port_pending(&b.port));
-    finish(&b, f);
+    fake_ring_finish(&b, f);
 }
 
 static unsigned heard;
@@ -240,144 +210,144 @@ static void hear(weft_op *op, int64_t result, weft_buffer *buffer)
 static void a_multishot_without_more_is_armed_again(void)
 {
     bed b = {0};
-    fake_ring *f = fresh(&b, NULL);
-    weft_desc d = stream();
+    fake_ring *f = fake_ring_fresh(&b, NULL);
+    weft_desc d = fake_stream();
     weft_op op;
     heard = 0;
     weft_op_accept_multi(&op, &d, hear);
     weft__port_start(&b.port, &op);
-    tick(&b);
+    bed_tick(&b);
     CHECK(fake_ring_find(f, &op)->ioprio & IORING_ACCEPT_MULTISHOT);
     fake_ring_answer(f, &op, 100, IORING_CQE_F_MORE);
     fake_ring_answer(f, &op, 101, 0);
-    tick(&b);
+    bed_tick(&b);
     CHECK_EQ(heard, 2);
-    tick(&b);
+    bed_tick(&b);
     CHECK(fake_ring_find(f, &op) != NULL); /* armed again, and nobody heard of it */
     CHECK_EQ(b.done, 0);
     CHECK_EQ(bed_ring(&b)->rearmed, 1);
     fake_ring_answer(f, &op, -ECONNABORTED, 0); /* nobody's error */
-    tick(&b);
-    tick(&b);
+    bed_tick(&b);
+    bed_tick(&b);
     CHECK_EQ(b.done, 0);
     weft__port_cancel(&b.port, &op);
     fake_ring_answer(f, &op, 102, 0); /* ended with a result just before the cancel */
-    tick(&b);
+    bed_tick(&b);
     CHECK_EQ(heard_last, 102);
     CHECK_EQ(b.done, 1);
     CHECK_EQ(op.result, -ECANCELED);
     weft__port_start(&b.port, &op);
-    tick(&b);
+    bed_tick(&b);
     fake_ring_answer(f, &op, -EMFILE, 0);
-    tick(&b);
+    bed_tick(&b);
     CHECK_EQ(op.result, -EMFILE); /* the owner decides how long to stand back */
-    finish(&b, f);
+    fake_ring_finish(&b, f);
 }
 
 static void no_buffer_is_flow_control(void)
 {
     bed b = {0};
-    fake_ring *f = fresh(&b, &(weft_port_config){.buffer_count = 2, .buffer_size = 256});
-    weft_desc d = stream(), e = stream();
+    fake_ring *f = fake_ring_fresh(&b, &(weft_port_config){.buffer_count = 2, .buffer_size = 256});
+    weft_desc d = fake_stream(), e = fake_stream();
     weft_op one, two;
     heard = 0;
     weft_op_recv_multi(&one, &d, hear);
     weft_op_recv_multi(&two, &e, hear);
     weft__port_start(&b.port, &one);
     weft__port_start(&b.port, &two);
-    tick(&b);
+    bed_tick(&b);
     weft_buffer held[2];
     fake_ring_answer(f, &one, 10, IORING_CQE_F_MORE | fake_ring_take_buffer(f, 'a', 10));
-    tick(&b);
+    bed_tick(&b);
     held[0] = heard_buffer;
     CHECK(held[0].len == 10 && memcmp(held[0].data, "aaaaaaaaaa", 10) == 0);
     fake_ring_answer(f, &two, 20, IORING_CQE_F_MORE | fake_ring_take_buffer(f, 'b', 20));
-    tick(&b);
+    bed_tick(&b);
     held[1] = heard_buffer;
     CHECK_EQ(heard, 2);
     fake_ring_answer(f, &one, -ENOBUFS, 0);
     fake_ring_answer(f, &two, -ENOBUFS, 0);
-    tick(&b);
+    bed_tick(&b);
     for (int i = 0; i < 3; i++)
-        tick(&b);
+        bed_tick(&b);
     CHECK_EQ(b.done, 0);
     CHECK(!fake_ring_find(f, &one) && !fake_ring_find(f, &two)); /* waits, and does not spin */
     CHECK(!weft__port_pending(&b.port));
 
     weft_port_release(&held[0]);
     CHECK(weft__port_pending(&b.port));
-    tick(&b);
+    bed_tick(&b);
     CHECK(fake_ring_find(f, &one) != NULL);
     fake_ring_answer(f, &one, 5, IORING_CQE_F_MORE | fake_ring_take_buffer(f, 'c', 5));
-    tick(&b);
+    bed_tick(&b);
     held[0] = heard_buffer;
     if (fake_ring_find(f, &two)) { /* it may have tried its luck, too */
         fake_ring_answer(f, &two, -ENOBUFS, 0);
-        tick(&b);
+        bed_tick(&b);
     }
     CHECK(!weft__port_pending(&b.port));
     weft__port_cancel(&b.port, &two); /* cancelled while it waits for a buffer: over at once */
     CHECK_EQ(b.done, 1);
     CHECK_EQ(two.result, -ECANCELED);
     fake_ring_answer(f, &one, 0, 0);
-    tick(&b);
+    bed_tick(&b);
     CHECK_EQ(b.done, 2);
     CHECK_EQ(one.result, 0);
     weft_port_release(&held[0]);
     weft_port_release(&held[1]);
     CHECK_EQ(bed_ring(&b)->buffers.lent[0] + bed_ring(&b)->buffers.lent[1], 0);
-    finish(&b, f);
+    fake_ring_finish(&b, f);
 }
 
 static void an_idle_starved_receive_does_not_starve_others(void)
 {
     bed b = {0};
-    fake_ring *f = fresh(&b, &(weft_port_config){.buffer_count = 1, .buffer_size = 256});
-    weft_desc d[3] = {stream(), stream(), stream()};
+    fake_ring *f = fake_ring_fresh(&b, &(weft_port_config){.buffer_count = 1, .buffer_size = 256});
+    weft_desc d[3] = {fake_stream(), fake_stream(), fake_stream()};
     weft_op op[3];
     heard = 0;
     for (int i = 0; i < 3; i++) {
         weft_op_recv_multi(&op[i], &d[i], hear);
         weft__port_start(&b.port, &op[i]);
     }
-    tick(&b);
+    bed_tick(&b);
     fake_ring_answer(f, &op[0], 1, IORING_CQE_F_MORE | fake_ring_take_buffer(f, 'a', 1));
     for (int i = 0; i < 3; i++)
         fake_ring_answer(f, &op[i], -ENOBUFS, 0);
-    tick(&b);
+    bed_tick(&b);
     CHECK_EQ(heard, 1);
     weft_port_release(&heard_buffer);
     for (int i = 0; i < 5; i++)
-        tick(&b);
+        bed_tick(&b);
     for (int i = 0; i < 3; i++) /* the first one has nothing to read; the buffer is still there for the others */
         CHECK(fake_ring_find(f, &op[i]) != NULL);
     for (int i = 0; i < 3; i++)
         fake_ring_answer(f, &op[i], 0, 0);
-    tick(&b);
+    bed_tick(&b);
     CHECK_EQ(b.done, 3);
-    finish(&b, f);
+    fake_ring_finish(&b, f);
 }
 
 static void what_the_kernel_cannot_do_falls_back_alone(void)
 {
     bed b = {0};
-    fake_ring *f = fresh(&b, NULL);
+    fake_ring *f = fake_ring_fresh(&b, NULL);
     weft_desc d[2];
     bed_pair(d);
     weft_op op;
     char c[10];
     weft_op_recv(&op, &d[0], c, sizeof c);
     weft__port_start(&b.port, &op);
-    tick(&b);
+    bed_tick(&b);
     CHECK_EQ(fake_ring_find(f, &op)->opcode, IORING_OP_RECV);
     fake_ring_answer(f, &op, -EINVAL, 0);
-    tick(&b);
-    tick(&b);
+    bed_tick(&b);
+    bed_tick(&b);
     CHECK_EQ(b.done, 0);
     CHECK_EQ(fake_ring_find(f, &op)->opcode, IORING_OP_POLL_ADD); /* readiness, through the same ring */
     CHECK(write((int)d[1].handle, "abc", 3) == 3);
     fake_ring_answer(f, &op, POLLIN, 0);
-    tick(&b);
+    bed_tick(&b);
     CHECK_EQ(op.result, 3);
     CHECK_EQ(op.path, WEFT_PATH_READY);
 
@@ -388,68 +358,68 @@ static void what_the_kernel_cannot_do_falls_back_alone(void)
 
     weft_op_send(&op, &d[0], "x", 1); /* another op is not concerned */
     weft__port_start(&b.port, &op);
-    tick(&b);
+    bed_tick(&b);
     CHECK_EQ(fake_ring_find(f, &op)->opcode, IORING_OP_SEND);
     fake_ring_answer(f, &op, 1, 0);
-    tick(&b);
+    bed_tick(&b);
     weft__port_start(&b.port, &op); /* it has worked, so an error is the op's own */
-    tick(&b);
+    bed_tick(&b);
     fake_ring_answer(f, &op, -EINVAL, 0);
-    tick(&b);
+    bed_tick(&b);
     CHECK_EQ(op.result, -EINVAL);
     finish_pair(&b, d);
-    finish(&b, f);
+    fake_ring_finish(&b, f);
 }
 
 static void again_is_waited_for(void)
 {
     bed b = {0};
-    fake_ring *f = fresh(&b, NULL);
-    weft_desc d = stream();
+    fake_ring *f = fake_ring_fresh(&b, NULL);
+    weft_desc d = fake_stream();
     weft_op op;
     char c;
     weft_op_recv(&op, &d, &c, 1);
     weft__port_start(&b.port, &op);
-    tick(&b);
+    bed_tick(&b);
     fake_ring_answer(f, &op, -EAGAIN, 0);
-    tick(&b);
-    tick(&b);
+    bed_tick(&b);
+    bed_tick(&b);
     CHECK_EQ(fake_ring_find(f, &op)->opcode, IORING_OP_POLL_ADD);
     fake_ring_answer(f, &op, POLLIN, 0);
-    tick(&b);
-    tick(&b);
+    bed_tick(&b);
+    bed_tick(&b);
     CHECK_EQ(fake_ring_find(f, &op)->opcode, IORING_OP_RECV);
     fake_ring_answer(f, &op, -EAGAIN, 0);
-    tick(&b);
+    bed_tick(&b);
     weft__port_cancel(&b.port, &op);
-    tick(&b);
+    bed_tick(&b);
     fake_ring_answer(f, &op, -ECANCELED, 0);
-    tick(&b);
+    bed_tick(&b);
     CHECK_EQ(op.result, -ECANCELED);
-    finish(&b, f);
+    fake_ring_finish(&b, f);
 }
 
 static void a_file_that_would_wait_gets_a_thread_of_the_kernels(void)
 {
     bed b = {0};
-    fake_ring *f = fresh(&b, NULL);
+    fake_ring *f = fake_ring_fresh(&b, NULL);
     weft_desc file;
     weft_op op;
     char c;
     weft__desc_init(&file, 1000000, WEFT_DESC_FILE);
     weft_op_pread(&op, &file, &c, 1, 0);
     weft__port_start(&b.port, &op);
-    tick(&b);
+    bed_tick(&b);
     CHECK(!(fake_ring_find(f, &op)->flags & IOSQE_ASYNC));
     fake_ring_answer(f, &op, -EAGAIN, 0);
-    tick(&b);
-    tick(&b);
+    bed_tick(&b);
+    bed_tick(&b);
     CHECK_EQ(fake_ring_find(f, &op)->opcode, IORING_OP_READ);
     CHECK(fake_ring_find(f, &op)->flags & IOSQE_ASYNC);
     fake_ring_answer(f, &op, 1, 0);
-    tick(&b);
+    bed_tick(&b);
     CHECK_EQ(op.result, 1);
-    finish(&b, f);
+    fake_ring_finish(&b, f);
 }
 
 /* Records for STAT are pooled: who finds none waits for one, and a cancel takes it out of the line. */
@@ -459,12 +429,12 @@ static void stats_take_turns(void)
     static weft_op ops[N];
     static weft_stat out[N];
     bed b = {0};
-    fake_ring *f = fresh(&b, NULL);
+    fake_ring *f = fake_ring_fresh(&b, NULL);
     for (unsigned i = 0; i < N; i++) {
         weft_op_stat(&ops[i], NULL, "/", &out[i], 0);
         weft__port_start(&b.port, &ops[i]);
     }
-    tick(&b);
+    bed_tick(&b);
     CHECK_EQ(f->count, WEFT__URING_STATX);
     weft__port_cancel(&b.port, &ops[N - 1]);
     CHECK_EQ(b.done, 1);
@@ -474,73 +444,73 @@ static void stats_take_turns(void)
         *s = (struct statx){.stx_size = 100 + i, .stx_mtime = {.tv_sec = 3, .tv_nsec = 4}};
         fake_ring_answer(f, &ops[i], 0, 0);
     }
-    tick(&b);
+    bed_tick(&b);
     CHECK_EQ(out[7].size, 107);
     CHECK_EQ(out[7].mtime_ns, 3 * WEFT_SECOND + 4);
-    tick(&b);
+    bed_tick(&b);
     CHECK_EQ(f->count, N - 1);
     for (unsigned i = WEFT__URING_STATX; i < N - 1; i++)
         fake_ring_answer(f, &ops[i], -ENOENT, 0);
-    tick(&b);
+    bed_tick(&b);
     CHECK_EQ(b.done, N);
     CHECK_EQ(ops[N - 2].result, -ENOENT);
-    finish(&b, f);
+    fake_ring_finish(&b, f);
 }
 
 /* An owner without room for results leaves them where they are, and gets each once when it has some. */
 static void results_wait_for_their_owner(void)
 {
     bed b = {0};
-    fake_ring *f = fresh(&b, NULL);
-    weft_desc d = stream();
+    fake_ring *f = fake_ring_fresh(&b, NULL);
+    weft_desc d = fake_stream();
     weft_op op;
     heard = 0;
     weft_op_accept_multi(&op, &d, hear);
     weft__port_start(&b.port, &op);
-    tick(&b);
+    bed_tick(&b);
     for (int i = 0; i < 10; i++)
         fake_ring_answer(f, &op, 100 + i, IORING_CQE_F_MORE);
     for (unsigned room = 0; room < 5; room++) {
         const unsigned before = heard;
         b.port.room = room;
-        tick(&b);
+        bed_tick(&b);
         CHECK(heard - before <= room && (!room || heard > before || heard == 10));
         CHECK(heard == 10 || weft__port_pending(&b.port));
     }
     b.port.room = UINT32_MAX;
-    tick(&b);
+    bed_tick(&b);
     CHECK_EQ(heard, 10);
     CHECK_EQ(heard_last, 109);
     fake_ring_answer(f, &op, -EMFILE, 0);
-    tick(&b);
+    bed_tick(&b);
     CHECK_EQ(b.done, 1);
-    finish(&b, f);
+    fake_ring_finish(&b, f);
 }
 
 /* A buffer that the kernel took and filled with nothing goes back by itself. */
 static void an_end_with_a_buffer_returns_it(void)
 {
     bed b = {0};
-    fake_ring *f = fresh(&b, &(weft_port_config){.buffer_count = 2});
-    weft_desc d = stream();
+    fake_ring *f = fake_ring_fresh(&b, &(weft_port_config){.buffer_count = 2});
+    weft_desc d = fake_stream();
     weft_op op;
     heard = 0;
     weft_op_recv_multi(&op, &d, hear);
     weft__port_start(&b.port, &op);
-    tick(&b);
+    bed_tick(&b);
     fake_ring_answer(f, &op, 0, fake_ring_take_buffer(f, 'x', 0));
-    tick(&b);
+    bed_tick(&b);
     CHECK_EQ(op.result, 0);
     CHECK_EQ(heard, 0);
     weft__port_start(&b.port, &op);
-    tick(&b);
+    bed_tick(&b);
     fake_ring_answer(f, &op, -ECONNRESET, fake_ring_take_buffer(f, 'x', 0));
-    tick(&b);
+    bed_tick(&b);
     CHECK_EQ(op.result, -ECONNRESET);
     CHECK_EQ(bed_ring(&b)->buffers.free, 2);
     fake_ring_take_buffer(f, 'y', 1); /* both are there again */
     fake_ring_take_buffer(f, 'y', 1);
-    finish(&b, f);
+    fake_ring_finish(&b, f);
 }
 
 static void answer_nop(fake_ring *f) { fake_ring_answer(f, f->ctx, 0, 0); }
@@ -549,13 +519,13 @@ static void an_entry_may_fail_for_now(void)
 {
     static const int errors[] = {-EINTR, -EAGAIN, -EBUSY};
     bed b = {0};
-    fake_ring *f = fresh(&b, NULL);
+    fake_ring *f = fake_ring_fresh(&b, NULL);
     weft_op op;
     for (unsigned i = 0; i < sizeof errors / sizeof *errors; i++) {
         weft_op_nop(&op);
         weft__port_start(&b.port, &op);
         f->script[0] = errors[i];
-        tick(&b);
+        bed_tick(&b);
         CHECK(!fake_ring_find(f, &op));
         CHECK(weft__port_pending(&b.port)); /* kept for the next time */
         const unsigned waits = f->waits, entries = f->entries;
@@ -568,21 +538,21 @@ static void an_entry_may_fail_for_now(void)
         f->on_wait = NULL;
         CHECK_EQ(op.result, 0);
     }
-    finish(&b, f);
+    fake_ring_finish(&b, f);
 }
 
 static void a_wake_that_ends_is_armed_again(void)
 {
     bed b = {0};
-    fake_ring *f = fresh(&b, NULL);
-    tick(&b);
+    fake_ring *f = fake_ring_fresh(&b, NULL);
+    bed_tick(&b);
     CHECK(f->wake_armed && f->wake.len == IORING_POLL_ADD_MULTI);
     f->wake_armed = 0;
     fake_ring_post(f, f->wake.user_data, -EINVAL, 0); /* too old for the multishot form */
     weft__port_enter(&b.port, WEFT_NEVER);
-    tick(&b);
+    bed_tick(&b);
     CHECK(f->wake_armed && f->wake.len == 0);
-    finish(&b, f);
+    fake_ring_finish(&b, f);
 }
 
 /* Who was told something in the middle of an entry does not wait at its end, though others' submissions did not fit the queue at once: they may all
@@ -592,16 +562,16 @@ static void what_came_is_not_waited_past(void)
     enum { N = 9 };
     for (int by_wake = 0; by_wake < 2; by_wake++) {
         bed b = {0};
-        fake_ring *f = fresh(&b, &(weft_port_config){.entries = 4});
-        weft_desc d = stream();
+        fake_ring *f = fake_ring_fresh(&b, &(weft_port_config){.entries = 4});
+        weft_desc d = fake_stream();
         weft_op ops[N];
         char c;
-        tick(&b);
+        bed_tick(&b);
         for (int i = 0; i < N; i++) {
             weft_op_recv(&ops[i], &d, &c, 1);
             weft__port_start(&b.port, &ops[i]);
             if (i == 3)
-                tick(&b);
+                bed_tick(&b);
         }
         CHECK_EQ(f->count, 4);
         if (by_wake)
@@ -614,9 +584,9 @@ static void what_came_is_not_waited_past(void)
         CHECK_EQ(f->waits, 0);
         for (int i = !by_wake; i < N; i++)
             fake_ring_answer(f, &ops[i], 0, 0);
-        tick(&b);
+        bed_tick(&b);
         CHECK_EQ(b.done, N);
-        finish(&b, f);
+        fake_ring_finish(&b, f);
     }
 }
 
@@ -624,16 +594,17 @@ static void what_came_is_not_waited_past(void)
 static void what_was_fed_is_not_waited_past(void)
 {
     bed b = {0};
-    fake_ring *f = fresh(&b, &(weft_port_config){.buffer_count = 1, .buffer_size = 256, .disable = WEFT_URING_NO_BUFRING});
+    const weft_port_config config = {.buffer_count = 1, .buffer_size = 256, .disable = WEFT_URING_NO_BUFRING};
+    fake_ring *f = fake_ring_fresh(&b, &config);
     weft_desc d[2];
     weft_op op;
     bed_pair(d);
-    tick(&b);
+    bed_tick(&b);
     heard = 0;
     CHECK(write((int)d[1].handle, "x", 1) == 1);
     weft_op_recv_multi(&op, &d[0], hear);
     weft__port_start(&b.port, &op);
-    tick(&b);
+    bed_tick(&b);
     CHECK_EQ(heard, 1);
     CHECK(write((int)d[1].handle, "y", 1) == 1);
     weft_port_release(&heard_buffer);
@@ -643,10 +614,10 @@ static void what_was_fed_is_not_waited_past(void)
     weft_port_release(&heard_buffer);
     weft__port_cancel(&b.port, &op);
     while (b.done == 0)
-        tick(&b);
+        bed_tick(&b);
     CHECK_EQ(op.result, -ECANCELED);
     finish_pair(&b, d);
-    finish(&b, f);
+    fake_ring_finish(&b, f);
 }
 
 static void a_refused_ring_is_said_and_an_old_one_is_used(void)
@@ -654,17 +625,14 @@ static void a_refused_ring_is_said_and_an_old_one_is_used(void)
     static const int errors[] = {-EPERM, -ENOSYS, -ENOMEM};
     for (unsigned i = 0; i < sizeof errors / sizeof *errors; i++) {
         bed b = {0};
-        fake_ring *f = calloc(1, sizeof *f);
-        fake_ring_init(f);
+        fake_ring *f = fake_ring_new();
         f->setup_error = errors[i];
         CHECK_EQ(fake_ring_open(&b, f, NULL), errors[i]);
         CHECK_EQ(f->setups, 1);
         fake_ring_free(f);
-        free(f);
     }
     bed b = {0};
-    fake_ring *f = calloc(1, sizeof *f);
-    fake_ring_init(f);
+    fake_ring *f = fake_ring_new();
     f->unknown_flags = ~(IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP);
     f->no_buffer_ring = 1;
     f->missing_op = IORING_OP_OPENAT2;
@@ -677,243 +645,18 @@ static void a_refused_ring_is_said_and_an_old_one_is_used(void)
     weft_op op;
     weft_op_nop(&op);
     weft__port_start(&b.port, &op);
-    tick(&b);
+    bed_tick(&b);
     fake_ring_answer(f, &op, 0, 0);
-    tick(&b);
+    bed_tick(&b);
     CHECK_EQ(b.done, 1);
-    finish(&b, f);
+    fake_ring_finish(&b, f);
 
-    f = calloc(1, sizeof *f);
-    fake_ring_init(f);
+    f = fake_ring_new();
     f->features &= ~IORING_FEAT_NODROP; /* could lose completions: not for us */
     b = (bed){0};
     CHECK_EQ(fake_ring_open(&b, f, NULL), -ENOSYS);
     CHECK_EQ(f->closed, 1);
     fake_ring_free(f);
-    free(f);
-}
-
-/* ---- sends that go past the ring ---- */
-
-static struct {
-    unsigned calls;
-    int64_t answer;
-    int socket;
-    const void *buf;
-    size_t len;
-} plain;
-
-static int64_t plain_send(void *self, int socket, const void *buf, size_t len)
-{
-    (void)self;
-    plain.calls++;
-    plain.socket = socket;
-    plain.buf = buf;
-    plain.len = len;
-    return plain.answer;
-}
-
-static fake_ring *fresh_with_sends(bed *b, const weft_port_config *config)
-{
-    fake_ring *f = calloc(1, sizeof *f);
-    CHECK(f != NULL);
-    fake_ring_init(f);
-    f->sys.send = plain_send;
-    plain.calls = 0;
-    CHECK_OK(fake_ring_open(b, f, config));
-    tick(b); /* arms the wake */
-    return f;
-}
-
-/* One completion, that of an op which nobody else has to do with. */
-static void one_completion(bed *b, fake_ring *f)
-{
-    weft_op nop;
-    weft_op_nop(&nop);
-    weft__port_start(&b->port, &nop);
-    tick(b);
-    fake_ring_answer(f, &nop, 0, 0);
-    tick(b);
-    CHECK_EQ(nop.state, WEFT_OP_DONE);
-}
-
-static void a_lone_send_goes_past_the_ring(void)
-{
-    static const int64_t answers[] = {5, 3, -EPIPE, -ECONNRESET};
-    bed b = {0};
-    fake_ring *f = fresh_with_sends(&b, NULL);
-    weft_desc d = stream();
-    weft_op op[2];
-    unsigned calls = 0;
-    for (unsigned i = 0; i < sizeof answers / sizeof *answers; i++) {
-        one_completion(&b, f);
-        const unsigned entries = f->entries, taken = f->count, done = b.done;
-        const uint64_t counted = b.port.calls;
-        plain.answer = answers[i];
-        weft_op_send(&op[0], &d, "hello", 5);
-        weft__port_start(&b.port, &op[0]);
-        CHECK_EQ(op[0].state, WEFT_OP_DONE);
-        CHECK_EQ(op[0].result, answers[i]);
-        CHECK_EQ(plain.calls, ++calls);
-        CHECK(plain.socket == 1000000 && plain.len == 5 && memcmp(plain.buf, "hello", 5) == 0);
-        CHECK_EQ(b.port.calls, counted + 1);
-        CHECK(b.done == done && b.port.flying == 0 && d.flying == 0);
-
-        weft_op_send(&op[1], &d, "again", 5); /* only once between two entries */
-        weft__port_start(&b.port, &op[1]);
-        CHECK_EQ(op[1].state, WEFT_OP_FLYING);
-        CHECK(plain.calls == calls && f->entries == entries && f->count == taken);
-        tick(&b);
-        CHECK_EQ(fake_ring_find(f, &op[1])->opcode, IORING_OP_SEND);
-        fake_ring_answer(f, &op[1], 5, 0);
-        tick(&b);
-        CHECK_EQ(op[1].result, 5);
-    }
-    finish(&b, f);
-}
-
-/* A send that is to go by the ring, and does. */
-static void goes_by_the_ring(bed *b, fake_ring *f, weft_op *op)
-{
-    const unsigned calls = plain.calls;
-    weft__port_start(&b->port, op);
-    CHECK_EQ(op->state, WEFT_OP_FLYING);
-    CHECK_EQ(plain.calls, calls);
-    tick(b);
-    CHECK_EQ(fake_ring_find(f, op)->opcode, IORING_OP_SEND);
-    fake_ring_answer(f, op, 1, 0);
-    tick(b);
-    CHECK_EQ(op->result, 1);
-}
-
-static void a_send_in_company_goes_by_the_ring(void)
-{
-    static char much[100000];
-    bed b = {0};
-    fake_ring *f = fresh_with_sends(&b, NULL);
-    weft_desc d = stream();
-    weft_op op, other, one, two;
-    char c;
-    plain.answer = 1;
-
-    weft_op_recv(&other, &d, &c, 1); /* something is to be handed over */
-    weft__port_start(&b.port, &other);
-    weft_op_send(&op, &d, "x", 1);
-    goes_by_the_ring(&b, f, &op);
-
-    one_completion(&b, f);
-    fake_ring_answer(f, &other, 1, 0); /* or to be reaped */
-    weft_op_send(&op, &d, "x", 1);
-    goes_by_the_ring(&b, f, &op);
-    CHECK_EQ(other.result, 1);
-
-    weft_op_nop(&one); /* two have just been */
-    weft_op_nop(&two);
-    weft__port_start(&b.port, &one);
-    weft__port_start(&b.port, &two);
-    tick(&b);
-    fake_ring_answer(f, &one, 0, 0);
-    fake_ring_answer(f, &two, 0, 0);
-    tick(&b);
-    weft_op_send(&op, &d, "x", 1);
-    goes_by_the_ring(&b, f, &op);
-
-    one_completion(&b, f);
-    f->shared->sq_flags |= IORING_SQ_TASKRUN; /* more is on its way */
-    weft_op_send(&op, &d, "x", 1);
-    weft__port_start(&b.port, &op);
-    CHECK_EQ(op.state, WEFT_OP_FLYING);
-    f->shared->sq_flags &= ~(uint32_t)IORING_SQ_TASKRUN;
-    tick(&b);
-    fake_ring_answer(f, &op, 1, 0);
-    tick(&b);
-
-    weft_op_send(&op, &d, much, sizeof much); /* too much to be sent as a whole for certain */
-    goes_by_the_ring(&b, f, &op);
-    weft_op_send(&op, &d, "x", 1);
-    op.io.flags = MSG_OOB;
-    goes_by_the_ring(&b, f, &op);
-    CHECK_EQ(plain.calls, 0);
-    finish(&b, f);
-
-    f = fresh_with_sends(&b, &(weft_port_config){.shared = 1});
-    d = stream();
-    weft_op_send(&op, &d, "x", 1);
-    goes_by_the_ring(&b, f, &op);
-    finish(&b, f);
-}
-
-/* Where there is no room the ring waits for it, and the send is one like any other. */
-static void a_lone_send_that_has_to_wait_waits_in_the_ring(void)
-{
-    bed b = {0};
-    fake_ring *f = fresh_with_sends(&b, NULL);
-    weft_desc d = stream();
-    weft_op op;
-    plain.answer = -EAGAIN;
-    weft_op_send(&op, &d, "hello", 5);
-    weft__port_start(&b.port, &op);
-    CHECK_EQ(plain.calls, 1);
-    CHECK_EQ(op.state, WEFT_OP_FLYING);
-    tick(&b);
-    CHECK_EQ(fake_ring_find(f, &op)->opcode, IORING_OP_SEND);
-    fake_ring_answer(f, &op, 2, 0);
-    tick(&b);
-    CHECK_EQ(op.result, 2);
-
-    weft__port_start(&b.port, &op);
-    CHECK_EQ(plain.calls, 2);
-    tick(&b);
-    weft__port_cancel(&b.port, &op);
-    tick(&b);
-    CHECK_EQ(f->cancels, 1);
-    fake_ring_answer(f, &op, -ECANCELED, 0);
-    tick(&b);
-    CHECK_EQ(op.result, -ECANCELED);
-
-    weft__port_start(&b.port, &op); /* closed while it waits: asked to end, and the descriptor goes with it */
-    CHECK_EQ(plain.calls, 3);
-    tick(&b);
-    const int fd = eventfd(0, EFD_CLOEXEC); /* one that may be closed */
-    CHECK(fd >= 0);
-    d.handle = fd;
-    weft__desc_close(&b.port, &d);
-    tick(&b);
-    CHECK_EQ(f->cancels, 2);
-    CHECK_EQ(d.closing, 1);
-    fake_ring_answer(f, &op, 3, 0); /* it had been sent after all */
-    tick(&b);
-    CHECK_EQ(op.result, 3);
-    CHECK(fcntl(fd, F_GETFD) < 0);
-    finish(&b, f);
-}
-
-static void *submits_from_afar(void *arg)
-{
-    weft_op *op = arg;
-    weft__port_start_remote(op->desc->port, op);
-    return NULL;
-}
-
-/* One that comes by the inbox is delivered, though it is over before it was ever in flight. */
-static void a_lone_send_from_another_thread_is_delivered(void)
-{
-    bed b = {0};
-    fake_ring *f = fresh_with_sends(&b, NULL);
-    weft_desc d = stream();
-    weft_op op;
-    pthread_t thread;
-    CHECK_OK(weft__desc_adopt(&d, &b.port));
-    plain.answer = 5;
-    weft_op_send(&op, &d, "hello", 5);
-    CHECK_EQ(pthread_create(&thread, NULL, submits_from_afar, &op), 0);
-    pthread_join(thread, NULL);
-    weft__port_enter(&b.port, WEFT_NEVER); /* does not wait */
-    CHECK_EQ(plain.calls, 1);
-    CHECK_EQ(b.done, 1);
-    CHECK(b.last == &op && op.result == 5);
-    CHECK_EQ(f->waits, 0);
-    finish(&b, f);
 }
 
 int main(void)
@@ -938,9 +681,5 @@ int main(void)
     what_came_is_not_waited_past();
     what_was_fed_is_not_waited_past();
     a_refused_ring_is_said_and_an_old_one_is_used();
-    a_lone_send_goes_past_the_ring();
-    a_send_in_company_goes_by_the_ring();
-    a_lone_send_that_has_to_wait_waits_in_the_ring();
-    a_lone_send_from_another_thread_is_delivered();
     return 0;
 }
