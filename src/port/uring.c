@@ -12,6 +12,11 @@
 #include "port/at_once.h"
 #include "port/uring.h"
 
+#ifdef WEFT_HOSTILE
+#define WAITS_ALIKE 1
+#else
+#define WAITS_ALIKE 8 /* in a row, before their deadline is worth an op */
+#endif
 #define ENTRIES_UNREGISTERED 64 /* registering the ring's descriptor costs two calls, and pays with longer lives */
 
 static weft__uring *state_of(const weft_port *port) { return weft__uring_at(port); }
@@ -28,7 +33,7 @@ static int call_kernel(weft__uring *u, unsigned submit, unsigned complete, unsig
     if (u->late_ring_fd && u->port->entered > ENTRIES_UNREGISTERED)
         weft__uring_register_ring(u);
     flags |= u->enter_flags;
-    if (!(flags & IORING_ENTER_GETEVENTS))
+    if (!ts)
         return u->sys->enter(u->sys->self, u->enter_fd, submit, complete, flags, NULL, 0);
     return u->sys->enter(u->sys->self, u->enter_fd, submit, complete, flags | IORING_ENTER_EXT_ARG, &arg, sizeof arg);
 }
@@ -54,20 +59,35 @@ static int kernel_deadline(const weft__uring *u, int64_t deadline_ns, struct __k
     return t > 0;
 }
 
+/* Whether a wait has to say until when. If it says so the kernel sets up a timer for this one wait, and takes it down
+ * again, some 180 ns. A worker whose connections may be silent for a minute waits for the same deadline again and again
+ * while requests come: such a one becomes an op of the ring, and the waits say nothing. The op stays, and is moved
+ * without an answer. It wakes nobody in vain: before a wait that is to last longer it is put off for good. */
+static int has_to_say(weft__uring *u, int64_t deadline_ns)
+{
+    u->waits_alike = deadline_ns == u->waited_ns ? u->waits_alike + 1 : 1;
+    u->waited_ns = deadline_ns;
+    if (deadline_ns > u->standing_ns)
+        weft__uring_stand(u, WEFT_NEVER);
+    else if (deadline_ns < u->standing_ns && u->may_stand && u->waits_alike >= WAITS_ALIKE)
+        weft__uring_stand(u, deadline_ns);
+    return deadline_ns < u->standing_ns;
+}
+
 /* Hands over the submission queue, and waits for a completion if told to. One kernel entry at most, none if there is
  * nothing to say. */
 static int hand_over(weft__uring *u, int wait, int64_t deadline_ns)
 {
     struct __kernel_timespec ts, *timeout = NULL;
     unsigned flags = 0;
+    if (wait && has_to_say(u, deadline_ns)) {
+        timeout = &ts;
+        wait = kernel_deadline(u, deadline_ns, &ts, &flags);
+    }
     /* Pairs with the kernel's acquire: entries before tail. */
     weft__store_release(u->sq_tail_shared, u->sq_tail, "uring.sq_tail");
     const unsigned submit = weft__uring_unsubmitted(u);
     const uint32_t said = weft__load_relaxed(u->sq_flags, "uring.sq_flags");
-    if (wait && deadline_ns != WEFT_NEVER) {
-        timeout = &ts;
-        wait = kernel_deadline(u, deadline_ns, &ts, &flags);
-    }
     if (said & IORING_SQ_NEED_WAKEUP && submit)
         flags |= IORING_ENTER_SQ_WAKEUP;
     if (wait || u->deferred_work || said & (IORING_SQ_CQ_OVERFLOW | IORING_SQ_TASKRUN))

@@ -140,6 +140,14 @@ typedef struct weft__uring {
     uint8_t recent;        /* Linux 6.12 or later, which has all that is probed for */
     uint8_t late_ring_fd;  /* the ring's descriptor is registered once there were some entries */
     uint8_t valgrind;
+
+    /* A deadline as an op of the ring. */
+    uint8_t may_stand;
+    uint8_t stands;       /* the op is in the ring */
+    uint32_t waits_alike; /* waits in a row for waited_ns */
+    int64_t waited_ns;
+    int64_t standing_ns;  /* when the op ends; WEFT_NEVER: not for any time that somebody waits for, or there is none */
+
     int wake_fd;
     int end_fd; /* rings in the caller's memory: hangs up when the kernel has done with them; else -1 */
 
@@ -170,7 +178,7 @@ static inline weft__uring *weft__uring_at(const weft_port *port)
 
 /* user_data: the op's address, its generation in the upper 16 bits, and what the submission was for in the lower
  * three. */
-enum weft__uring_tag { WEFT__TAG_OP, WEFT__TAG_CANCEL, WEFT__TAG_WAKE };
+enum weft__uring_tag { WEFT__TAG_OP, WEFT__TAG_CANCEL, WEFT__TAG_WAKE, WEFT__TAG_STANDING };
 #define WEFT__TAG_MASK UINT64_C(7)
 
 static inline uint64_t weft__uring_data(const weft_op *op)
@@ -206,6 +214,8 @@ void weft__uring_flush(weft__uring *u);
 int weft__uring_arm_wake(weft__uring *u);
 /* Cancels that wait; 0 if there is no slot. */
 int weft__uring_disarm_wake(weft__uring *u);
+/* Sets the deadline by which any wait ends; WEFT_NEVER: none. Nothing is changed where there is no slot. */
+void weft__uring_stand(weft__uring *u, int64_t deadline_ns);
 
 /* uring_cqe.c */
 /* Takes completions off the queue and acts on them; how many. */

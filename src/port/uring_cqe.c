@@ -304,6 +304,19 @@ static void on_wake(weft__uring *u, const struct done *d)
         u->port->calls++;
 }
 
+/* The deadline has come, or could not be set. Whoever waits returns, and looks at the time. One that was moved too late
+ * (-ENOENT, -EALREADY) is about to come, or has. */
+static void on_standing(weft__uring *u, const struct done *d)
+{
+    u->woken = 1;
+    u->standing_ns = WEFT_NEVER;
+    u->waits_alike = 0;
+    if (d->res == -ETIME)
+        u->stands = 0;
+    else if (d->res != -ENOENT && d->res != -EALREADY)
+        u->may_stand = 0;
+}
+
 /* Not for an op that waits for it. */
 static __attribute__((noinline)) void on_other(weft__uring *u, const struct done *d)
 {
@@ -314,6 +327,9 @@ static __attribute__((noinline)) void on_other(weft__uring *u, const struct done
         return;
     case WEFT__TAG_WAKE:
         on_wake(u, d);
+        return;
+    case WEFT__TAG_STANDING:
+        on_standing(u, d);
         return;
     default:
         u->stray++;

@@ -270,7 +270,7 @@ int weft__uring_setup(weft__uring **out, weft_port *port, const weft_port_config
 
     weft__uring *u = (void *)block;
     *u = (weft__uring){.magic = WEFT__URING_MAGIC, .port = port, .sys = sys, .fd = -1, .wake_fd = -1, .end_fd = -1,
-                         .wake_multi = 1};
+                         .wake_multi = 1, .standing_ns = WEFT_NEVER};
     u->memory = block;
     u->memory_size = config->memory ? 0 : plan.total;
     u->side = (void *)(block + plan.side);
@@ -298,6 +298,9 @@ int weft__uring_setup(weft__uring **out, weft_port *port, const weft_port_config
     u->features = params.features;
     u->deferred_work = !!(params.flags & IORING_SETUP_DEFER_TASKRUN);
     u->absolute = (params.features & WEFT__FEAT_MIN_TIMEOUT) && same_clock(port->env);
+    /* Not on a shared ring, where it would end with the thread that submitted it; nor over the caller's memory, which
+     * is written to when the ring ends. */
+    u->may_stand = u->absolute && !u->valgrind && !config->shared && u->memory_size;
     u->no_iowait = !!(params.features & WEFT__FEAT_NO_IOWAIT);
     u->recent = !!(params.features & WEFT__FEAT_MIN_TIMEOUT);
     u->sends_past = sys->send && !config->shared && !(config->disable & WEFT_URING_SQPOLL);

@@ -505,3 +505,27 @@ int weft__uring_arm_wake(weft__uring *u)
 }
 
 int weft__uring_disarm_wake(weft__uring *u) { return cancel_into_queue(u, WEFT__TAG_WAKE, 0); }
+
+void weft__uring_stand(weft__uring *u, int64_t deadline_ns)
+{
+    struct io_uring_sqe *sqe = free_slot(u);
+    if (!sqe)
+        return;
+    weft__uring_side *side = side_of(u);
+    side->time = (struct __kernel_timespec){.tv_sec = deadline_ns / WEFT_SECOND, .tv_nsec = deadline_ns % WEFT_SECOND};
+    sqe->fd = -1;
+    sqe->user_data = WEFT__TAG_STANDING;
+    sqe->timeout_flags = IORING_TIMEOUT_ABS;
+    if (u->stands) {
+        sqe->opcode = IORING_OP_TIMEOUT_REMOVE;
+        sqe->timeout_flags |= IORING_TIMEOUT_UPDATE;
+        sqe->flags = IOSQE_CQE_SKIP_SUCCESS;
+        sqe->addr = WEFT__TAG_STANDING; /* whom it is for */
+        sqe->addr2 = (uintptr_t)&side->time;
+    } else {
+        fill(sqe, IORING_OP_TIMEOUT, &side->time, 1, 0);
+    }
+    u->sq_tail++;
+    u->stands = 1;
+    u->standing_ns = deadline_ns;
+}

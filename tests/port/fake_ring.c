@@ -82,7 +82,51 @@ static void flush_overflow(fake_ring *f)
         f->shared->sq_flags &= ~IORING_SQ_CQ_OVERFLOW;
 }
 
-/* Cancels and the driver's own poll are answered here, as the kernel would: ops are the test's. */
+void fake_ring_goes_off(fake_ring *f)
+{
+    CHECK(f->standing.armed);
+    f->standing.armed = 0;
+    fake_ring_post(f, WEFT__TAG_STANDING, -ETIME, 0);
+}
+
+static int64_t time_at(uint64_t address)
+{
+    const struct __kernel_timespec *ts = (const void *)(uintptr_t)address;
+    CHECK(ts->tv_sec >= 0 && ts->tv_nsec >= 0 && ts->tv_nsec < WEFT_SECOND);
+    return ts->tv_sec * WEFT_SECOND + ts->tv_nsec;
+}
+
+static void take_standing(fake_ring *f, const struct io_uring_sqe *sqe)
+{
+    CHECK_EQ(sqe->user_data, WEFT__TAG_STANDING);
+    CHECK(!f->standing.armed && sqe->len == 1 && sqe->off == 0);
+    CHECK_EQ(sqe->timeout_flags, IORING_TIMEOUT_ABS);
+    if (f->standing.refused) {
+        fake_ring_post(f, sqe->user_data, f->standing.refused, 0);
+        return;
+    }
+    f->standing.armed = 1;
+    f->standing.set++;
+    f->standing.ns = time_at(sqe->addr);
+}
+
+static void move_standing(fake_ring *f, const struct io_uring_sqe *sqe)
+{
+    CHECK(sqe->user_data == WEFT__TAG_STANDING && sqe->addr == WEFT__TAG_STANDING);
+    CHECK(f->standing.armed && sqe->len == 0 && sqe->flags & IOSQE_CQE_SKIP_SUCCESS);
+    CHECK_EQ(sqe->timeout_flags, IORING_TIMEOUT_ABS | IORING_TIMEOUT_UPDATE);
+    if (!f->standing.late) {
+        f->standing.moved++;
+        f->standing.ns = time_at(sqe->addr2);
+        return;
+    }
+    if (f->standing.late == -ENOENT)
+        fake_ring_goes_off(f);
+    fake_ring_post(f, sqe->user_data, f->standing.late, 0);
+    f->standing.late = 0;
+}
+
+/* Cancels, the driver's own poll and its deadline are answered here, as the kernel would: ops are the test's. */
 static void take(fake_ring *f, const struct io_uring_sqe *sqe)
 {
     if (sqe->opcode == IORING_OP_ASYNC_CANCEL) {
@@ -96,6 +140,11 @@ static void take(fake_ring *f, const struct io_uring_sqe *sqe)
     } else if ((sqe->user_data & 7) == WEFT__TAG_WAKE) {
         f->wake = *sqe;
         f->wake_armed = 1;
+    } else if ((sqe->user_data & 7) == WEFT__TAG_STANDING) {
+        if (sqe->opcode == IORING_OP_TIMEOUT)
+            take_standing(f, sqe);
+        else
+            move_standing(f, sqe);
     } else {
         CHECK(f->count < FAKE_TAKEN);
         f->taken[f->count++] = *sqe;

@@ -36,6 +36,14 @@ struct fake_ring {
     unsigned cancels; /* cancels seen */
     struct io_uring_sqe wake;
     int wake_armed;
+    /* The driver's deadline, which goes off when the test says so. */
+    struct {
+        int armed;
+        int64_t ns;
+        unsigned set, moved; /* how often it was submitted, and changed without an answer */
+        int refused;         /* what its submission answers; 0: nothing, it stays */
+        int late;            /* what its next change answers; 0: nothing. -ENOENT: it goes off just before */
+    } standing;
 
     /* The next entries answer these, oldest first; 0 ends the script. */
     int script[16];
@@ -64,6 +72,8 @@ weft_desc fake_stream(void);
 
 /* Posts a completion. */
 void fake_ring_post(fake_ring *f, uint64_t user_data, int32_t res, uint32_t flags);
+/* The driver's deadline has come. */
+void fake_ring_goes_off(fake_ring *f);
 /* The submission taken for an op that is still open, or NULL. */
 struct io_uring_sqe *fake_ring_find(fake_ring *f, const weft_op *op);
 /* Answers an op's submission; IORING_CQE_F_MORE in flags leaves it open. */
