@@ -38,11 +38,13 @@ static uint32_t poll_mask(uint32_t events)
 #endif
 }
 
+static inline uint32_t at_most(size_t len) { return len > LARGEST ? LARGEST : (uint32_t)len; }
+
 static void fill(struct io_uring_sqe *sqe, uint8_t opcode, const void *addr, size_t len, uint64_t off)
 {
     sqe->opcode = opcode;
     sqe->addr = (uintptr_t)addr;
-    sqe->len = len > LARGEST ? LARGEST : (uint32_t)len;
+    sqe->len = at_most(len);
     sqe->off = off;
 }
 
@@ -328,24 +330,50 @@ static inline int is_transfer(const weft_op *op)
            !(op->flags & WEFT_OP_MULTI) && op->io.len;
 }
 
+/* The next slot, and the op is in the ring; NULL: it has to wait for one. */
+static inline struct io_uring_sqe *slot_for(weft__uring *u, weft_op *op)
+{
+    if (!weft__uring_list_empty(&u->deferred) || weft__uring_unsubmitted(u) >= u->sq_entries)
+        return NULL;
+    op->tag = ++u->generation;
+    weft__uring_of(op)->stage = WEFT__STAGE_DIRECT;
+    weft__uring_of(op)->where = WEFT__AT_RING;
+    u->in_ring++;
+    return &u->sqes[u->sq_tail++ & u->sq_mask];
+}
+
 /* What start comes to for one, if there is a slot. */
 static inline int start_transfer(weft__uring *u, weft_op *op)
 {
-    if (!weft__uring_list_empty(&u->deferred) || weft__uring_unsubmitted(u) >= u->sq_entries)
+    struct io_uring_sqe *sqe = slot_for(u, op);
+    if (!sqe)
         return 0;
     const int sends = op->code == WEFT_OP_SEND;
-    op->tag = ++u->generation;
-    u->sqes[u->sq_tail++ & u->sq_mask] = (struct io_uring_sqe){
+    *sqe = (struct io_uring_sqe){
         .opcode = sends ? IORING_OP_SEND : IORING_OP_RECV,
         .fd = (int)op->desc->handle,
         .addr = (uintptr_t)op->io.buf,
-        .len = op->io.len > LARGEST ? LARGEST : (uint32_t)op->io.len,
+        .len = at_most(op->io.len),
         .msg_flags = sends ? op->io.flags | MSG_NOSIGNAL : op->io.flags,
         .user_data = weft__uring_data(op),
     };
-    u->in_ring++;
-    weft__uring_of(op)->stage = WEFT__STAGE_DIRECT;
-    weft__uring_of(op)->where = WEFT__AT_RING;
+    return 1;
+}
+
+/* The same for a read of a file. */
+static inline int start_read(weft__uring *u, weft_op *op)
+{
+    struct io_uring_sqe *sqe = op->path == WEFT_PATH_RING ? slot_for(u, op) : NULL;
+    if (!sqe)
+        return 0;
+    *sqe = (struct io_uring_sqe){
+        .opcode = IORING_OP_READ,
+        .fd = (int)op->desc->handle,
+        .addr = (uintptr_t)op->io.buf,
+        .len = at_most(op->io.len),
+        .off = (uint64_t)op->io.offset,
+        .user_data = weft__uring_data(op),
+    };
     return 1;
 }
 
@@ -362,27 +390,6 @@ static int sent_past(weft__uring *u, weft_op *op)
     if (r == -EAGAIN)
         return 0; /* the ring waits */
     weft__uring_end(u, op, r);
-    return 1;
-}
-
-/* What start comes to for a read of a file by the ring, if there is a slot. */
-static inline int start_read(weft__uring *u, weft_op *op)
-{
-    if (op->path != WEFT_PATH_RING || !weft__uring_list_empty(&u->deferred) ||
-        weft__uring_unsubmitted(u) >= u->sq_entries)
-        return 0;
-    op->tag = ++u->generation;
-    u->sqes[u->sq_tail++ & u->sq_mask] = (struct io_uring_sqe){
-        .opcode = IORING_OP_READ,
-        .fd = (int)op->desc->handle,
-        .addr = (uintptr_t)op->io.buf,
-        .len = op->io.len > LARGEST ? LARGEST : (uint32_t)op->io.len,
-        .off = (uint64_t)op->io.offset,
-        .user_data = weft__uring_data(op),
-    };
-    u->in_ring++;
-    weft__uring_of(op)->stage = WEFT__STAGE_DIRECT;
-    weft__uring_of(op)->where = WEFT__AT_RING;
     return 1;
 }
 
