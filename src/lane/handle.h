@@ -60,19 +60,23 @@ int weft__handle_alone(const weft__handle *h);
 void weft__handle_gone(weft__handle *h);
 /* A record of this type for the calling fiber's lane, holding `raw`, which is closed if there is none. */
 int weft__handle_make(const weft__resource_kind *type, weft_handle raw, enum weft_desc_kind kind, weft__handle **out);
-/* As weft__resource_find. _find_of: for who knows the running fiber and wants one kind; the usual case costs a look-up and no call. */
+/* As weft__resource_find. _find_of: for who knows the running fiber and wants one kind. */
 int weft__handle_find(weft_id id, uint32_t kinds, weft__handle **out);
-static inline int weft__handle_find_of(weft__fiber *f, weft_id id, enum weft__kind kind, weft__handle **out)
+/* What _find_of would find, if that is certain at a glance, as it nearly always is; NULL: it is not. */
+static inline weft__handle *weft__handle_glance(const weft__fiber *f, weft_id id, enum weft__kind kind)
 {
-    weft__lane *lane = weft__lane_of(f->crew);
+    const weft__lane *lane = weft__lane_of(f->crew);
     weft__resource *r = weft__slab_at(&weft__lanes_of(lane->rt)->resources, id.key);
     if (r && WEFT__GEN(weft__load_acquire(&r->head.word, "handle.find")) == id.gen && id.ns == WEFT__NS(lane->rt, kind) &&
         weft__load_relaxed(&r->kind, "handle.find") == kind &&
-        weft__load_acquire(&r->owner, "handle.find") == lane->head.key && !r->arriving) { /* as there */
-        *out = weft__handle_of(r);
-        return 0;
-    }
-    return weft__handle_find(id, WEFT__KIND_BIT(kind), out);
+        weft__load_acquire(&r->owner, "handle.find") == lane->head.key && !r->arriving) /* as there */
+        return weft__handle_of(r);
+    return NULL;
+}
+static inline int weft__handle_find_of(const weft__fiber *f, weft_id id, enum weft__kind kind, weft__handle **out)
+{
+    *out = weft__handle_glance(f, id, kind);
+    return *out ? 0 : weft__handle_find(id, WEFT__KIND_BIT(kind), out);
 }
 /* `pack`, `copy` and `replaced` of the kinds, as far as the descriptor goes; -EBUSY with ops in flight. */
 int weft__handle_pack(weft__handle *h);

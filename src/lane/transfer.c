@@ -10,16 +10,6 @@
 #include "port/inflight.h"
 #include "port/op.h"
 
-/* On the waiter's stack. */
-typedef struct waiter {
-    weft_watcher watcher;
-    weft__fiber *fiber;
-    int writes;
-#ifdef WEFT_CHECKED
-    weft_op op; /* what would be in flight; a NOP once it is not */
-#endif
-} waiter;
-
 static void fill(weft_op *op, weft_desc *d, enum weft_opcode code, void *buf, size_t len)
 {
     if (code == WEFT_OP_RECV)
@@ -32,30 +22,26 @@ static void fill(weft_op *op, weft_desc *d, enum weft_opcode code, void *buf, si
         weft_op_writev(op, d, buf, (unsigned)len);
 }
 
-/* Memory that somebody waits to fill is not given back either (DESIGN section 7), so a checked build knows it as if an op had it. */
 #ifdef WEFT_CHECKED
-static void take_off(waiter *a, weft_desc *d, enum weft_opcode code, void *buf, size_t len)
+void weft__transfer_take_off(weft__lookout *a, enum weft_opcode code, void *buf, size_t len)
 {
-    fill(&a->op, d, code, buf, len);
+    fill(&a->op, a->watcher.desc, code, buf, len);
     weft__inflight_add(&a->op);
 }
 
-static void land(waiter *a)
+void weft__transfer_land(weft__lookout *a)
 {
     if (!a->op.code)
         return;
     weft__inflight_remove(&a->op);
     a->op.code = 0;
 }
-#else
-#define take_off(a, d, code, buf, len) ((void)0)
-#define land(a) ((void)0)
 #endif
 
 /* `unwait` stays set: should the fiber be killed before it runs, its place must be given up all the same. */
-static void told(weft_watcher *watcher)
+void weft__transfer_told(weft_watcher *watcher)
 {
-    weft__fiber *f = weft__container(watcher, waiter, watcher)->fiber;
+    weft__fiber *f = weft__container(watcher, weft__lookout, watcher)->fiber;
     if (f->waiting != WEFT__WAIT_READY)
         return; /* it was told before, or has been woken for another reason */
     f->waiting = WEFT__WAIT_NONE;
@@ -65,16 +51,16 @@ static void told(weft_watcher *watcher)
     weft__worker_ready(f->home, &f->resume);
 }
 
-static void leave(weft__fiber *f)
+void weft__transfer_leave(weft__fiber *f)
 {
-    waiter *a = f->waits_on;
-    land(a);
+    weft__lookout *a = f->waits_on;
+    weft__transfer_land(a);
     if (a->watcher.desc)
         weft__desc_unwatch(f->home->port, a->watcher.desc, a->writes);
 }
 
 /* Its wait has ended with an answer, or the descriptor was closed. */
-static __attribute__((noinline)) int64_t give_up(weft__fiber *f, weft__handle *h, uint16_t gen, int answer)
+int64_t weft__transfer_give_up(weft__handle *h, weft__fiber *f, uint16_t gen, int answer)
 {
     weft__handle_end(h, gen);
     if (answer == 0 || (answer == -ETIMEDOUT && weft__canceled(f)))
@@ -87,46 +73,6 @@ static __attribute__((noinline)) int64_t by_op(weft__handle *h, enum weft_opcode
     weft_op op;
     fill(&op, h->desc, code, buf, len);
     return weft__handle_await(h, &op, deadline);
-}
-
-static __attribute__((noinline)) int64_t try_once(weft__handle *h, weft__fiber *f, enum weft_opcode code, void *buf, size_t len)
-{
-    weft_port *port = f->home->port;
-    int64_t r = port->driver->attempt(port, h->desc, code, buf, len);
-    return weft__refuse(f, r == -EAGAIN ? -ETIMEDOUT : (int)r); /* a count fits */
-}
-
-int64_t weft__transfer_later(weft__handle *h, weft__fiber *f, enum weft_opcode code, void *buf, size_t len, int64_t deadline)
-{
-    weft_port *port = f->home->port;
-    weft_desc *d = h->desc;
-    const int writes = weft__transfer_writes(code);
-    if (f->mobile)
-        return by_op(h, code, buf, len, deadline);
-    if (deadline <= f->home->now_ns)
-        return try_once(h, f, code, buf, len);
-    waiter a = {.watcher = {d, h, told, f}, .fiber = f, .writes = writes};
-    if (weft__desc_watch(port, d, writes, &a.watcher) < 0)
-        return by_op(h, code, buf, len, deadline); /* which says why */
-    uint16_t gen = weft__handle_begin(h);
-    take_off(&a, d, code, buf, len);
-    f->waits_on = &a;
-    int64_t r;
-    do {
-        f->unwait = leave;
-        int answer = weft__wait_here(f, WEFT__WAIT_READY, deadline);
-        f->unwait = NULL;
-        if (answer < 0 || !a.watcher.desc) {
-            land(&a);
-            return give_up(f, h, gen, answer);
-        }
-        r = port->driver->attempt(port, d, code, buf, len);
-    } while (r == -EAGAIN);
-    land(&a);
-    weft__desc_unwatch(port, d, writes);
-    h->busy--;
-    weft__count(&f->home->stats.transfers, 1);
-    return r;
 }
 
 /* The usual op: at the port of the fiber's own worker, and nothing hinders the fiber. What by_op and what it calls find out step by step is known. */
@@ -145,26 +91,36 @@ static __attribute__((noinline)) int64_t by_own_op(weft__handle *h, weft__fiber 
     return weft__handle_end(h, gen) || r != -EBADF ? r : -ECANCELED; /* as weft__handle_await */
 }
 
-/* Its first use on this port, which can do without ops. */
-static int comes_home(const weft__handle *h, const weft__fiber *f)
+int64_t weft__transfer_later(weft__handle *h, weft__fiber *f, enum weft_opcode code, void *buf, size_t len, int64_t deadline)
 {
-    const weft__worker *w = f->home;
-    if (!w->at_once || h->port || h->desc->port)
-        return 0;
-    h->desc->port = w->port;
-    return 1;
+    weft__lookout a;
+    if (weft__transfer_watch(&a, h, f, weft__transfer_writes(code), deadline))
+        return weft__transfer_wait(&a, h, f, code, buf, len, deadline);
+    if (deadline <= f->home->now_ns)
+        return weft__refuse(f, -ETIMEDOUT);
+    return by_op(h, code, buf, len, deadline); /* which says why, where there is an error */
 }
 
-static __attribute__((noinline)) int64_t at_first(weft__handle *h, weft__fiber *f, enum weft_opcode code, void *buf, size_t len, int64_t deadline)
+static __attribute__((noinline)) int64_t at_once(weft__handle *h, weft__fiber *f, enum weft_opcode code, void *buf, size_t len, int64_t deadline)
 {
-    return weft__transfer(h, f, code, buf, len, deadline);
+    int64_t r = weft__transfer_try(h, f, code, buf, len, deadline);
+    return r != -EAGAIN ? r : weft__transfer_later(h, f, code, buf, len, deadline);
+}
+
+/* Its first use on this port, which can do without ops. */
+static void come_home(const weft__handle *h, const weft__fiber *f)
+{
+    const weft__worker *w = f->home;
+    if (w->at_once && !h->port && !h->desc->port)
+        h->desc->port = w->port;
 }
 
 /* Only calls in the last place, so that none needs a frame: with a ring, each request comes here twice. */
-int64_t weft__transfer_otherwise(weft__handle *h, weft__fiber *f, enum weft_opcode code, void *buf, size_t len, int64_t deadline)
+int64_t weft__transfer(weft__handle *h, weft__fiber *f, enum weft_opcode code, void *buf, size_t len, int64_t deadline)
 {
-    if (comes_home(h, f))
-        return at_first(h, f, code, buf, len, deadline);
+    come_home(h, f);
+    if (weft__transfer_here(h, f, weft__transfer_writes(code)))
+        return at_once(h, f, code, buf, len, deadline);
     if (!h->port && f->home->owns_port && weft__fiber_free_to(f))
         return by_own_op(h, f, code, buf, len, deadline);
     return by_op(h, code, buf, len, deadline);

@@ -24,7 +24,7 @@ __attribute__((always_inline)) static inline weft__fiber *caller(void)
     return f;
 }
 
-static inline int find(weft__fiber *f, weft_id id, weft__sock **out)
+static int find(const weft__fiber *f, weft_id id, weft__sock **out)
 {
     weft__handle *h = NULL;
     int r = f ? weft__handle_find_of(f, id, WEFT__SOCKET, &h) : -EPERM;
@@ -32,18 +32,29 @@ static inline int find(weft__fiber *f, weft_id id, weft__sock **out)
     return r;
 }
 
+/* At a glance, data may be on its way by the streaming form, or lie there. */
+static inline int may_stream(const weft__sock *s) { return s->stream || s->count; }
+
 /* For reads: other ways of reading must not have data under way. */
-static inline int find_reader(weft__fiber *f, weft_id id, weft__sock **out)
+static int find_reader(const weft__fiber *f, weft_id id, weft__sock **out)
 {
     int r = find(f, id, out);
-    if (r == 0 && ((*out)->stream || (*out)->count) && weft__stream_busy(*out))
+    if (r == 0 && may_stream(*out) && weft__stream_busy(*out))
         r = -EBUSY;
     return r;
 }
 
-ssize_t weft_read(weft_id sock, void *buf, size_t n, int64_t deadline)
+/* ---- The usual way is in the public call's own frame; what is rare begins anew in another, and what it asks for need not be kept here. ---- */
+
+/* A call on a socket that is plainly there, with something to do; NULL: another one. */
+static inline weft__sock *usual(const weft__fiber *f, weft_id id, size_t n)
 {
-    weft__fiber *f = caller();
+    weft__handle *h = f && n > 0 && n <= BYTES_MAX ? weft__handle_glance(f, id, WEFT__SOCKET) : NULL;
+    return h ? weft__sock_of(h) : NULL;
+}
+
+static __attribute__((noinline)) ssize_t read_otherwise(weft__fiber *f, weft_id sock, void *buf, size_t n, int64_t deadline)
+{
     weft__sock *s;
     int r = find_reader(f, sock, &s);
     if (r < 0)
@@ -53,7 +64,25 @@ ssize_t weft_read(weft_id sock, void *buf, size_t n, int64_t deadline)
     return (ssize_t)weft__transfer(&s->h, f, WEFT_OP_RECV, buf, at_most(n), deadline);
 }
 
-static inline ssize_t write_some(weft__fiber *f, weft_id sock, const void *buf, size_t n, int64_t deadline)
+/* Nearly always a server waits for its next request here. */
+ssize_t weft_read(weft_id sock, void *buf, size_t n, int64_t deadline)
+{
+    weft__fiber *f = caller();
+    weft__sock *s = usual(f, sock, n);
+    if (!s || may_stream(s))
+        return read_otherwise(f, sock, buf, n, deadline);
+    if (!weft__transfer_here(&s->h, f, 0))
+        return (ssize_t)weft__transfer(&s->h, f, WEFT_OP_RECV, buf, n, deadline);
+    int64_t r = weft__transfer_try(&s->h, f, WEFT_OP_RECV, buf, n, deadline);
+    if (r != -EAGAIN)
+        return (ssize_t)r;
+    weft__lookout a;
+    if (!weft__transfer_watch(&a, &s->h, f, 0, deadline))
+        return (ssize_t)weft__transfer_later(&s->h, f, WEFT_OP_RECV, buf, n, deadline);
+    return (ssize_t)weft__transfer_wait(&a, &s->h, f, WEFT_OP_RECV, buf, n, deadline);
+}
+
+static __attribute__((noinline)) ssize_t write_otherwise(weft__fiber *f, weft_id sock, const void *buf, size_t n, int64_t deadline)
 {
     weft__sock *s;
     int r = find(f, sock, &s);
@@ -63,6 +92,19 @@ static inline ssize_t write_some(weft__fiber *f, weft_id sock, const void *buf, 
         return weft__await_nothing();
     /* The cast drops const: one call serves both directions, and what is sent is only read. */
     return (ssize_t)weft__transfer(&s->h, f, WEFT_OP_SEND, (void *)(uintptr_t)buf, at_most(n), deadline);
+}
+
+/* Nearly always there is room. */
+static inline ssize_t write_some(weft__fiber *f, weft_id sock, const void *buf, size_t n, int64_t deadline)
+{
+    weft__sock *s = usual(f, sock, n);
+    void *from = (void *)(uintptr_t)buf; /* dropping const: one call serves both directions, and what is sent is only read */
+    if (!s)
+        return write_otherwise(f, sock, buf, n, deadline);
+    if (!weft__transfer_here(&s->h, f, 1))
+        return (ssize_t)weft__transfer(&s->h, f, WEFT_OP_SEND, from, n, deadline);
+    int64_t r = weft__transfer_try(&s->h, f, WEFT_OP_SEND, from, n, deadline);
+    return (ssize_t)(r != -EAGAIN ? r : weft__transfer_later(&s->h, f, WEFT_OP_SEND, from, n, deadline));
 }
 
 ssize_t weft_write(weft_id sock, const void *buf, size_t n, int64_t deadline) { return write_some(caller(), sock, buf, n, deadline); }

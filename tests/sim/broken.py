@@ -104,9 +104,10 @@ MISTAKES = {
     "mutex-travels": ("mutex.c", "    hand_to(m, NOBODY);", "    hand_to(m, 0);"),
     # A reader grants a byte more than it has room for.
     "flow": ("../net/flow.c", "send_frame(f, GRANT, n, deadline) == 0", "send_frame(f, GRANT, n + 1, deadline) == 0"),
-    # Who gives up stays the one that watches; who is dismissed takes it for news.
+    # Who gives up stays the one that watches; who is dismissed does not hear of it.
     "transfers-left": ("../lane/transfer.c", "    if (a->watcher.desc)\n", "    if (!f && a->watcher.desc)\n"),
-    "transfers-closed": ("../lane/transfer.c", "if (answer < 0 || !a.watcher.desc) {", "if (answer < 0) {"),
+    "transfers-closed": ("../lane/transfer.c", "if (f->waiting != WEFT__WAIT_READY)",
+                         "if (!watcher->desc || f->waiting != WEFT__WAIT_READY)"),
     # A reader that has read lets no sender in.
     "broadcast": ("broadcast.c", "    if (b->senders.first)\n        let_senders_in(b, news);", "    (void)news;"),
     # A producer waits although all that is under way has been dealt with.
