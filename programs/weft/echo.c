@@ -64,22 +64,27 @@ static int pump(weft_id conn, struct visit *v)
 {
     char small[SMALL];
     struct tracker *t = &v->echo->tracker;
-    int64_t idle = v->echo->options->idle_timeout_ns;
+    int64_t idle = v->echo->options->idle_timeout_ns, deadline = weft_after(idle);
     for (;;) {
         if (!tracker_idle(t, v->slot))
             return -ECANCELED;
         char *buf = v->big != NULL ? v->big : small;
         size_t cap = v->big != NULL ? BUFFER_SIZE : sizeof small;
-        ssize_t n = weft_read(conn, buf, cap, weft_after(v->big != NULL && idle > SILENT_NS ? SILENT_NS : idle));
-        if (n == -ETIMEDOUT && v->big != NULL && idle > SILENT_NS) {
+        const bool briefly = v->big != NULL && idle > SILENT_NS;
+        ssize_t n = weft_read(conn, buf, cap, briefly ? weft_after(SILENT_NS) : deadline);
+        if (n == -ETIMEDOUT && briefly) {
             shrink(v);
             continue;
         }
         if (n <= 0 || !tracker_busy(t, v->slot))
             return (int)n;
-        int r = weft_write_all(conn, buf, (size_t)n, NULL, weft_after(idle));
+        /* The client has just been heard of, and is next silent from now on; but what takes more room may take long. */
+        deadline = weft_after(idle);
+        int r = weft_write_all(conn, buf, (size_t)n, NULL, deadline);
         if (r < 0)
             return r;
+        if (buf != small)
+            deadline = weft_after(idle);
         fit(v, (size_t)n);
     }
 }
