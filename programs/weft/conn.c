@@ -116,9 +116,14 @@ ssize_t conn_fill(struct conn *c, int64_t deadline)
     return n;
 }
 
+int64_t conn_patience(const struct conn *c)
+{
+    return c->server->options->idle_timeout_ns;
+}
+
 int64_t conn_write_deadline(const struct conn *c)
 {
-    return weft_after(c->server->options->idle_timeout_ns);
+    return weft_after(conn_patience(c));
 }
 
 int conn_flush(struct conn *c)

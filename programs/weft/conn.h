@@ -68,6 +68,9 @@ void conn_rest(struct conn *c);
 /* conn_out returns the builder with at least n bytes of room, flushing if it must; NULL after an error. */
 struct out *conn_out(struct conn *c, size_t n);
 
+/* conn_patience is how long a client may stay silent, or take nothing of its answer, in ns. */
+int64_t conn_patience(const struct conn *c);
+
 /* conn_write_deadline is how long something that may have to wait may take to get on, from now. */
 int64_t conn_write_deadline(const struct conn *c);
 

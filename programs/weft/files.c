@@ -77,7 +77,7 @@ static int send_slice(struct conn *c, weft_id file, uint64_t offset, uint64_t n)
     if (n <= SMALL_FILE)
         return copy_slice(c, file, offset, (size_t)n);
     int r = conn_flush(c);
-    return r < 0 ? r : send_file(c->id, file, offset, n, c->server->options->idle_timeout_ns);
+    return r < 0 ? r : send_file(c->id, file, offset, n, conn_patience(c));
 }
 
 static int send_whole(struct conn *c, const struct found *f, const char *type, const struct http_entity *entity)

@@ -24,7 +24,7 @@ static ssize_t wait_idle(struct conn *c)
     conn_rest(c);
     if (!tracker_idle(t, c->slot))
         return -ECANCELED;
-    ssize_t n = conn_fill(c, weft_after(c->server->options->idle_timeout_ns));
+    ssize_t n = conn_fill(c, weft_after(conn_patience(c)));
     if (!tracker_busy(t, c->slot)) {
         /* Cancelled while the request came in: it is answered all the same, within the drain's limit. */
         weft_shield_enter(&c->shield, c->server->options->drain_timeout_ns);
