@@ -28,7 +28,8 @@ WEFT_API int weft_stat_path(const char *path, weft_stat *out, unsigned flags, in
 WEFT_API int weft_stat_at(weft_id dir, const char *path, weft_stat *out, unsigned flags, int64_t deadline);
 WEFT_API int weft_stat_id(weft_id file, weft_stat *out, int64_t deadline);
 /* Bytes read, 0 at the end of the file. What the system has in memory is read at once, whatever the deadline; in a loop
- * of such reads others get their turn all the same. */
+ * of such reads others get their turn all the same. -ESPIPE: it has no offsets (a pipe, a terminal); so answers
+ * weft_pwrite, too. */
 WEFT_API ssize_t weft_pread(weft_id file, void *buf, size_t n, uint64_t offset, int64_t deadline);
 /* Bytes written, which may be fewer than n. */
 WEFT_API ssize_t weft_pwrite(weft_id file, const void *buf, size_t n, uint64_t offset, int64_t deadline);

@@ -40,7 +40,7 @@ struct weft_desc {
     uint32_t flying;   /* ops not yet terminal */
     uint8_t kind;      /* enum weft_desc_kind */
     uint8_t closing;   /* no handle is left: the last op closes it */
-    uint8_t registered; /* the driver knows it (epoll set, fixed file) */
+    uint8_t registered; /* the driver knows it: it is in the epoll set, or a ring was told that it has offsets */
     uint8_t latch;     /* readiness seen and not used up: WEFT_READABLE... */
     uint8_t drains;    /* the driver's: a short read or write proves that the next one would wait */
     weft_op *ops;      /* in flight, by desc_next/desc_prev, and not asked to end */

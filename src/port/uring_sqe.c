@@ -10,6 +10,7 @@
 #include <linux/openat2.h>
 #include <poll.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "port/op.h"
 #include "port/uring.h"
@@ -272,6 +273,29 @@ static int connect_may_start(weft__uring *u, weft_op *op)
     return r == 0;
 }
 
+/* pread(2) and pwrite(2) refuse this descriptor: a pipe, a terminal. Some that cannot be sought in take offsets all the
+ * same, so a read of no bytes confirms it; on a file, where that might have to wait, it is not made. */
+static int knows_no_offsets(int fd)
+{
+    char none;
+    return lseek(fd, 0, SEEK_CUR) < 0 && errno == ESPIPE && pread(fd, &none, 0, 0) < 0 && errno == ESPIPE;
+}
+
+/* The ring would read and write such a one, whatever the offset. Asked once a descriptor. */
+static int offset_may_start(weft__uring *u, weft_op *op)
+{
+    weft_desc *d = op->desc;
+    if (d->registered || op->io.offset < 0)
+        return 1;
+    u->port->calls++;
+    if (knows_no_offsets((int)d->handle)) {
+        weft__uring_end(u, op, -ESPIPE);
+        return 0;
+    }
+    d->registered = 1;
+    return 1;
+}
+
 /* Whether the op goes into the ring now. 0: it waits elsewhere, or has ended. */
 static int may_start(weft__uring *u, weft_op *op)
 {
@@ -295,6 +319,9 @@ static int may_start(weft__uring *u, weft_op *op)
         return connect_may_start(u, op);
     case WEFT_OP_STAT:
         return stat_may_start(u, op);
+    case WEFT_OP_PREAD:
+    case WEFT_OP_PWRITE:
+        return offset_may_start(u, op);
     case WEFT_OP_OPEN:
         if (!op->open.path)
             weft__uring_end(u, op, -EINVAL);
@@ -363,7 +390,7 @@ static inline int start_transfer(weft__uring *u, weft_op *op)
 /* The same for a read of a file. */
 static inline int start_read(weft__uring *u, weft_op *op)
 {
-    struct io_uring_sqe *sqe = op->path == WEFT_PATH_RING ? slot_for(u, op) : NULL;
+    struct io_uring_sqe *sqe = op->path == WEFT_PATH_RING && op->desc->registered ? slot_for(u, op) : NULL;
     if (!sqe)
         return 0;
     *sqe = (struct io_uring_sqe){

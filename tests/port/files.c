@@ -321,9 +321,45 @@ static void the_walk_agrees(bed *b)
     remove_root();
 }
 
+/* A pipe has no offsets: who names one is refused, nothing is read or written and nobody waits for anything. Without one it is read
+ * where it stands. A device that takes any is read like a file. */
+static void what_has_no_offsets(bed *b)
+{
+    weft_desc f;
+    char in[8];
+    job j = {0};
+    make_root();
+    CHECK(mkfifo(in_root("p"), 0600) == 0);
+    weft__desc_init(&f, open(in_root("p"), O_RDWR | O_NONBLOCK | O_CLOEXEC), WEFT_DESC_FILE);
+    CHECK(f.handle >= 0);
+    for (int i = 0; i < 2; i++) {
+        weft_op_pread(&j.op, &f, in, sizeof in, 0);
+        CHECK_EQ(bed_run(b, &j), -ESPIPE);
+        weft_op_pwrite(&j.op, &f, "no", 2, 5);
+        CHECK_EQ(bed_run(b, &j), -ESPIPE);
+        if (i == 0)
+            CHECK_EQ(write((int)f.handle, "abc", 3), 3);
+    }
+    weft_op_pread(&j.op, &f, in, sizeof in, -1);
+    CHECK_EQ(bed_run(b, &j), 3);
+    CHECK(memcmp(in, "abc", 3) == 0);
+    weft_op_pwrite(&j.op, &f, "de", 2, -1);
+    CHECK_EQ(bed_run(b, &j), 2);
+    CHECK_EQ(read((int)f.handle, in, sizeof in), 2);
+    bed_shut(b, &f);
+    weft__desc_init(&f, open("/dev/zero", O_RDONLY | O_CLOEXEC), WEFT_DESC_FILE);
+    in[0] = 'x';
+    weft_op_pread(&j.op, &f, in, 1, 100);
+    CHECK_EQ(bed_run(b, &j), 1);
+    CHECK_EQ(in[0], 0);
+    bed_shut(b, &f);
+    remove_root();
+}
+
 static const bed_case cases[] = {
     CASE(life_of_a_file),
     CASE(links_and_missing_things),
+    CASE(what_has_no_offsets),
     CASE(offsets_of_64_bits),
     CASE(directory_in_pieces),
     CASE(empty_directory),
