@@ -11,7 +11,7 @@ static int find(weft_id id, weft__handle **out)
 static int address(weft_id id, int peer, weft_addr *out)
 {
     weft__handle *h;
-    int r = find(id, &h);
+    int r = out ? find(id, &h) : -EINVAL;
     if (r < 0)
         return r;
     weft_port *port = weft__handle_port();
@@ -35,7 +35,7 @@ int weft_sock_set(weft_id sock, enum weft_sockopt opt, int value)
 int weft_sock_get(weft_id sock, enum weft_sockopt opt, int *value)
 {
     weft__handle *h;
-    int r = find(sock, &h);
+    int r = value ? find(sock, &h) : -EINVAL;
     if (r < 0)
         return r;
     weft_port *port = weft__handle_port();

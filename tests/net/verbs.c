@@ -172,6 +172,8 @@ static int both_ends_know_their_addresses(void *arg)
     CHECK_EQ(accepted.family, WEFT_ADDR_IP4);
     CHECK_EQ(accepted.ip4[0], 127);
     CHECK_ERR(weft_peer_addr(l, &peer), -ENOTCONN);
+    CHECK_ERR(weft_local_addr(a, NULL), -EINVAL);
+    CHECK_ERR(weft_peer_addr(a, NULL), -EINVAL);
     return 0;
 }
 
@@ -197,6 +199,7 @@ static int options_are_kept(void *arg)
     CHECK_OK(weft_sock_get(a, WEFT_SOCKERR, &value));
     CHECK_EQ(value, 0);
     CHECK(weft_sock_set(a, (enum weft_sockopt)999, 1) < 0);
+    CHECK_ERR(weft_sock_get(a, WEFT_NODELAY, NULL), -EINVAL);
     return 0;
 }
 
