@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -175,6 +176,15 @@ static int map_ring(weft__uring *u, const struct io_uring_params *p, const struc
     return 0;
 }
 
+/* The kernel takes absolute time-outs for the machine's, even of a process whose clock is set off from it
+ * (time_namespaces(7)). No answer: a kernel without such namespaces. */
+static int machines_clock(void)
+{
+    const ino_t first = 0xEFFFFFFA; /* the namespace that a machine comes up with */
+    struct stat st;
+    return stat("/proc/self/ns/time", &st) < 0 || st.st_ino == first;
+}
+
 /* Whether env's clock is the one the kernel's absolute time-outs run on: read in between two readings of that one. */
 static int same_clock(const weft_env *env)
 {
@@ -297,7 +307,7 @@ int weft__uring_setup(weft__uring **out, weft_port *port, const weft_port_config
     u->setup_flags = params.flags;
     u->features = params.features;
     u->deferred_work = !!(params.flags & IORING_SETUP_DEFER_TASKRUN);
-    u->absolute = (params.features & WEFT__FEAT_MIN_TIMEOUT) && same_clock(port->env);
+    u->absolute = (params.features & WEFT__FEAT_MIN_TIMEOUT) && same_clock(port->env) && machines_clock();
     /* Not on a shared ring, where it would end with the thread that submitted it; nor over the caller's memory, which
      * is written to when the ring ends. */
     u->may_stand = u->absolute && !u->valgrind && !config->shared && u->memory_size;
