@@ -1,6 +1,6 @@
-/* A mutex and a channel of one's own, from park and unpark alone: whoever needs another sort of waiting than weft/sync.h and weft/channel.h have
- * can build it so. Two things to know: an unpark before its park is not lost, and a park may return because of an unpark that was meant for
- * something else, so each wait looks again. */
+/* A mutex and a channel of one's own, from park and unpark alone: whoever needs another sort of waiting than
+ * weft/sync.h and weft/channel.h have can build it so. Two things to know: an unpark before its park is not lost, and a
+ * park may return because of an unpark that was meant for something else, so each wait looks again. */
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -44,7 +44,8 @@ static void own_unlock(own_mutex *m)
     waiter *top = LOCKED;
     if (atomic_compare_exchange_strong(&m->state, &top, NULL))
         return;
-    while (!atomic_compare_exchange_weak(&m->state, &top, top->next)) /* only the owner takes anybody out, so next stays */
+    /* Only the owner takes anybody out, so next stays. */
+    while (!atomic_compare_exchange_weak(&m->state, &top, top->next))
         ;
     weft_id next = top->fiber; /* once granted, its stack may be gone */
     atomic_store(&top->granted, 1);

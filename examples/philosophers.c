@@ -1,11 +1,11 @@
-/* The dining philosophers. Each takes the fork to the left, then the one to the right. Once all have taken the first, nobody will ever have the
- * second: the program does not hang, it says who waits for what, and ends with WEFT_EXIT_DEADLOCK. With `ordered`, the last one takes them the other
- * way round, and all eat.
+/* The dining philosophers. Each takes the fork to the left, then the one to the right. Once all have taken the first,
+ * nobody will ever have the second: the program does not hang, it says who waits for what, and ends with
+ * WEFT_EXIT_DEADLOCK. With `ordered`, the last one takes them the other way round, and all eat.
  *
  *     philosophers [ordered]
  *
- * The forks are semaphores, which have no owner. With mutexes the one who would close the circle is refused instead (-EDEADLK) and may put his
- * first fork back. */
+ * The forks are semaphores, which have no owner. With mutexes the one who would close the circle is refused instead
+ * (-EDEADLK) and may put his first fork back. */
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>

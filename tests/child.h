@@ -1,4 +1,5 @@
-/* Running something in a child process, and hearing what it says: for what ends a process on purpose. Only while the caller has no other thread. */
+/* Running something in a child process, and hearing what it says: for what ends a process on purpose.
+ * Only while the caller has no other thread. */
 #ifndef WEFT_TESTS_CHILD_H
 #define WEFT_TESTS_CHILD_H
 
@@ -8,8 +9,8 @@
 
 #include "test.h"
 
-/* The child exits with what fn returns, and leaves no core. Fills `said`, of `room` bytes, with the beginning of what came
- * through its standard error, ended by a 0; returns its wait status. */
+/* The child exits with what fn returns, and leaves no core. Fills `said`, of `room` bytes, with the beginning of what
+ * came through its standard error, ended by a 0; returns its wait status. */
 static inline int child_says(int (*fn)(void *), void *arg, char *said, size_t room)
 {
     int ends[2], status;

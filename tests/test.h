@@ -11,7 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* What went wrong is said out of line: a check is a comparison and one call, of which there are thousands to compile. */
+/* What went wrong is said out of line: a check is a comparison and one call, of
+ * which there are thousands to compile. */
 __attribute__((cold, unused, format(printf, 4, 5))) static void test_say(const char *file, int line, const char *function,
                                                                          const char *format, ...)
 {
@@ -25,8 +26,8 @@ __attribute__((cold, unused, format(printf, 4, 5))) static void test_say(const c
     fflush(NULL);
 }
 
-/* Not exit(): handlers would run on whatever stack the failure was met on, beside threads that go on. Not in test_say: a
- * test that runs simulated has an _exit of its own. */
+/* Not exit(): handlers would run on whatever stack the failure was met on, beside threads that go on. Not in test_say:
+ * a test that runs simulated has an _exit of its own. */
 #define TEST_FAIL(...)                                                                                                 \
     do {                                                                                                               \
         test_say(__FILE__, __LINE__, __func__, __VA_ARGS__);                                                           \
@@ -88,9 +89,9 @@ static inline int test_again(uint64_t done, uint64_t rounds)
  * done at length (WEFT_TEST_BRIEF; scripts/test says where). Any thread. */
 static inline int test_rounds(int rounds) { return getenv("WEFT_TEST_BRIEF") ? (rounds + 7) / 8 : rounds; }
 
-/* An IPv4 loopback address, in host order, that no other process of the tests listens at or connects to (its forks do): a
- * port that one has given up may be another's the next moment, while somebody is still on his way to it. And the same as text,
- * and with ":0" behind it, a free port there. */
+/* An IPv4 loopback address, in host order, that no other process of the tests listens at or connects to (its forks do):
+ * a port that one has given up may be another's the next moment, while somebody is still on his way to it. And the same
+ * as text, and with ":0" behind it, a free port there. */
 static uint32_t test_loopback_address;
 static char test_host_text[sizeof "127.255.255.255"], test_address_text[sizeof "127.255.255.255:0"];
 __attribute__((constructor)) static void test_choose_address(void) /* before there are threads */

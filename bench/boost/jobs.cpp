@@ -1,5 +1,6 @@
-// Boost.Fiber's side of the jobs in-process (bench/README.md says what each does), on one thread with its round-robin scheduler. Each line on
-// standard input, "JOB N", is answered by "OPS WALL_NS", or by "none". Stacks come from a pool, as ours do.
+// Boost.Fiber's side of the jobs in-process (bench/README.md says what each does), on one thread with its
+// round-robin scheduler. Each line on standard input, "JOB N", is answered by "OPS WALL_NS", or by "none".
+// Stacks come from a pool, as ours do.
 #include <boost/fiber/all.hpp>
 #include <chrono>
 #include <cstdio>

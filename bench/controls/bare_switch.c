@@ -1,5 +1,6 @@
-/* Control: nothing but the switch. Two stacks hand control to each other by code that saves what the ABI asks to be saved, changes the stack pointer and
- * jumps: no scheduler, no queue, no check. It speaks as the jobs do ("switch N"), so that it can stand beside them. */
+/* Control: nothing but the switch. Two stacks hand control to each other by code that saves what the ABI asks to be
+ * saved, changes the stack pointer and jumps: no scheduler, no queue, no check. It speaks as the jobs do ("switch N"),
+ * so that it can stand beside them. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,7 +34,8 @@ static void other(void)
     }
 }
 
-/* What the first switch pops: an address and six registers. Before its first push a function expects the stack off by eight. */
+/* What the first switch pops: an address and six registers. Before its first push a
+ * function expects the stack off by eight. */
 static void prepare(void)
 {
     void **top = (void **)(void *)(stack + STACK - 24);

@@ -1,11 +1,11 @@
-/* Controls: a TCP echo server as a plain epoll loop, one thread, level- or edge-triggered, as good as we can make it. No time-outs, no limits, no ids: it
- * does less than `weft echo`, which is what makes it a yardstick. What a socket does not take at once is kept, and no more is read
- * from it until that is gone.
+/* Controls: a TCP echo server as a plain epoll loop, one thread, level- or edge-triggered, as good as we can make it.
+ * No time-outs, no limits, no ids: it does less than `weft echo`, which is what makes it a yardstick. What a socket
+ * does not take at once is kept, and no more is read from it until that is gone.
  *
  *     epoll_echo level|edge
  *
- * Level-triggered it answers each event with one receive and one send. Edge-triggered it reads again only when the buffer came back full:
- * less than that was all there was, and the next edge tells of more. */
+ * Level-triggered it answers each event with one receive and one send. Edge-triggered it reads again only when the
+ * buffer came back full: less than that was all there was, and the next edge tells of more. */
 #include "control.h"
 #include <errno.h>
 #include <stdint.h>

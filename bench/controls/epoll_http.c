@@ -1,5 +1,6 @@
-/* Control: HTTP/1.1 keep-alive by hand, one thread, edge-triggered. It answers each blank line it reads with the same bytes, which it is given in a file,
- * so that they can be exactly what `weft serve` or nginx answers. It parses nothing else: no server does less.
+/* Control: HTTP/1.1 keep-alive by hand, one thread, edge-triggered. It answers each blank line it reads with the same
+ * bytes, which it is given in a file, so that they can be exactly what `weft serve` or nginx answers. It parses
+ * nothing else: no server does less.
  *
  *     epoll_http RESPONSE_FILE */
 #include "control.h"

@@ -1,5 +1,6 @@
-/* Controls: a TCP server that swallows and answers each MiB with one byte, as a plain epoll loop, level- or edge-triggered. Edge-triggered it reads again
- * only when the buffer came back full: less than that was all there was, and the next edge tells of more.
+/* Controls: a TCP server that swallows and answers each MiB with one byte, as a plain epoll loop, level- or
+ * edge-triggered. Edge-triggered it reads again only when the buffer came back full: less than that was all there was,
+ * and the next edge tells of more.
  *
  *     epoll_sink level|edge */
 #include "control.h"

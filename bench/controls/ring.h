@@ -14,15 +14,17 @@ typedef struct ring {
     struct io_uring_cqe *cqes;
 } ring;
 
-/* tuned: single issuer, deferred task running, the ring registered. Ends the program where the kernel does not have it. */
+/* tuned: single issuer, deferred task running, the ring registered.
+ * Ends the program where the kernel does not have it. */
 void ring_open(ring *r, unsigned entries, int tuned);
 /* A zeroed entry; submits what is there if the queue is full. */
 struct io_uring_sqe *ring_entry(ring *r);
 /* Hands over what was prepared and waits for at least one completion. */
 void ring_wait(ring *r);
 
-/* Whether the only completion that an entry brought is all there is to do, also as far as the kernel tells: then its answer would have an entry of its
- * own, and a plain send is cheaper, by 2 % of a request at one connection. Larger messages may not be taken as a whole. */
+/* Whether the only completion that an entry brought is all there is to do, also as far as the kernel tells: then its
+ * answer would have an entry of its own, and a plain send is cheaper, by 2 % of a request at one connection. Larger
+ * messages may not be taken as a whole. */
 enum { LITTLE = 16384 };
 int ring_alone(const ring *r, unsigned completions);
 

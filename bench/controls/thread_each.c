@@ -1,4 +1,5 @@
-/* The plain-C alternative to all of this: a thread for each connection, blocking calls. Small stacks, as whoever has many threads would choose. */
+/* The plain-C alternative to all of this: a thread for each connection, blocking calls.
+ * Small stacks, as whoever has many threads would choose. */
 #include "control.h"
 #include <pthread.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
-/* Control: TCP echo by io_uring as its makers mean it: one accept and one receive a connection that go on by themselves, provided buffers, deferred
- * task running, a registered ring. A buffer that was received into is sent from, and goes back when that is done. Sends of one connection
- * follow each other; a lone answer goes past the ring.
+/* Control: TCP echo by io_uring as its makers mean it: one accept and one receive a connection that go on by
+ * themselves, provided buffers, deferred task running, a registered ring. A buffer that was received into is sent from,
+ * and goes back when that is done. Sends of one connection follow each other; a lone answer goes past the ring.
  *
  *     uring_multishot [BUFFER_BYTES [BUFFERS]]       default 8192, 4096 (a power of two) */
 #include "control.h"

@@ -1,5 +1,6 @@
-/* Control: TCP echo by io_uring, plainly: one receive or one send under way on each connection, into a buffer of its own. `tuned` adds what a
- * single-threaded program may ask of its ring (single issuer, deferred task running, registered ring), and a lone answer goes past it.
+/* Control: TCP echo by io_uring, plainly: one receive or one send under way on each connection, into a buffer of its
+ * own. `tuned` adds what a single-threaded program may ask of its ring (single issuer, deferred task running,
+ * registered ring), and a lone answer goes past it.
  *
  *     uring_plain [tuned] */
 #include "control.h"

@@ -1,5 +1,5 @@
-/* Control: 4 KiB reads of a cached file at random places, 32 in flight, by io_uring with a tuned ring and a registered file. It speaks as the jobs do
- * ("read-4k N"); the file is $BENCH_FILE, whose blocks begin with their numbers. */
+/* Control: 4 KiB reads of a cached file at random places, 32 in flight, by io_uring with a tuned ring and a registered
+ * file. It speaks as the jobs do ("read-4k N"); the file is $BENCH_FILE, whose blocks begin with their numbers. */
 #include "control.h"
 #include "ring.h"
 #include <fcntl.h>

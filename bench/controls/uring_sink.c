@@ -1,5 +1,5 @@
-/* Controls: a TCP server that swallows and answers each MiB with one byte, by io_uring: single-shot receives into a buffer a connection, or a multishot
- * receive with provided buffers. The ring is tuned in both.
+/* Controls: a TCP server that swallows and answers each MiB with one byte, by io_uring: single-shot receives into a
+ * buffer a connection, or a multishot receive with provided buffers. The ring is tuned in both.
  *
  *     uring_sink single|multishot */
 #include "control.h"
@@ -65,8 +65,9 @@ static void received(conn *c, const struct io_uring_cqe *done)
         buffers_return(&buffers, done->flags >> IORING_CQE_BUFFER_SHIFT);
     int over = n == 0 || (n < 0 && n != -ENOBUFS && n != -EINTR && n != -EAGAIN);
     c->owed += n > 0 ? (size_t)n : 0;
+    /* One byte a MiB: a call of its own is simplest, and always has room. */
     for (; c->owed >= MIB && !over; c->owed -= MIB)
-        over = send(c->fd, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT) != 1; /* one byte a MiB: a call of its own is simplest, and always has room */
+        over = send(c->fd, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT) != 1;
     if (over && !(done->flags & IORING_CQE_F_MORE)) {
         close(c->fd);
         free(c->buffer);

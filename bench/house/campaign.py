@@ -10,7 +10,8 @@ import rows
 import store
 import verdict
 
-PASSES = (verdict.LOOKS[0],) + verdict.LOOKS  # the first one twice: rows during which the machine was not ours get a second chance
+# The first one twice: rows during which the machine was not ours get a second chance.
+PASSES = (verdict.LOOKS[0],) + verdict.LOOKS
 HURRY_S = 5
 
 

@@ -11,9 +11,10 @@ import time
 
 import children
 
-# The only rule for leaving a slice out, fixed before any campaign and the same for every program: somebody else (other processes, or the
-# machine's owner) used more than this share of one processor while it ran. Results always say how many this removed, and what the ratio
-# is with them. A campaign that would lose more than LEFT_OUT_MOST of its pairs is not measured.
+# The only rule for leaving a slice out, fixed before any campaign and the same for every program: somebody else
+# (other processes, or the machine's owner) used more than this share of one processor while it ran. Results
+# always say how many this removed, and what the ratio is with them. A campaign that would lose more than
+# LEFT_OUT_MOST of its pairs is not measured.
 LEFT_OUT = 0.05
 LEFT_OUT_MOST = 1 / 3
 

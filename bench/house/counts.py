@@ -54,7 +54,8 @@ def needs_descriptors(n):
 
 
 def environment(**more):
-    # The C library then takes the same variants everywhere; what little of it shows in the program's own count is the same as well.
+    # The C library then takes the same variants everywhere; what little of it shows in the
+    # program's own count is the same as well.
     kept = {k: v for k, v in os.environ.items() if not k.startswith("WEFT_")}
     return dict(kept, GLIBC_TUNABLES="glibc.cpu.hwcaps=-AVX512F_Usable,-AVX2_Usable,-ERMS,-AVX2,-AVX512F", **more)
 
@@ -166,7 +167,8 @@ def groups(say):
     """What is counted together: (what, a function that gives (name, value) pairs)."""
     if shutil.which("valgrind"):
         yield "operations", lambda: count_operations("epoll")
-        # Valgrind keeps signals from a program that waits in a ring, so the controls that do cannot be ended with their count written.
+        # Valgrind keeps signals from a program that waits in a ring, so the controls that do cannot
+        # be ended with their count written.
         for name in ("weft-epoll", "weft-uring", "stream-epoll", "stream-uring", "epoll-edge", "epoll-level"):
             yield f"instructions of {name}", lambda name=name: [(f"instructions, {name}, a request", count_requests(name))]
     else:

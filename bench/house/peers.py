@@ -158,7 +158,8 @@ ECHO = {
     "uring-plain": fixed("uring-plain"),
     "uring-tuned": fixed("uring-plain", "tuned"),
     "uring-multishot": fixed("uring-multishot"),
-    "uring-multishot-2k": fixed("uring-multishot", 2048, 1024),  # fewer pages and lines to go through, where messages are small
+    # Fewer pages and lines to go through, where messages are small.
+    "uring-multishot-2k": fixed("uring-multishot", 2048, 1024),
     "libuv": fixed("libuv-echo"),
     "libevent": fixed("libevent-echo"),
     "libev": fixed("libev-echo"),

@@ -9,8 +9,8 @@ import fnmatch
 
 import peers
 
-# The bars in ns hold on CPU model 167, where a switch, as a call that ends in a jump, takes this long. Elsewhere their ratio to the bare switch of
-# the same run decides.
+# The bars in ns hold on CPU model 167, where a switch, as a call that ends in a jump, takes this long.
+# Elsewhere their ratio to the bare switch of the same run decides.
 SWITCH_NS = 1.8
 
 
@@ -29,7 +29,8 @@ class Row:
     job: str = ""
     workers: int = 1
     size: object = None
-    load: tuple = ()     # options of the load generator; rate "half": half of what the edge-triggered control reaches in a closed loop
+    # Options of the load generator; rate "half": half of what the edge-triggered control reaches in a closed loop.
+    load: tuple = ()
     ours: str = "weft"
     peers: tuple = ()
     bars: tuple = ()
@@ -179,7 +180,8 @@ def all_rows():
     return [row for group in (jobs, echo, bulk, http, low_rate, growth, modes) for row in group()]
 
 
-# The order of a campaign: what tells most first. Names, or how they begin (with *); what none of these names comes last.
+# The order of a campaign: what tells most first. Names, or how they begin (with *);
+# what none of these names comes last.
 IMPORTANCE = (
     "echo-64-uring", "yield-2", "spawn", "ping-1", "echo-512-uring", "low-rate-uring", "http-plain-64-uring", "fan-in", "fan-out", "echo-1-uring", "lane-*", "timer",
     "skynet-two", "tree-two", "echo-64-epoll", "spawn-many", "ping-1-two", "ping-100-two", "sleep-10k", "sleep-10k-cold", "echo-64-two-uring",

@@ -1,4 +1,5 @@
-/* A TCP echo server on libev: plain calls in the callbacks. What a socket does not take is kept, and waited for with another watcher. */
+/* A TCP echo server on libev: plain calls in the callbacks. What a socket does not take is kept,
+ * and waited for with another watcher. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <ev.h>

@@ -1,4 +1,5 @@
-/* A TCP echo server on libuv: replies are tried at once, as its users do who care, and only what does not fit becomes a write request. */
+/* A TCP echo server on libuv: replies are tried at once, as its users do who care,
+ * and only what does not fit becomes a write request. */
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* libuv's side of the jobs that it has a word for: timers, and reads of a file by its pool. It speaks as the others do: "JOB N" is answered by
- * "OPS WALL_NS". */
+/* libuv's side of the jobs that it has a word for: timers, and reads of a file by its pool. It speaks as the others do:
+ * "JOB N" is answered by "OPS WALL_NS". */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +25,8 @@ static long timer(uv_loop_t *loop, long n)
     return n;
 }
 
-/* All armed, then all stopped, the last one first. Storage is there from the first time on; timers that are not armed cost the loop nothing. */
+/* All armed, then all stopped, the last one first. Storage is there from the first time on;
+ * timers that are not armed cost the loop nothing. */
 static long timers(uv_loop_t *loop, long n)
 {
     static uv_timer_t *all;

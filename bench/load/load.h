@@ -27,8 +27,9 @@ typedef struct server {
     struct sockaddr_in addr;
 } server;
 
-/* Starts argv on the given processors and waits for its line "listening on ADDRESS:PORT". prepare, if given, is called in this process
- * when the child exists but has not become the program yet; in the child, batch asks for the scheduling class that never preempts others. */
+/* Starts argv on the given processors and waits for its line "listening on ADDRESS:PORT". prepare, if given, is called
+ * in this process when the child exists but has not become the program yet; in the child, batch asks for the scheduling
+ * class that never preempts others. */
 void server_start(server *s, char **argv, const char *cpus, int batch, void (*prepare)(pid_t pid, void *arg), void *arg);
 /* Asks it to end, and after ten seconds insists. */
 void server_end(server *s);
@@ -45,8 +46,8 @@ void histogram_print(const histogram *h, FILE *out); /* [[upper edge in ns, coun
 
 /* ---- peer.c: connections, and what goes over them ---- */
 
-/* What is said: either bytes that must come back as they are, in messages of `size`, or HTTP requests. Both are an endless stream of bytes out, of
- * which every byte that comes in is checked. */
+/* What is said: either bytes that must come back as they are, in messages of `size`, or HTTP requests. Both are an
+ * endless stream of bytes out, of which every byte that comes in is checked. */
 typedef struct talk {
     size_t size;          /* of a message, or of a request */
     const char *request;  /* NULL: echo, or acknowledged */
@@ -77,7 +78,8 @@ void peer_connect(peer *p, const server *s, int nonblocking);
 /* Asks for n messages at this time; pushes as much as the socket takes. */
 void peer_ask(peer *p, const talk *t, unsigned n, int64_t when);
 void peer_push(peer *p, const talk *t);
-/* Reads and checks what is there. How many messages it completed, whose times are times[answered - that]...; -1: the server closed it. */
+/* Reads and checks what is there. How many messages it completed, whose times are times[answered - that]...;
+ * -1: the server closed it. */
 int peer_take(peer *p, talk *t);
 static inline int64_t *peer_time(peer *p, uint64_t message) { return &p->times[message & (p->window - 1)]; }
 

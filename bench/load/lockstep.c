@@ -1,11 +1,13 @@
-/* Counts what a server does for k requests at once. Round by round it writes to k connections, waits for all k answers, and reads how many system
- * calls the server made meanwhile, from a tracepoint, which slows nobody. Both sides share one processor and the server belongs to the
- * scheduling class that never preempts another, so it finds all k requests there when it wakes: the count does not depend on chance.
+/* Counts what a server does for k requests at once. Round by round it writes to k connections, waits for all k answers,
+ * and reads how many system calls the server made meanwhile, from a tracepoint, which slows nobody. Both sides share
+ * one processor and the server belongs to the scheduling class that never preempts another, so it finds all k requests
+ * there when it wakes: the count does not depend on chance.
  *
- *     bench-lockstep [--size BYTES | --http PATH] [--rounds N] [--count 0] [--k 1,16,64,512] [--cpu N] -- SERVER ARGS...
+ *     bench-lockstep [--size BYTES | --http PATH] [--rounds N] [--count 0] [--k 1,16,64,512] [--cpu N]
+ *                    -- SERVER ARGS...
  *
- * Prints {"k": {"least": calls of the round that took fewest, "median": of all, "rounds": how many}, ...}; with --count 0 (for servers that run
- * under an instrument) only the rounds are made. Status 77: no tracepoints here. */
+ * Prints {"k": {"least": calls of the round that took fewest, "median": of all, "rounds": how many}, ...}; with
+ * --count 0 (for servers that run under an instrument) only the rounds are made. Status 77: no tracepoints here. */
 #include "load.h"
 #include <errno.h>
 #include <linux/perf_event.h>

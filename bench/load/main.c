@@ -1,16 +1,19 @@
-/* The load generator. Starts one server, connects to it, and does nothing until a line on standard input asks for a slice of load:
+/* The load generator. Starts one server, connects to it, and does nothing until a line on
+ * standard input asks for a slice of load:
  *
  *     bench-load [options] -- SERVER ARGS...
  *         --connections N    (64)
  *         --size BYTES       of a message (64)
  *         --depth N          messages under way on a connection (1)
- *         --rate N           open loop: so many messages a second, whatever the server does; latency counts from when each should have been sent
+ *         --rate N           open loop: so many messages a second, whatever the server does;
+ *                            latency counts from when each should have been sent
  *         --churn N          a connection is closed after N messages, and another made
  *         --acknowledged 1   the server swallows, and answers each message with one byte
  *         --http PATH        GET requests; the bodies of all responses must be the first one's
  *         --cpus LIST, --server-cpus LIST
  *
- *     slice MS               one line of JSON: messages, wall and server CPU time in ns, context switches of the server, and the latencies
+ *     slice MS               one line of JSON: messages, wall and server CPU time in ns,
+ *                            context switches of the server, and the latencies
  *     memory                 one line of JSON: resident memory and page tables of the server, bytes
  *
  * At the end of its input it ends the server. */

@@ -1,5 +1,6 @@
-/* One connection: an endless stream of bytes out, and every byte that comes in checked. What an echo server is sent is a pattern whose period is
- * prime, begun elsewhere on each connection, so that lost, doubled or swapped bytes do not go unnoticed. */
+/* One connection: an endless stream of bytes out, and every byte that comes in checked. What an echo server is
+ * sent is a pattern whose period is prime, begun elsewhere on each connection, so that lost, doubled or
+ * swapped bytes do not go unnoticed. */
 #include "load.h"
 #include <arpa/inet.h>
 #include <errno.h>

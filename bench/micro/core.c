@@ -1,6 +1,7 @@
-/* What the core's own operations cost: yield, spawn, join, park, lanes, timers. One worker unless told otherwise (WEFT_WORKERS). Prints, for each,
- * the median and the spread of several rounds in ns an operation. Wall time on a machine that has nothing else to do; for
- * figures that do not depend on its mood, run under valgrind --tool=callgrind. */
+/* What the core's own operations cost: yield, spawn, join, park, lanes, timers. One worker unless told
+ * otherwise (WEFT_WORKERS). Prints, for each, the median and the spread of several rounds in ns an
+ * operation. Wall time on a machine that has nothing else to do; for figures that do not depend on its mood,
+ * run under valgrind --tool=callgrind. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -147,7 +148,8 @@ static int sleeper(void *arg)
     return weft_sleep(until);
 }
 
-/* A million fibers would be measured with their stacks; so the wheel is reached through fibers that wait with a deadline that never comes. */
+/* A million fibers would be measured with their stacks; so the wheel is reached through fibers that wait
+ * with a deadline that never comes. */
 static void bench_deadline(void)
 {
     partner[0] = weft_self();

@@ -1,5 +1,5 @@
-/* Lanes that move: what one move costs, to a worker that sleeps and to one that does not; and how long a load takes that all begins on one of two
- * workers, with lanes that stay and with lanes that may move.
+/* Lanes that move: what one move costs, to a worker that sleeps and to one that does not; and how long a load takes
+ * that all begins on one of two workers, with lanes that stay and with lanes that may move.
  *
  *     moves      in the environment WEFT_MODE, WEFT_PORT */
 #include <stdio.h>

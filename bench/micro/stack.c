@@ -1,6 +1,7 @@
 /*
- * What stacks and backtraces cost, in ns: taking and giving back a warm stack, a whole short life on one, the first touch of a cold one,
- * a look at how deep one was used, and backtraces both ways. Medians of rounds that take turns, by the thread's CPU clock.
+ * What stacks and backtraces cost, in ns: taking and giving back a warm stack, a whole short life on one, the first
+ * touch of a cold one, a look at how deep one was used, and backtraces both ways. Medians of rounds that take
+ * turns, by the thread's CPU clock.
  */
 #include "arch/unwind.h"
 #include "fiber/stack.h"

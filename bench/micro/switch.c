@@ -1,7 +1,8 @@
 /*
- * What one switch costs, in ns: as shipped, ending in ret, and without the floating-point control words; then among many contexts, in
- * random order, whose stacks lie an odd number of pages or a power of two apart, coloured or not. Every figure is the median of rounds
- * that take turns, by the thread's CPU clock; the CPU is named. Argument: rounds (default 21).
+ * What one switch costs, in ns: as shipped, ending in ret, and without the floating-point control words; then
+ * among many contexts, in random order, whose stacks lie an odd number of pages or a power of two apart,
+ * coloured or not. Every figure is the median of rounds that take turns, by the thread's CPU clock; the CPU is
+ * named. Argument: rounds (default 21).
  */
 #include "arch/switch.h"
 
@@ -55,7 +56,8 @@ __attribute__((noinline)) static void work(void)
         frame[sizeof frame - 1 - i * 64] = 1;
 }
 
-/* Contexts wait in different places of the program, as fibers do: with one place for all, a return predictor would be right. */
+/* Contexts wait in different places of the program, as fibers do:
+ * with one place for all, a return predictor would be right. */
 #define ROUND(name)                                                                                                    \
     static void name(void *arg)                                                                                        \
     {                                                                                                                  \
@@ -75,7 +77,8 @@ ROUND(round_b)
 ROUND(round_c)
 static void (*const rounds_of[])(void *) = {round_a, round_b, round_c};
 
-/* Fibers do not run in the order of their stacks' addresses: in that order a prefetcher that knows strides would hide what stacks cost. */
+/* Fibers do not run in the order of their stacks' addresses: in that order a prefetcher that knows
+ * strides would hide what stacks cost. */
 static size_t order[CONTEXTS_MAX];
 
 static void shuffle(size_t n)

@@ -1,5 +1,5 @@
-/* What waiting costs: a message over a channel between two fibers of one worker and of two, fan-in and fan-out, mutexes, a select. Prints the
- * median and the spread of several rounds in ns.
+/* What waiting costs: a message over a channel between two fibers of one worker and of two, fan-in and fan-out,
+ * mutexes, a select. Prints the median and the spread of several rounds in ns.
  *
  *     bench-sync [name...]      only those whose line begins so */
 #include <stdio.h>

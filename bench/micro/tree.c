@@ -1,4 +1,5 @@
-/* A tree of lanes: how long a lane of it takes to be made and parked, and then to be gone after the root is cancelled, or killed.
+/* A tree of lanes: how long a lane of it takes to be made and parked, and then to be gone after
+ * the root is cancelled, or killed.
  *
  *     tree [LANES [DEGREE]]      default 100000 10; in the environment WEFT_WORKERS, WEFT_MODE, WEFT_PORT */
 #include <errno.h>

@@ -1,7 +1,7 @@
-/* A lane's memory beside glibc's malloc, on what glibc measures its own malloc by: blocks of random sizes, small ones far more frequent (their
- * density falls with the square of the size, 4 bytes to 32 KiB), replaced at random in a working set of 1024 (its bench-malloc-thread); and
- * batches of one size, given back in the order in which they were got (its bench-malloc-simple). Both take turns in one process; a round's
- * ratio is of neighbours in time.
+/* A lane's memory beside glibc's malloc, on what glibc measures its own malloc by: blocks of random sizes, small ones
+ * far more frequent (their density falls with the square of the size, 4 bytes to 32 KiB), replaced at random in a
+ * working set of 1024 (its bench-malloc-thread); and batches of one size, given back in the order in which they were
+ * got (its bench-malloc-simple). Both take turns in one process; a round's ratio is of neighbours in time.
  *
  *     vat [STEPS]      default 2000000 for each round; in the environment WEFT_MODE, WEFT_PORT */
 #include <errno.h>

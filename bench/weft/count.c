@@ -1,5 +1,6 @@
-/* The library's operations one by one, for counting: instructions by callgrind, which is told where each begins and ends, and allocations, which are
- * counted here. Each is done often before it is counted, so that what is pooled is there.
+/* The library's operations one by one, for counting: instructions by callgrind, which is told where
+ * each begins and ends, and allocations, which are counted here. Each is done often before it is
+ * counted, so that what is pooled is there.
  *
  *     bench-count            prints NAME OPERATIONS ALLOCATIONS for each */
 #include "answers.h"
@@ -317,7 +318,8 @@ static int start(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    /* How often a worker looks at its port is a matter of time, which an instrument stretches: here it looks when it has nothing else to do. */
+    /* How often a worker looks at its port is a matter of time, which an instrument stretches:
+     * here it looks when it has nothing else to do. */
     weft_options opt = {.workers = 1, .blocked_ns = -1, .tick_ns = WEFT_SECOND};
     return weft_main(start, argc, argv, &opt);
 }

@@ -1,5 +1,6 @@
-/* The program that does weft's jobs on request: `weft-jobs WORKERS`. Each line on standard input, "JOB N", is answered with "OPS WALL_NS", or with "none"
- * where there is no such job. It reads with the one worker that has anything to do. */
+/* The program that does weft's jobs on request: `weft-jobs WORKERS`. Each line on standard input,
+ * "JOB N", is answered with "OPS WALL_NS", or with "none" where there is no such job. It reads with
+ * the one worker that has anything to do. */
 #include "jobs.h"
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,5 @@
-/* What N of something parked cost in memory, page tables included: resident set and page tables before, and when all of them wait.
+/* What N of something parked cost in memory, page tables included:
+ * resident set and page tables before, and when all of them wait.
  *
  *     bench-memory fiber|lane N          prints bytes each */
 #include <stdio.h>

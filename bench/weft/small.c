@@ -1,5 +1,5 @@
-/* A whole small program, for counting its system calls: a connection to itself, something sent and received over it, two timers, two files, two
- * fibers.
+/* A whole small program, for counting its system calls: a connection to itself, something sent and received over it,
+ * two timers, two files, two fibers.
  *
  *     bench-small            does all that
  *     bench-small nothing    returns at once: what the loader did is not the runtime's */

@@ -1,5 +1,6 @@
-/* The echo server in the streaming form: a port of its own, no fiber and no buffer a connection. A connection at rest is one receive under way, which
- * the port answers with buffers of its own; what came goes back out of the same buffer, which is then released.
+/* The echo server in the streaming form: a port of its own, no fiber and no buffer a connection. A connection at
+ * rest is one receive under way, which the port answers with buffers of its own; what came goes back out of the
+ * same buffer, which is then released.
  *
  *     stream-echo [PORT]    uring or epoll; else what WEFT_PORT says */
 #include <stdio.h>

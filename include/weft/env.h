@@ -108,7 +108,8 @@ struct weft_env {
      * so many a worker takes before it sleeps, if messages of other workers have woken it at once lately. 0: none. */
     unsigned linger;
 
-    /* Topology, and binding of the calling thread to processors (system numbers); NULL: one processor, no binding. */
+    /* Topology, and binding of the calling thread to processors (system numbers; none, count 0: to those it had before
+     * it was bound); NULL: one processor, no binding. Threads that a bound one starts are not bound. */
     int (*topology)(void *self, weft_topology *out);
     int (*bind)(void *self, const uint16_t *cpu, unsigned count);
 

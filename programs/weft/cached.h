@@ -26,7 +26,8 @@ struct found {
  */
 int cached_answer(struct conn *c, const char *path, size_t path_len);
 
-/* cached_look answers with what is kept of a file that has just been opened, if it is still the same: 1. Or as above. */
+/* cached_look answers with what is kept of a file that has just been opened, if it
+ * is still the same: 1. Or as above. */
 int cached_look(struct conn *c, const struct found *f);
 
 /* cached_forget drops what is kept of a path that could not be opened as a file. */

@@ -11,8 +11,8 @@ const int *hooks_signals(const int *end);
 
 /*
  * hooks_act does what a signal asks for and returns true, or false if it is none of ours. SIGUSR1 kills the lane of
- * every connection, SIGALRM that of the listener, SIGUSR2 prints what there is of everything that a connection has; each
- * prints a line when it is done. A fiber's call.
+ * every connection, SIGALRM that of the listener, SIGUSR2 prints what there is of everything that a connection has;
+ * each prints a line when it is done. A fiber's call.
  */
 bool hooks_act(int number, struct tracker *t);
 

@@ -77,7 +77,8 @@ static int decode(const char **at, const char *end, unsigned char *c)
     return *c < 0x20 || *c == 0x7f ? -EINVAL : 0;
 }
 
-/* The common case: segments that begin with neither a dot nor a slash, nothing encoded, no query, no slash at the end. */
+/* The common case: segments that begin with neither a dot nor a slash, nothing encoded, no query,
+ * no slash at the end. */
 static bool resolve_plain(const char *target, size_t n, char *to, size_t cap, struct http_path *path)
 {
     if (n < 2 || n > cap || *target != '/')

@@ -12,8 +12,8 @@
 #include <stdint.h>
 
 /*
- * Every buffer of the pool has this size: it holds the longest request head with room to read a body beyond it, and what
- * a stream brings at once.
+ * Every buffer of the pool has this size: it holds the longest request head with room to read a body beyond it,
+ * and what a stream brings at once.
  */
 #define BUFFER_SIZE ((size_t)65536)
 

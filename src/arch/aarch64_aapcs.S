@@ -138,7 +138,8 @@ weft__context_started: /* the return address at the bottom of every context */
     .cfi_endproc
     .size weft__context_start, . - weft__context_start
 
-/* void weft__unwind_as(const void *sp x0, void (*fn)(void *) x1, void *arg x2): its CFI says that its caller is *sp's. */
+/* void weft__unwind_as(const void *sp x0, void (*fn)(void *) x1, void *arg x2):
+ * its CFI says that its caller is *sp's. */
     .globl weft__unwind_as
     .hidden weft__unwind_as
     .type weft__unwind_as, %function

@@ -1,8 +1,8 @@
 /*
- * What the tools that watch a program must be told: AddressSanitizer, LeakSanitizer and ThreadSanitizer of every switch,
- * Valgrind and LeakSanitizer of every stack. Owns nothing; whoever may switch may
- * call it. Invariant: what is told to a tool about the context that is left is told before its state is saved, and what
- * is told about the one that runs is told on its stack before any other code of it, hence inside the after action.
+ * What the tools that watch a program must be told: AddressSanitizer, LeakSanitizer and ThreadSanitizer of every
+ * switch, Valgrind and LeakSanitizer of every stack. Owns nothing; whoever may switch may call it. Invariant: what is
+ * told to a tool about the context that is left is told before its state is saved, and what is told about the one that
+ * runs is told on its stack before any other code of it, hence inside the after action.
  *
  * Nothing here is instrumented for addresses: a local of an instrumented function may live in the fake stack of the
  * context that is being left.

@@ -2,8 +2,9 @@
 #define WEFT_ARCH_POISON_H
 
 /*
- * Telling the tools that watch a program what is memory of its own and what is not: AddressSanitizer, its leak checker, and in checked builds
- * Valgrind, whose requests cost a nanosecond or two each. Any thread. Where no tool is built in, nothing is left of any of this.
+ * Telling the tools that watch a program what is memory of its own and what is not: AddressSanitizer, its leak
+ * checker, and in checked builds Valgrind, whose requests cost a nanosecond or two each. Any thread. Where no tool is
+ * built in, nothing is left of any of this.
  */
 
 #include <stddef.h>

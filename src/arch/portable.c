@@ -6,8 +6,8 @@
  * Invariant: the `sp` of a parked context points to its record. A context that has run keeps the record in the frame
  * of the weft__switch_raw call that parked it; a fresh one has it at the top of its stack.
  *
- * _longjmp must not be the checked one of _FORTIFY_SOURCE, which takes a jump to another stack for a mistake; nor the one
- * that AddressSanitizer intercepts, which cleans up the stack it believes to be on. There setcontext stands in.
+ * _longjmp must not be the checked one of _FORTIFY_SOURCE, which takes a jump to another stack for a mistake; nor the
+ * one that AddressSanitizer intercepts, which cleans up the stack it believes to be on. There setcontext stands in.
  */
 #undef _FORTIFY_SOURCE
 #include "arch/switch.h"

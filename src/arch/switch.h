@@ -42,11 +42,11 @@ typedef struct weft__context {
 
 /*
  * Saves the callee-saved state of the running context in *from and resumes *to. Once *from is completely saved and the
- * thread runs on to's stack, after(arg) is called if after is not NULL: the place to publish, unlock or free what
- * *from stands on. after runs as part of *to, before anything else of it, and must return. *from may be resumed by
- * another thread as soon as after publishes it. The floating-point control words (rounding, masks, flush to zero) belong
- * to the context and are changed only if *to has others; its status flags are not preserved, as across any call.
- * Returns 0, so that a call which answers 0 can end in it: then no frame is left to return from, and no return is predicted wrongly.
+ * thread runs on to's stack, after(arg) is called if after is not NULL: the place to publish, unlock or free what *from
+ * stands on. after runs as part of *to, before anything else of it, and must return. *from may be resumed by another
+ * thread as soon as after publishes it. The floating-point control words (rounding, masks, flush to zero) belong to the
+ * context and are changed only if *to has others; its status flags are not preserved, as across any call. Returns 0, so
+ * that a call which answers 0 can end in it: then no frame is left to return from, and no return is predicted wrongly.
  */
 static inline int weft__switch(weft__context *from, weft__context *to, void (*after)(void *), void *arg);
 
@@ -62,8 +62,9 @@ _Noreturn static inline void weft__switch_last(weft__context *from, weft__contex
 static inline void weft__context_make(weft__context *ctx, void *lo, size_t size, void (*entry)(void *), void *arg);
 
 /*
- * Where the entry of a context that ends may go by returning, as weft__switch_last does, with `after` called with the entry's own argument. What the
- * processor remembers of calls then stays that of who is resumed. Only where WEFT__SWITCH_WAYS.
+ * Where the entry of a context that ends may go by returning, as weft__switch_last does, with `after`
+ * called with the entry's own argument. What the processor remembers of calls then stays that of who is
+ * resumed. Only where WEFT__SWITCH_WAYS.
  */
 typedef struct weft__way {
     weft__context *to;

@@ -1,7 +1,7 @@
 /*
- * Backtraces. Owns nothing; any thread may call it, the functions that walk frame pointers from signal handlers, too. Invariant:
- * a walk by frame pointers reads nothing outside the bounds that it was given and moves outwards at every step, so it ends whatever
- * the memory holds.
+ * Backtraces. Owns nothing; any thread may call it, the functions that walk frame pointers from signal handlers, too.
+ * Invariant: a walk by frame pointers reads nothing outside the bounds that it was given and moves outwards at every
+ * step, so it ends whatever the memory holds.
  */
 #include "arch/unwind.h"
 

@@ -1,10 +1,11 @@
 /*
  * The switch for x86-64, System V ABI: rbx, rbp, r12-r15, MXCSR's control bits and the x87 control word.
  *
- * It ends in ret, so that what the processor remembers of calls keeps the depth of the stack that runs on: the returns that follow are then
- * predicted rightly wherever both contexts came the same way. A fresh context has not called anything, and is jumped to: where it begins, and where
- * its entry comes back to, nothing of the remembered calls is used up. Shadow stacks are not switched, so this object must never be marked as
- * supporting them (the note at the end names IBT alone).
+ * It ends in ret, so that what the processor remembers of calls keeps the depth of the stack that runs on:
+ * the returns that follow are then predicted rightly wherever both contexts came the same way. A fresh context has not
+ * called anything, and is jumped to: where it begins, and where its entry comes back to, nothing of the remembered
+ * calls is used up. Shadow stacks are not switched, so this object must never be marked as supporting them (the
+ * note at the end names IBT alone).
  */
 #include "arch/layout.h"
 
@@ -141,7 +142,8 @@ weft__context_started: /* the return address at the bottom of every context */
     .cfi_endproc
     .size weft__context_start, . - weft__context_start
 
-/* void weft__unwind_as(const void *sp rdi, void (*fn)(void *) rsi, void *arg rdx): its CFI says that its caller is *sp's. */
+/* void weft__unwind_as(const void *sp rdi, void (*fn)(void *) rsi, void *arg rdx):
+ * its CFI says that its caller is *sp's. */
     .globl weft__unwind_as
     .hidden weft__unwind_as
     .type weft__unwind_as, @function

@@ -1,5 +1,5 @@
-/* Named atomic operations. The ordering is in the name; the last argument names the place, so that a simulator's schedule can switch
- * threads there and a proof can refer to it. In ordinary builds the name costs nothing. */
+/* Named atomic operations. The ordering is in the name; the last argument names the place, so that a simulator's
+ * schedule can switch threads there and a proof can refer to it. In ordinary builds the name costs nothing. */
 #ifndef WEFT_BASE_ATOMIC_H
 #define WEFT_BASE_ATOMIC_H
 
@@ -22,7 +22,8 @@ static inline void weft__point(const char *name)
 #define weft__load_seq(p, name) (weft__point(name), __atomic_load_n((p), __ATOMIC_SEQ_CST))
 #define weft__store_relaxed(p, v, name) (weft__point(name), __atomic_store_n((p), (v), __ATOMIC_RELAXED))
 #define weft__store_release(p, v, name) (weft__point(name), __atomic_store_n((p), (v), __ATOMIC_RELEASE))
-/* An exchange, which is what x86-64 makes of it anyway: qemu's aarch64 was seen to let a later load pass a store-release. */
+/* An exchange, which is what x86-64 makes of it anyway: qemu's aarch64 was seen to let a
+ * later load pass a store-release. */
 #define weft__store_seq(p, v, name) (weft__point(name), (void)__atomic_exchange_n((p), (v), __ATOMIC_SEQ_CST))
 #define weft__exchange_acquire(p, v, name) (weft__point(name), __atomic_exchange_n((p), (v), __ATOMIC_ACQUIRE))
 #define weft__exchange_release(p, v, name) (weft__point(name), __atomic_exchange_n((p), (v), __ATOMIC_RELEASE))
@@ -35,7 +36,8 @@ static inline void weft__point(const char *name)
 #define weft__sub_seq(p, v, name) (weft__point(name), __atomic_fetch_sub((p), (v), __ATOMIC_SEQ_CST))
 #define weft__or_seq(p, v, name) (weft__point(name), __atomic_fetch_or((p), (v), __ATOMIC_SEQ_CST))
 #define weft__and_seq(p, v, name) (weft__point(name), __atomic_fetch_and((p), (v), __ATOMIC_SEQ_CST))
-/* Strong compare-and-swap; *expected gets the value seen on failure. Success orders acquire+release, failure acquires. */
+/* Strong compare-and-swap; *expected gets the value seen on failure.
+ * Success orders acquire+release, failure acquires. */
 #define weft__cas_acq_rel(p, expected, v, name)                                                                                    \
     (weft__point(name), __atomic_compare_exchange_n((p), (expected), (v), 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
 #define weft__cas_seq(p, expected, v, name)                                                                                        \

@@ -1,4 +1,5 @@
-/* Intrusive lists. None of them is thread-safe. weft__tasks: a FIFO of tasks by their own `next`; weft__link: doubly linked, circular. */
+/* Intrusive lists. None of them is thread-safe. weft__tasks: a FIFO of tasks by their own `next`; weft__link:
+ * doubly linked, circular. */
 #ifndef WEFT_BASE_LIST_H
 #define WEFT_BASE_LIST_H
 

@@ -1,4 +1,5 @@
-/* Bringing near what will be touched soon: memory that is in no cache then comes while something else is done. Only a hint: any address will do. */
+/* Bringing near what will be touched soon: memory that is in no cache then comes while something else is done.
+ * Only a hint: any address will do. */
 #ifndef WEFT_BASE_NEAR_H
 #define WEFT_BASE_NEAR_H
 

@@ -1,5 +1,6 @@
-/* A spin lock for sections of a few instructions that call nothing. Zero-initialised. In the simulator threads change at named
- * points only; a section that has some inside can be left by the thread that holds the lock, so waiting is such a point as well. */
+/* A spin lock for sections of a few instructions that call nothing. Zero-initialised. In the simulator threads
+ * change at named points only; a section that has some inside can be left by the thread that holds the lock, so
+ * waiting is such a point as well. */
 #ifndef WEFT_BASE_SPIN_H
 #define WEFT_BASE_SPIN_H
 

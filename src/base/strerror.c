@@ -1,5 +1,5 @@
-/* Owns the sentences for results. Any thread, signal handlers included: nothing here is written after the program was built,
- * which is why an unknown code is not formatted into its sentence. */
+/* Owns the sentences for results. Any thread, signal handlers included: nothing here is written after the program was
+ * built, which is why an unknown code is not formatted into its sentence. */
 #include <errno.h>
 #include <weft/types.h>
 

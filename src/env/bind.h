@@ -1,5 +1,6 @@
-/* Calls into the environment for the layers above. Through the table in ordinary builds; with -Dbind=direct the hot slots go straight
- * to the POSIX functions, and `env` is not looked at: such a build serves no other environment, the simulator included. */
+/* Calls into the environment for the layers above. Through the table in ordinary builds; with -Dbind=direct the
+ * hot slots go straight to the POSIX functions, and `env` is not looked at: such a build serves no other
+ * environment, the simulator included. */
 #ifndef WEFT_ENV_BIND_H
 #define WEFT_ENV_BIND_H
 

@@ -1,8 +1,9 @@
 /* Owns the environment of strict mode: memory from one block of the caller's, everything else from another environment.
  *
- * The books lie at the block's beginning: a bit for each page taken and a bit for each page guarded. Room is found first-fit, so low
- * pages are reused and the far end of a block that is larger than needed is never touched. Any thread; the books are under a spin lock,
- * which is held while bits are looked at and never during a call of the base environment. */
+ * The books lie at the block's beginning: a bit for each page taken and a bit for each page guarded. Room is
+ * found first-fit, so low pages are reused and the far end of a block that is larger than needed is never
+ * touched. Any thread; the books are under a spin lock, which is held while bits are looked at and never
+ * during a call of the base environment. */
 #include <errno.h>
 #include <string.h>
 
@@ -170,8 +171,8 @@ static void block_discard(void *self, void *p, size_t bytes)
         memset(p, 0, bytes);
 }
 
-/* A mapping's guards end with it, as they do in an environment that unmaps. What it held is given back where that is possible; it is
- * not relied on, map clears. */
+/* A mapping's guards end with it, as they do in an environment that unmaps.
+ * What it held is given back where that is possible; it is not relied on, map clears. */
 static void block_unmap(void *self, void *p, size_t bytes)
 {
     struct block *b = self;
@@ -294,7 +295,8 @@ static weft_env table(struct block *b, const weft_env *e)
     };
 }
 
-/* Discarding memory that is not private and anonymous leaves or restores what was in it: tried on a page of the block's own. */
+/* Discarding memory that is not private and anonymous leaves or restores what was in it:
+ * tried on a page of the block's own. */
 static int discard_clears(const weft_env *e, char *page)
 {
     if (!e->discard)

@@ -1,7 +1,9 @@
-/* Owns the reading of control-group limits on processor time, versions 2 and 1. Any thread; allocates nothing; Linux only.
+/* Owns the reading of control-group limits on processor time, versions 2 and 1. Any thread;
+ * allocates nothing; Linux only.
  *
- * /proc/self/cgroup names the group below each hierarchy's root; /proc/self/mountinfo says which part of a hierarchy is mounted where
- * (a container sees its own group as the root). A limit on any ancestor holds too, so the smallest on the way up counts. */
+ * /proc/self/cgroup names the group below each hierarchy's root; /proc/self/mountinfo says which part of a
+ * hierarchy is mounted where (a container sees its own group as the root). A limit on any ancestor holds too, so
+ * the smallest on the way up counts. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -94,7 +96,8 @@ struct lines {
     char text[4 * PATH_SIZE];
 };
 
-/* The next line, terminated in place, or NULL. A line longer than the buffer comes in pieces, none of which we care for. */
+/* The next line, terminated in place, or NULL. A line longer than the buffer comes in pieces,
+ * none of which we care for. */
 static char *next_line(struct lines *l)
 {
     for (;;) {
@@ -169,7 +172,8 @@ static double walk_up(const char *root, const struct hierarchy *h)
 
     if (!h->mount[0])
         return 0;
-    /* The mounted part starts at `top`: a group below it is looked up relative to it, any other only at the mounted root. */
+    /* The mounted part starts at `top`: a group below it is looked up relative to it,
+     * any other only at the mounted root. */
     if (top > 1 && strncmp(h->group, h->top, top) == 0)
         copy(group, h->group + top, strlen(h->group + top));
     else

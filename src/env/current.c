@@ -1,5 +1,6 @@
-/* Owns the thread-local variables of the core: which worker this is, and which thread. Any thread and any signal handler may ask:
- * initial-exec storage is there from the thread's first instruction, so reading it neither allocates nor takes a lock. */
+/* Owns the thread-local variables of the core: which worker this is, and which thread. Any thread and any
+ * signal handler may ask: initial-exec storage is there from the thread's first instruction, so reading it
+ * neither allocates nor takes a lock. */
 #include "env/current.h"
 
 #if defined(__clang__)
@@ -9,9 +10,11 @@
 #endif
 
 static _Thread_local void *current __attribute__((tls_model("initial-exec")));
-static _Thread_local const void *tag __attribute__((tls_model("initial-exec"))); /* NULL: the variable's own address will do */
+/* NULL: the variable's own address will do. */
+static _Thread_local const void *tag __attribute__((tls_model("initial-exec")));
 
-/* The empty asm keeps link-time optimisers from finding the functions free of side effects and merging two calls of them. */
+/* The empty asm keeps link-time optimisers from finding the functions free of side
+ * effects and merging two calls of them. */
 OUT_OF_LINE void *weft__current(void)
 {
     __asm__ volatile("" ::: "memory");

@@ -1,5 +1,5 @@
-/* What a runtime uses that was given no environment and no driver: the POSIX ones, unless a simulation says otherwise. The simulator,
- * which lies above, installs itself here; nobody below it knows its name. */
+/* What a runtime uses that was given no environment and no driver: the POSIX ones, unless a simulation says otherwise.
+ * The simulator, which lies above, installs itself here; nobody below it knows its name. */
 #ifndef WEFT_ENV_DEFAULT_H
 #define WEFT_ENV_DEFAULT_H
 

@@ -1,12 +1,12 @@
 /*
- * Owns the process's handlers for what guards raise (SIGSEGV, and SIGBUS outside of Linux) while anybody watches for faults: a fault in
- * somebody's guard is reported with write(2) and then ends the process as it would have without us, so that a core file shows the faulting
- * instruction; unless who knows the guard has mended the matter by sending the thread elsewhere. A fault that nobody knows goes to the handler
- * that was there before.
+ * Owns the process's handlers for what guards raise (SIGSEGV, and SIGBUS outside of Linux) while anybody watches for
+ * faults: a fault in somebody's guard is reported with write(2) and then ends the process as it would have without us,
+ * so that a core file shows the faulting instruction; unless who knows the guard has mended the matter by sending the
+ * thread elsewhere. A fault that nobody knows goes to the handler that was there before.
  *
- * watch and unwatch: any thread, one at a time by a lock. The handler takes no lock: it reads a table of fixed size, each entry of
- * which is complete before its function is published, and calls only what a watcher promises to be safe there. It runs on the
- * alternate signal stack, for the stack that overflowed has no room.
+ * watch and unwatch: any thread, one at a time by a lock. The handler takes no lock: it reads a table of fixed size,
+ * each entry of which is complete before its function is published, and calls only what a watcher promises to be safe
+ * there. It runs on the alternate signal stack, for the stack that overflowed has no room.
  */
 #include "env/posix.h"
 
@@ -77,7 +77,8 @@ static enum outcome report(uintptr_t address, void *machine)
     return UNKNOWN;
 }
 
-/* The fault happens again when we return, and then takes its ordinary course; a signal that was sent does not, so send it again. */
+/* The fault happens again when we return, and then takes its ordinary course;
+ * a signal that was sent does not, so send it again. */
 static void end_by_default(int sig, const siginfo_t *info)
 {
     struct sigaction plain = {.sa_handler = SIG_DFL};
@@ -106,7 +107,8 @@ static void pass_on(int sig, siginfo_t *info, void *machine)
     (void)pthread_sigmask(SIG_SETMASK, &mask, NULL);
 }
 
-/* Set while the thread is in our handler: a handler installed over ours calls ours, and may also be the one that we pass on to. */
+/* Set while the thread is in our handler: a handler installed over ours calls ours,
+ * and may also be the one that we pass on to. */
 static _Thread_local volatile sig_atomic_t inside;
 
 static void on_fault(int sig, siginfo_t *info, void *machine)

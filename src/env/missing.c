@@ -24,7 +24,8 @@ static int slot_empty(const weft_env *env, size_t offset)
     return memcmp((const char *)env + offset, zero, sizeof zero) == 0;
 }
 
-/* thread_start and thread_join are not listed: only runtimes of more than one worker need them, and who starts one looks. */
+/* thread_start and thread_join are not listed: only runtimes of more than one worker need them,
+ * and who starts one looks. */
 WEFT_API const char *weft_env_missing(const weft_env *env, const char *after)
 {
     size_t i = 0;

@@ -1,5 +1,5 @@
-/* Owns the library's way to give up: the text on the standard error, then abort. Any thread, signal handlers included; nothing
- * is allocated or locked, because the state of the process is already known to be wrong. */
+/* Owns the library's way to give up: the text on the standard error, then abort. Any thread, signal handlers included;
+ * nothing is allocated or locked, because the state of the process is already known to be wrong. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>

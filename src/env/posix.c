@@ -1,5 +1,5 @@
-/* Owns the POSIX table, and its small slots: clocks, entropy, the log. Any thread. The table is filled once, by whoever asks first,
- * and never changes after that: it is shared by all runtimes of the process. */
+/* Owns the POSIX table, and its small slots: clocks, entropy, the log. Any thread. The table is filled once, by whoever
+ * asks first, and never changes after that: it is shared by all runtimes of the process. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -17,7 +17,8 @@
 #include "env/posix.h"
 
 static weft_env table;
-static pthread_mutex_t filling = PTHREAD_MUTEX_INITIALIZER; /* unlike pthread_once it makes no system call where nobody waits */
+/* Unlike pthread_once it makes no system call where nobody waits. */
+static pthread_mutex_t filling = PTHREAD_MUTEX_INITIALIZER;
 static uint32_t filled;                                     /* 1: the table and the log's level are there (atomic) */
 static int log_level = WEFT_LOG_INFO;
 
@@ -108,7 +109,8 @@ void weft__posix_relax(void *self)
 #if defined(__x86_64__) || defined(__i386__)
     __builtin_ia32_pause();
 #elif defined(__aarch64__)
-    __asm__ volatile("isb" ::: "memory"); /* `yield` does nothing on most cores; isb waits about as long as x86's pause */
+    /* `yield` does nothing on most cores; isb waits about as long as x86's pause. */
+    __asm__ volatile("isb" ::: "memory");
 #elif defined(__riscv)
     __asm__ volatile(".insn i 0x0f, 0, x0, x0, 0x010" ::: "memory"); /* pause, a hint on cores without Zihintpause */
 #else

@@ -1,9 +1,10 @@
-/* Owns interrupts: running a function on another thread, in a signal handler, so that a thread that does not come back can be looked
- * at. One at a time in a process (a lock); interrupt returns when fn has run there, so its context may live on the caller's stack.
+/* Owns interrupts: running a function on another thread, in a signal handler, so that a thread that does not come
+ * back can be looked at. One at a time in a process (a lock); interrupt returns when fn has run there, so its
+ * context may live on the caller's stack.
  *
- * The request is a word: FREE -> POSTED by the caller; POSTED -> RUNNING by the handler on the target; RUNNING -> DONE by it. A caller
- * that gives up takes POSTED back to FREE; it cannot once the handler runs, and then waits for DONE. A signal that arrives after that
- * finds FREE, or a request for another thread, and does nothing. */
+ * The request is a word: FREE -> POSTED by the caller; POSTED -> RUNNING by the handler on the target; RUNNING -> DONE
+ * by it. A caller that gives up takes POSTED back to FREE; it cannot once the handler runs, and then waits for DONE.
+ * A signal that arrives after that finds FREE, or a request for another thread, and does nothing. */
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>

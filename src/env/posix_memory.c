@@ -1,5 +1,5 @@
-/* Owns memory by pages: mappings, guards, giving back, committing. Any thread. The only state is which advice works, which is found
- * out once by trying, because emulators and old kernels answer 0 to advice they do not know. */
+/* Owns memory by pages: mappings, guards, giving back, committing. Any thread. The only state is which advice works,
+ * which is found out once by trying, because emulators and old kernels answer 0 to advice they do not know. */
 #include <errno.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -86,8 +86,8 @@ static void advise(char *p, size_t bytes, int advice)
 #endif
 }
 
-/* Huge pages are declined: a slab of stacks is committed a page at a time as fibers touch theirs, and one touch must not commit the
- * two megabytes around it. */
+/* Huge pages are declined: a slab of stacks is committed a page at a time as fibers touch theirs,
+ * and one touch must not commit the two megabytes around it. */
 void *weft__posix_map(void *self, size_t bytes, size_t align)
 {
     char *p = map_aligned(bytes, align, MAP_PRIVATE);
@@ -108,8 +108,8 @@ static void *map_advised(size_t bytes, size_t align)
     return p;
 }
 
-/* Reserved huge pages are few or none on most machines; then the kernel is asked to make some of ordinary ones. Without NORESERVE: a
- * process that touches reserved pages which are not there gets SIGBUS. */
+/* Reserved huge pages are few or none on most machines; then the kernel is asked to make some of ordinary ones. Without
+ * NORESERVE: a process that touches reserved pages which are not there gets SIGBUS. */
 static void *map_huge(size_t bytes, size_t align)
 {
     char *p;
@@ -153,9 +153,10 @@ void weft__posix_unmap(void *self, void *p, size_t bytes)
 }
 
 #if defined(__linux__)
-/* The advice was given for this page. It is believed if the kernel now refuses to fill it, with which an emulator that knows neither advice agrees:
- * so nothing is mapped for finding out, nothing is written to what another thread may guard as well, and strict mode may have it, too. Threads that
- * find out at the same time find the same. 1 if the page is guarded. */
+/* The advice was given for this page. It is believed if the kernel now refuses to fill it, with which an
+ * emulator that knows neither advice agrees: so nothing is mapped for finding out, nothing is written to what
+ * another thread may guard as well, and strict mode may have it, too. Threads that find out at the same time
+ * find the same. 1 if the page is guarded. */
 static int learn_guard_kind(char *p, int advised)
 {
     const int works = advised && madvise(p, weft__posix_page_size(), ADVICE_POPULATE_READ) != 0 && errno == EFAULT;
@@ -187,7 +188,8 @@ static int advise_row(char *p, size_t bytes, size_t stride, unsigned n)
 }
 #endif
 
-/* All of them by one call where the kernel advises a process about itself by vectors (Linux 6.15). Emulators and Valgrind do not have it. */
+/* All of them by one call where the kernel advises a process about itself by vectors (Linux 6.15).
+ * Emulators and Valgrind do not have it. */
 int weft__posix_guard_row(void *self, void *p, size_t bytes, size_t stride, unsigned n)
 {
     (void)self;
@@ -199,7 +201,9 @@ int weft__posix_guard_row(void *self, void *p, size_t bytes, size_t stride, unsi
     const int r = advise_row(p, bytes, stride, n);
     if (r < 0 && r != -EINVAL) /* that is for locked memory, and may be different for the next row */
         weft__store_relaxed(&refused, 1, "guard.row");
-    if (r == 0) /* not learnt by a second call: a system that takes a process's advice about itself, and counts the bytes, knows this one */
+    /* Not learnt by a second call: a system that takes a process's advice about itself,
+     * and counts the bytes, knows this one. */
+    if (r == 0)
         weft__posix_guard_force(WEFT__GUARD_MADVISE);
     return r;
 #else
@@ -208,7 +212,8 @@ int weft__posix_guard_row(void *self, void *p, size_t bytes, size_t stride, unsi
 #endif
 }
 
-/* Locked memory (mlockall) refuses the advice: mprotect stands in for that range, at the price of a mapping of its own. */
+/* Locked memory (mlockall) refuses the advice: mprotect stands in for that range,
+ * at the price of a mapping of its own. */
 int weft__posix_guard(void *self, void *p, size_t bytes)
 {
     (void)self;
@@ -237,8 +242,8 @@ int weft__posix_unguard(void *self, void *p, size_t bytes)
     return mprotect(p, bytes, PROT_READ | PROT_WRITE) == 0 ? 0 : -errno;
 }
 
-/* Guards stay where they are: the kernel keeps them through MADV_DONTNEED, and so does mprotect. Where the advice is refused (locked
- * memory) the pages are cleared, because who discards counts on zeroes. */
+/* Guards stay where they are: the kernel keeps them through MADV_DONTNEED, and so does mprotect. Where the advice is
+ * refused (locked memory) the pages are cleared, because who discards counts on zeroes. */
 void weft__posix_discard(void *self, void *p, size_t bytes)
 {
     (void)self;
@@ -283,7 +288,8 @@ int weft__posix_populate(void *self, void *p, size_t bytes)
     return 0;
 }
 
-/* How many pages of a piece are there. Emulators refuse a piece that has a guard in it: then each page is asked for alone. */
+/* How many pages of a piece are there. Emulators refuse a piece that has a guard in it:
+ * then each page is asked for alone. */
 static size_t count_there(char *p, size_t bytes, size_t page)
 {
     unsigned char there[256];

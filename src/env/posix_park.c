@@ -1,11 +1,13 @@
-/* Owns park and unpark: how a thread sleeps until it is woken or a deadline passes. One thread parks on a parker at a time; any thread
- * and any signal handler may unpark it. The word is 0 (nothing), 1 (a token) or 2 (a thread sleeps here or is about to).
+/* Owns park and unpark: how a thread sleeps until it is woken or a deadline passes. One thread parks on a parker
+ * at a time; any thread and any signal handler may unpark it. The word is 0 (nothing), 1 (a token) or 2 (a
+ * thread sleeps here or is about to).
  *
- * No token is lost: unpark exchanges 1 in; a parker can leave only by exchanging the 1 out, or by turning its own 2 back into 0, which
- * fails when a 1 has come in. No system call is made unless the word was 2, that is, unless somebody sleeps.
- * The unparker's exchange releases what it wrote before, the parker's exchange acquires it.
+ * No token is lost: unpark exchanges 1 in; a parker can leave only by exchanging the 1 out, or by turning its own 2
+ * back into 0, which fails when a 1 has come in. No system call is made unless the word was 2, that is, unless somebody
+ * sleeps. The unparker's exchange releases what it wrote before, the parker's exchange acquires it.
  *
- * On Linux the sleep is a futex. Elsewhere it is a pipe a thread: unlike a condition variable, it may be written by signal handlers. */
+ * On Linux the sleep is a futex. Elsewhere it is a pipe a thread:
+ * unlike a condition variable, it may be written by signal handlers. */
 #include <errno.h>
 #include <limits.h>
 #include <time.h>
@@ -46,8 +48,8 @@ static int sleep_until(weft_parker *p, int64_t deadline_ns)
 static void prepare(weft_parker *p) { (void)p; }
 static void absorb(weft_parker *p) { (void)p; }
 
-/* The parker may have left and its memory may serve another purpose by now: the kernel then wakes nobody, or somebody who looks
- * again, as every user of a futex must. The address is not read. */
+/* The parker may have left and its memory may serve another purpose by now: the kernel then wakes nobody, or somebody
+ * who looks again, as every user of a futex must. The address is not read. */
 static void wake(weft_parker *p)
 {
     syscall(SYS_futex, &p->word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, NULL, NULL, 0);
@@ -59,8 +61,9 @@ static void wake(weft_parker *p)
 #include <poll.h>
 #include <pthread.h>
 
-/* This thread's pipe, made at its first sleep and closed when it ends. The unparker that found SLEEPER writes exactly one byte, and the
- * parker does not leave before that byte has come: so the pipe is there as long as anybody may write to it. */
+/* This thread's pipe, made at its first sleep and closed when it ends. The unparker that found SLEEPER
+ * writes exactly one byte, and the parker does not leave before that byte has come: so the pipe is there as
+ * long as anybody may write to it. */
 struct nap {
     int out, in;
 };

@@ -1,5 +1,5 @@
-/* Process signals for runtimes: who watches which, and the one handler that tells them. A table by signal number; entries change under a lock
- * and are read by the handler without one. */
+/* Process signals for runtimes: who watches which, and the one handler that tells them. A table by signal number;
+ * entries change under a lock and are read by the handler without one. */
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -29,7 +29,8 @@ const char *weft__posix_setting(void *self, const char *name)
 static void handler(int signal)
 {
     int saved = errno;
-    weft__add_seq(&inside, 1, "signal.enter"); /* before the look at fn; pairs with the look at `inside` after it was cleared */
+    /* Before the look at fn; pairs with the look at `inside` after it was cleared. */
+    weft__add_seq(&inside, 1, "signal.enter");
     void (*fn)(void *, int) = weft__load_seq(&watches[signal].fn, "signal.handler");
     if (fn)
         fn(watches[signal].ctx, signal);
@@ -56,7 +57,8 @@ static int watch(int number, void (*fn)(void *, int), void *ctx)
     struct sigaction action;
     memset(&action, 0, sizeof action);
     action.sa_handler = handler;
-    /* ThreadSanitizer runs handlers only inside calls it knows: a sleep that restarts by itself would never get there. */
+    /* ThreadSanitizer runs handlers only inside calls it knows: a sleep that restarts
+     * by itself would never get there. */
     action.sa_flags = WEFT__TSAN ? 0 : SA_RESTART;
     w->ctx = ctx;
     weft__store_seq(&w->fn, fn, "signal.watch");

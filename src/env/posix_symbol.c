@@ -1,8 +1,8 @@
 /* Owns the naming of code addresses for reports: "function+0x12 (file)". Any thread.
  *
- * dladdr finds the file and exported names; static functions are in the file's symbol table only, so that is mapped and searched when
- * it is there. Nothing is allocated from the heap. Not for signal handlers: dladdr takes the loader's lock. Reports gather addresses in
- * handlers and name them outside. */
+ * dladdr finds the file and exported names; static functions are in the file's symbol table only, so that is mapped and
+ * searched when it is there. Nothing is allocated from the heap. Not for signal handlers: dladdr takes the loader's
+ * lock. Reports gather addresses in handlers and name them outside. */
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <stdio.h>

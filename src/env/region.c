@@ -1,10 +1,12 @@
-/* A runtime's region: one mapping out of which the POSIX environment serves the small pieces that a runtime asks for, a hundred system calls less
- * at its start and its end. Any thread; the books are under a spin lock, which is not held over a system call.
+/* A runtime's region: one mapping out of which the POSIX environment serves the small pieces that a runtime
+ * asks for, a hundred system calls less at its start and its end. Any thread; the books are under a spin lock,
+ * which is not held over a system call.
  *
- * What is too large, or finds no room, is mapped by itself. A piece that comes back is noted as dirty and gives its memory back together with others,
- * once they are worth a call; a dirty piece that is handed out again before is cleared then. Addresses that were guarded, or that the
- * kernel may still write to, are not used again.
- * Under AddressSanitizer what came back is poisoned, which stands in for the fault that an unmapped page answers with. */
+ * What is too large, or finds no room, is mapped by itself. A piece that comes back is noted as dirty and gives its
+ * memory back together with others, once they are worth a call; a dirty piece that is handed out again before is
+ * cleared then. Addresses that were guarded, or that the kernel may still write to, are not used again.
+ * Under AddressSanitizer what came back is poisoned, which stands in for the fault
+ * that an unmapped page answers with. */
 #include <string.h>
 
 #include "arch/poison.h"

@@ -4,9 +4,11 @@
 
 #include <weft/env.h>
 
-/* Gives a copy of the POSIX table a region out of which it serves small pieces; where there is no room for one, the copy stays as it is. */
+/* Gives a copy of the POSIX table a region out of which it serves small pieces;
+ * where there is no room for one, the copy stays as it is. */
 void weft__region_open(weft_env *env);
-/* What is unmapped from now on goes when the region is closed. For this one and the next: a table without a region is left alone. */
+/* What is unmapped from now on goes when the region is closed. For this one and the next:
+ * a table without a region is left alone. */
 void weft__region_ending(const weft_env *env);
 /* All pieces are gone with it. */
 void weft__region_close(const weft_env *env);

@@ -1,4 +1,5 @@
-/* What the machine is: where the answer comes from. topology.c decides; hwloc and the system's own files each answer in their own file. */
+/* What the machine is: where the answer comes from. topology.c decides;
+ * hwloc and the system's own files each answer in their own file. */
 #ifndef WEFT_ENV_TOPOLOGY_H
 #define WEFT_ENV_TOPOLOGY_H
 
@@ -13,14 +14,15 @@ int weft__topology_mask_count(void);
 /* hwloc's view, restricted to the affinity mask. 0, -ENOTSUP where it was not built in, or another -errno. */
 int weft__topology_hwloc(weft_topology *out);
 
-/* A made-up machine in hwloc's words: "pack:2 core:4 pu:1". All of it may be used, nothing can be bound. 0, -EINVAL, -ENOTSUP. */
+/* A made-up machine in hwloc's words: "pack:2 core:4 pu:1". All of it may be used, nothing can be bound.
+ * 0, -EINVAL, -ENOTSUP. */
 int weft__topology_synthetic(weft_topology *out, const char *description);
 
 /* From now on the environment's topology is this made-up one (NULL: the real one again). -errno as above. For tests. */
 int weft__topology_pretend(const char *description);
 
-/* The limit on processor time that the process's control groups set, in processors; 0 if none. All files are looked up below `root`,
- * which is "" outside tests. */
+/* The limit on processor time that the process's control groups set, in processors; 0 if none.
+ * All files are looked up below `root`, which is "" outside tests. */
 double weft__cgroup_quota(const char *root);
 
 /* Applies a quota to a list of processors: how many of them are worth a worker, at least 1. */

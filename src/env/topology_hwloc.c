@@ -1,5 +1,5 @@
-/* Owns the translation of hwloc's tree into the flat lists that placing workers needs. Any thread: each call builds and drops a tree of
- * its own. Builds without hwloc answer -ENOTSUP. */
+/* Owns the translation of hwloc's tree into the flat lists that placing workers needs. Any thread: each call builds and
+ * drops a tree of its own. Builds without hwloc answer -ENOTSUP. */
 #include <errno.h>
 #include <string.h>
 

@@ -1,5 +1,6 @@
-/* Owns the topology as the kernel tells it without any library: the affinity mask, and the files below /sys. Any thread; allocates
- * nothing, so it serves strict mode. Where a file is missing (containers, emulators) the answer is one package, one node, one cache. */
+/* Owns the topology as the kernel tells it without any library: the affinity mask, and the files below /sys. Any
+ * thread; allocates nothing, so it serves strict mode. Where a file is missing (containers, emulators) the answer is
+ * one package, one node, one cache. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

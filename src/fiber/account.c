@@ -75,7 +75,8 @@ static int serve_one(weft__account *a, enum weft__charge_kind kind)
             weft__store_seq(&a->waiting[kind], a->waiting[kind] - 1, "account.serve");
             id = s->id;
             here = weft__is_here(&s->fiber->home) ? s->fiber : NULL;
-            weft__store_release(&s->served, 1, "account.serve"); /* the seat may be gone from here on, unless its fiber is ours */
+            /* The seat may be gone from here on, unless its fiber is ours. */
+            weft__store_release(&s->served, 1, "account.serve");
         }
     }
     weft__spin_unlock(&a->lock);
@@ -96,7 +97,8 @@ static void give(weft__account *a, enum weft__charge_kind kind, size_t n)
 {
     if (uncounted(a, kind))
         return;
-    weft__sub_seq(&a->used[kind], n, "account.give"); /* before the look at the queue; pairs with the count in stand_in_line */
+    /* Before the look at the queue; pairs with the count in stand_in_line. */
+    weft__sub_seq(&a->used[kind], n, "account.give");
     serve(a, kind);
 }
 
@@ -165,7 +167,8 @@ static int stand_in_line(weft__fiber *f, weft__account *a, enum weft__charge_kin
     seat s = {.account = a, .kind = kind, .n = n, .fiber = f, .id = weft__fiber_id(f)};
     weft__spin_lock(&a->lock);
     weft__link_before(&a->queue[kind], &s.link);
-    weft__store_seq(&a->waiting[kind], a->waiting[kind] + 1, "account.line"); /* before the look for room; pairs with the sub in give */
+    /* Before the look for room; pairs with the sub in give. */
+    weft__store_seq(&a->waiting[kind], a->waiting[kind] + 1, "account.line");
     weft__spin_unlock(&a->lock);
     serve(a, kind);
     f->waits_on = &s;

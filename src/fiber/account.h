@@ -74,7 +74,8 @@ static inline size_t weft__account_used(weft__account *a, enum weft__charge_kind
 }
 
 /* ---- stack_meter.c ---- */
-#define WEFT__STACK_LOOK_NS (5 * WEFT_MILLISECOND) /* who waits for stack memory looks again after this: nobody tells when it is given back */
+/* Who waits for stack memory looks again after this: nobody tells when it is given back. */
+#define WEFT__STACK_LOOK_NS (5 * WEFT_MILLISECOND)
 struct weft__crew;
 /* 0, or -ENOTSUP: the environment cannot tell what is committed. */
 int weft__stack_meter_init(weft__stack_meter *m, const weft_runtime *rt, size_t limit);

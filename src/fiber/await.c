@@ -155,8 +155,9 @@ static int enter(weft__fiber *f, unsigned ops, int64_t deadline)
 {
     if (!f)
         return -EPERM;
+    /* Shielded or not, nothing new begins (DESIGN rule 5): it ends here. */
     if (f->killed)
-        weft__wait(f, WEFT__WAIT_OTHER, WEFT_NEVER); /* shielded or not, nothing new begins (DESIGN rule 5): it ends here */
+        weft__wait(f, WEFT__WAIT_OTHER, WEFT_NEVER);
     if (weft__canceled(f))
         return weft__refuse(f, -ECANCELED);
     weft__account *a = f->crew->account;

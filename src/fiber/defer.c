@@ -59,7 +59,8 @@ void weft__defers_run(weft__fiber *f)
 static void grace_over(weft__timer *t)
 {
     weft__scope *s = weft__container(t, weft__scope, timer);
-    s->cancelled = 1; /* whether or not anybody had asked before: what was deferred does not hold up its lane for ever */
+    /* Whether or not anybody had asked before: what was deferred does not hold up its lane for ever. */
+    s->cancelled = 1;
     s->fiber->cleaning = WEFT__CLEANING_LATE;
     if (s->fiber->crew->killed)
         weft__fiber_stop(s->fiber);

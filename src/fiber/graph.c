@@ -23,7 +23,8 @@ static weft__edge *after(const weft__edge *e, const weft_runtime *rt)
     if (!f || f == e->fiber)
         return NULL;
     weft__worker *home = weft__home_of(&f->home); /* which a parked fiber's lane may be leaving just now */
-    return home->rt == rt ? weft__load_relaxed(&f->edge, "graph.edge") : NULL; /* a record that begins anew has none, and clears it */
+    /* A record that begins anew has none, and clears it. */
+    return home->rt == rt ? weft__load_relaxed(&f->edge, "graph.edge") : NULL;
 }
 
 /* How long the circle through e is; 0: there is none. The way may end in a circle without e, as those that were only

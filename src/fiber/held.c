@@ -49,7 +49,8 @@ void weft__held_evict(weft__crew *crew)
 {
     for (weft__held *h = crew->locks, *next; h; h = next) {
         next = h->next;
-        if (!h->stake.vat || !weft__load_acquire(&h->stake.evicted, "held.evict")) /* pairs with the release of the one who evicts */
+        /* Pairs with the release of the one who evicts. */
+        if (!h->stake.vat || !weft__load_acquire(&h->stake.evicted, "held.evict"))
             continue;
         if (h->holder)
             h->holder->locks--;

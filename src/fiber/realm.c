@@ -78,8 +78,9 @@ int weft__fibers_open(weft_runtime *rt, const weft__crew_hooks *hooks)
     r = weft__stack_depot_init(&realm->depot, env, &stacks);
     if (r < 0)
         goto locals;
+    /* Where that is refused, overflows end the program without a report. */
     if (env->fault_watch)
-        realm->watched = env->fault_watch(env->self, describe_fault, realm) == 0; /* refused: overflows end the program without a report */
+        realm->watched = env->fault_watch(env->self, describe_fault, realm) == 0;
     rt->fibers = realm;
     return 0;
 locals:

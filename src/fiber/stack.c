@@ -1,10 +1,10 @@
 /*
- * Pools of stacks: taking, giving back, and looking after what lies in a pool. A pool is touched by its worker only, so nothing
- * here is atomic; what several workers share is stack_depot.c's.
+ * Pools of stacks: taking, giving back, and looking after what lies in a pool. A pool is touched by its worker only, so
+ * nothing here is atomic; what several workers share is stack_depot.c's.
  *
  * Each size class has a shelf of two lists, so that a worker at the edge of a chain does not go to the depot at every
- * step: only a full (empty) second list moves. Invariant: hot_count and spare_count are the lengths of their lists, spare_count is
- * 0 or WEFT__STACK_CHAIN, and neither exceeds it.
+ * step: only a full (empty) second list moves. Invariant: hot_count and spare_count are the lengths of their lists,
+ * spare_count is 0 or WEFT__STACK_CHAIN, and neither exceeds it.
  */
 #include "fiber/stack.h"
 
@@ -132,7 +132,8 @@ void weft__stack_put(weft__stack_pool *pool, weft__stack *s)
         weft__stack_release(pool->depot, s);
         return;
     }
-    if (pool->depot->options.fixed_size != 0) { /* there are no others: what one worker does not use, another may need */
+    if (pool->depot->options.fixed_size != 0) {
+        /* There are no others: what one worker does not use, another may need. */
         s->next = NULL;
         weft__stack_surrender(pool->depot, s, 1);
         return;

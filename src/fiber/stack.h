@@ -2,10 +2,11 @@
 #define WEFT_FIBER_STACK_H
 
 /*
- * Stacks. A slab is one mapping that holds many stacks of one size class, each above a guard; a stack's record lies at its top,
- * in the page that is touched anyway, and a page is committed when it is first touched. A pool belongs to one worker and needs
- * no locks; a depot is shared by the pools of a runtime, and chains of stacks move through it both ways, so that taking
- * stacks here and giving them back there grows nothing. Why, what was rejected, figures: docs/design/stacks.md.
+ * Stacks. A slab is one mapping that holds many stacks of one size class, each above a guard; a stack's record
+ * lies at its top, in the page that is touched anyway, and a page is committed when it is first touched. A pool
+ * belongs to one worker and needs no locks; a depot is shared by the pools of a runtime, and chains of stacks move
+ * through it both ways, so that taking stacks here and giving them back there grows nothing. Why, what was
+ * rejected, figures: docs/design/stacks.md.
  *
  *     slab:  header | guard | stack 0 ........ record gap | guard | stack 1 ........ record gap | ... | guard
  *                             lo          lo+size
@@ -78,7 +79,8 @@ typedef struct weft__stack_shelf {
 
 struct weft__stack_pool {
     weft__stack_depot *depot;
-    uint64_t *taken, *given; /* how often: written by the pool's owner, read by anybody (atomic); its own two, or where the owner wants them */
+    /* How often: written by the pool's owner, read by anybody (atomic); its own two, or where the owner wants them. */
+    uint64_t *taken, *given;
     uint64_t own[2];
     uint32_t unchecked; /* at least so many stacks on the shelves were not looked at */
     weft__stack *warm;  /* the last one left, for who asks for the same next: not on a shelf yet; NULL: none */
@@ -110,8 +112,8 @@ size_t weft__stack_depot_ranges(weft__stack_depot *depot, size_t from, weft__sta
 enum weft__stack_part { WEFT__STACK_NOWHERE, WEFT__STACK_GUARD, WEFT__STACK_INSIDE };
 
 /*
- * Whose stack, or whose guard, an address lies in. *out is the record, or NULL where no stack was made; valid while the stack
- * is not given back. For signal handlers: takes no lock that it would have to wait for, calls nothing.
+ * Whose stack, or whose guard, an address lies in. *out is the record, or NULL where no stack was made; valid while the
+ * stack is not given back. For signal handlers: takes no lock that it would have to wait for, calls nothing.
  */
 enum weft__stack_part weft__stack_find(weft__stack_depot *depot, uintptr_t address, const weft__stack **out);
 
@@ -121,9 +123,9 @@ void weft__stack_pool_init(weft__stack_pool *pool, weft__stack_depot *depot);
 void weft__stack_pool_fini(weft__stack_pool *pool);
 
 /*
- * Takes a stack with at least `size` usable bytes, less about 1 KiB (0: the default size); the pool's owner only. A warm one costs
- * neither a system call nor an allocation. -ENOMEM: no memory, or pre-committed stacks are used up or too small; -EAGAIN: the
- * limit on stacks is reached; or why the guard could not be set.
+ * Takes a stack with at least `size` usable bytes, less about 1 KiB (0: the default size); the pool's owner only.
+ * A warm one costs neither a system call nor an allocation. -ENOMEM: no memory, or pre-committed stacks are used up or
+ * too small; -EAGAIN: the limit on stacks is reached; or why the guard could not be set.
  */
 int weft__stack_get(weft__stack_pool *pool, size_t size, weft__stack **out);
 
@@ -131,8 +133,8 @@ int weft__stack_get(weft__stack_pool *pool, size_t size, weft__stack **out);
 void weft__stack_put(weft__stack_pool *pool, weft__stack *stack);
 
 /*
- * The same two for who takes and leaves all the time, and keeps `asked`: a stack that was left is kept at hand as it is, and whoever asks for
- * just as much has it next. weft__stack_shelve puts it with the others.
+ * The same two for who takes and leaves all the time, and keeps `asked`: a stack that was left is kept at hand as it
+ * is, and whoever asks for just as much has it next. weft__stack_shelve puts it with the others.
  */
 static inline int weft__stack_take(weft__stack_pool *pool, size_t size, weft__stack **out)
 {
@@ -159,9 +161,9 @@ int weft__stack_supplied(weft__stack **out, void *memory, size_t size);
 size_t weft__stack_high_water(const weft__stack_pool *pool, const weft__stack *stack);
 
 /*
- * Looks at up to `budget` stacks that were given back since the last look, newest first, and gives back the pages of deep ones.
- * One or two system calls a stack: for a worker that has nothing else to do, and now and then for a busy one. Returns
- * how many were deep. The pool's owner only.
+ * Looks at up to `budget` stacks that were given back since the last look, newest first, and gives back the pages of
+ * deep ones. One or two system calls a stack: for a worker that has nothing else to do, and now and then for a busy
+ * one. Returns how many were deep. The pool's owner only.
  */
 unsigned weft__stack_pool_tend(weft__stack_pool *pool, unsigned budget);
 

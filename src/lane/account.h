@@ -1,5 +1,5 @@
-/* Limits of a lane: whoever hands something out charges it here first, and gives the charge back when it is returned. A lane without limits
- * has no account, and a charge costs it one test. Any worker; the lane exists. */
+/* Limits of a lane: whoever hands something out charges it here first, and gives the charge back when it is returned.
+ * A lane without limits has no account, and a charge costs it one test. Any worker; the lane exists. */
 #ifndef WEFT_LANE_ACCOUNT_H
 #define WEFT_LANE_ACCOUNT_H
 
@@ -24,7 +24,8 @@ void weft__mailbox_limits(weft__lane *lane, uint32_t *messages, size_t *bytes);
 
 /* ---- for the birth and the end of lanes ---- */
 
-/* Room for one more child of `parent` and for its first fiber; waits for it until opt->wait if a fiber asks. 0, or what charging says. */
+/* Room for one more child of `parent` and for its first fiber; waits for it until opt->wait if a fiber asks.
+ * 0, or what charging says. */
 int weft__account_admit(weft__lane *parent, const weft_lane_options *opt);
 /* Undoes admit: the child was not made. */
 void weft__account_expel(weft__lane *parent);

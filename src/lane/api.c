@@ -30,7 +30,8 @@ static int spawn(weft_runtime *rt, weft_id *out, int (*fn)(void *), void *arg, c
         return -EPERM;
     if (rt && rt->magic != WEFT__RUNTIME_MAGIC)
         return -EINVAL;
-    if (parent && (parent->crew.killed || weft__canceled(weft__fiber_self()))) /* nothing is born in a killed lane, shielded or not */
+    /* Nothing is born in a killed lane, shielded or not. */
+    if (parent && (parent->crew.killed || weft__canceled(weft__fiber_self())))
         return weft__refuse(weft__fiber_self(), -ECANCELED);
     rt = parent ? parent->rt : rt;
     weft_lane_options with = opt ? *opt : (weft_lane_options){0};
@@ -107,7 +108,8 @@ int weft__lane_find_child(weft_id id, int joinable, weft__lane **self, weft__lan
     weft__lane *lane = id.gen ? weft__slab_at(&weft__lanes_of(rt)->lanes, id.key) : NULL;
     if (!lane)
         return -ESRCH;
-    /* Whether it is that one, ours, and joinable: under our own lock, since a stranger's record may change hands while we look. */
+    /* Whether it is that one, ours, and joinable: under our own lock, since a stranger's
+     * record may change hands while we look. */
     int r;
     weft__spin_lock(&(*self)->lock);
     if (!weft__slab_is(weft__load_acquire(&lane->head.word, "lane.find"), id.gen))
@@ -123,7 +125,8 @@ int weft__lane_find_child(weft_id id, int joinable, weft__lane **self, weft__lan
 
 /* ---- joining ---- */
 
-/* Who has to end before the lane can: its main fiber, as long as there is one. Any worker, while the join is published: the record is this lane's. */
+/* Who has to end before the lane can: its main fiber, as long as there is one. Any worker, while the join is published:
+ * the record is this lane's. */
 static weft__fiber *main_of(void *object)
 {
     weft__lane *lane = object;

@@ -1,9 +1,10 @@
-/* What a lane does to all its children: telling them to end, giving up those that have, counting them. A lane may have a hundred thousand, so it goes round
- * them in slices, a turn each. A round goes from the head of the list, and who was visited goes to its tail: children may end meanwhile, and who
- * comes later, at the tail, is not of this round. One round at a time; what is asked for during one is done in a second.
+/* What a lane does to all its children: telling them to end, giving up those that have, counting them. A lane may have
+ * a hundred thousand, so it goes round them in slices, a turn each. A round goes from the head of the list, and who was
+ * visited goes to its tail: children may end meanwhile, and who comes later, at the tail, is not of this round.
+ * One round at a time; what is asked for during one is done in a second.
  *
- * On the lane's home, but for weft__lane_join_family. While there is more to do the lane's end message is queued there, and a round has a
- * reference of its own, so that the lane does not end before the round does. */
+ * On the lane's home, but for weft__lane_join_family. While there is more to do the lane's end message is queued there,
+ * and a round has a reference of its own, so that the lane does not end before the round does. */
 #include <errno.h>
 
 #include "base/check.h"
@@ -44,7 +45,8 @@ void weft__lane_forgo(weft__lane *lane, weft__lane *child)
 
 /* ---- rounds ---- */
 
-/* What all are told, and what those are that somebody watches; a watch is looked at only in a round that was begun for one. */
+/* What all are told, and what those are that somebody watches; a watch is looked at only
+ * in a round that was begun for one. */
 static uint32_t told_to(const weft__lane *lane, const weft__lane *child)
 {
     const weft__lane_watch *watch = lane->asking && child->supervised == WEFT__WATCHED ? child->annex->tag : NULL;
@@ -65,7 +67,8 @@ static int visit(weft__lane *lane)
         child->visited = lane->round != 0;
         weft__link_remove(&child->siblings);
         weft__link_before(&lane->children, &child->siblings);
-        over = lane->disowned && child->told && !(child->joiner && lane->phase == WEFT__LANE_ALIVE); /* who joins beside weft_fini */
+        /* Who joins beside weft_fini. */
+        over = lane->disowned && child->told && !(child->joiner && lane->phase == WEFT__LANE_ALIVE);
         uint32_t flags = told_to(lane, child);
         if (flags)
             weft__lane_signal_record(child, flags | WEFT__SIG_FAMILY);
@@ -143,8 +146,8 @@ void weft__lane_disown(weft__lane *lane)
 
 /* ---- counting ---- */
 
-/* The lock is let go of now and then, for children end meanwhile: at one that stays in the list, because it is held, or has ended and is struck off by
- * nobody but this worker. */
+/* The lock is let go of now and then, for children end meanwhile:
+ * at one that stays in the list, because it is held, or has ended and is struck off by nobody but this worker. */
 uint32_t weft__lane_count_children(weft__lane *lane)
 {
     uint32_t n = 0, since = 0;

@@ -1,4 +1,5 @@
-/* Overflows that end a lane alone: registering code, and what happens to the lane. weft_containable: any thread; the rest: home worker. */
+/* Overflows that end a lane alone: registering code, and what happens to the lane. weft_containable: any thread;
+ * the rest: home worker. */
 #include <errno.h>
 
 #include <weft/vat.h>
@@ -7,7 +8,8 @@
 #include "lane/exit.h"
 #include "lane/realm.h"
 
-/* A program that is linked with the runtime itself may not register its whole text: a fault in the middle of the runtime would look harmless. */
+/* A program that is linked with the runtime itself may not register its whole text:
+ * a fault in the middle of the runtime would look harmless. */
 static int holds_ours(uintptr_t from, uintptr_t to)
 {
     const uintptr_t ours[] = {(uintptr_t)weft_containable, (uintptr_t)weft__contain_code, (uintptr_t)weft__worker_tick,

@@ -1,12 +1,12 @@
-/* The end of a lane, in the order of DESIGN rule 5. Home-worker code, on the worker's own context; each step begins when
- * the one before is over, and none waits:
+/* The end of a lane, in the order of DESIGN rule 5. Home-worker code, on the worker's own context;
+ * each step begins when the one before is over, and none waits:
  *
  *     normal: fibers have ended -> EMPTY: resources close -> CHILDREN -> BURYING -> ENDED
  *     killed: fibers were stopped, their ops have ended -> DYING: children die -> CLEANING: deferred clean-ups
  *             -> CLOSING: locks, names, resources -> BURYING -> ENDED
  *
- * `refs` (1 for the lane itself, 1 for each child) decides who comes last, on whatever worker; what follows is run at home.
- * What a lane had is all given back in BURYING, and only then does anybody hear of its end. */
+ * `refs` (1 for the lane itself, 1 for each child) decides who comes last, on whatever worker; what follows is run at
+ * home. What a lane had is all given back in BURYING, and only then does anybody hear of its end. */
 #include <errno.h>
 
 #include "base/check.h"
@@ -91,8 +91,9 @@ static void close_up(weft__lane *lane, enum weft__lane_phase phase)
 {
     weft__lane_enter(lane, phase);
     weft__lane_locals_bury(lane);
+    /* Before its own locks pass on: to nobody from outside, who would get what is about to go. */
     if (phase == WEFT__LANE_CLOSING)
-        weft__vat_evict(lane); /* before its own locks pass on: to nobody from outside, who would get what is about to go */
+        weft__vat_evict(lane);
     weft__held_bury(&lane->crew);
     weft__names_bury(lane);
     weft__lane_close_all(lane);
@@ -150,8 +151,8 @@ static void grace_over(weft__timer *t)
     weft__fibers_hasten(&lane->crew);
 }
 
-/* A fiber rises: the time that all clean-ups together have begins with the first. Without memory for a timer it is over at once, rather than
- * never: what does not wait is done all the same. */
+/* A fiber rises: the time that all clean-ups together have begins with the first. Without memory for a timer it is over
+ * at once, rather than never: what does not wait is done all the same. */
 static void begin_grace(weft__lane *lane)
 {
     weft__annex *annex = weft__lane_annex(lane);
@@ -223,7 +224,8 @@ static void bury_slice(weft__lane *lane)
     if (done && (is_root(lane) || weft__load_acquire(&lane->parent->crew.home, "lane.told")))
         weft__lane_finish(lane);
     else
-        again(lane, weft__lane_bury_task); /* more to do; or the root of a background runtime has not come to its worker yet */
+        /* More to do; or the root of a background runtime has not come to its worker yet. */
+        again(lane, weft__lane_bury_task);
 }
 
 void weft__lane_bury_task(weft_task *t) { bury_slice(weft__container(t, weft__lane, end_message)); }
@@ -276,7 +278,8 @@ static void told(weft_task *t)
     }
     int asked = lane->joiner || (lane->supervised && !lane->parent->disowned);
     if (!asked && (lane->detached == 1 || lane->forgotten || lane->parent->disowned)) {
-        weft__lane_pass_failure(lane); /* it is not told yet: a round of the parent's that this begins is not to strike it off, too */
+        /* It is not told yet: a round of the parent's that this begins is not to strike it off, too. */
+        weft__lane_pass_failure(lane);
         weft__lane_leave(lane);
         return;
     }
@@ -291,8 +294,9 @@ void weft__lane_finish(weft__lane *lane)
 {
     weft__worker *w = lane->crew.home;
     weft_exit why;
+    /* What its last fiber reserved lies here, and the record goes elsewhere. */
     if (lane->crew.account)
-        weft__account_end(lane->crew.account); /* what its last fiber reserved lies here, and the record goes elsewhere */
+        weft__account_end(lane->crew.account);
     weft__exit_settle(lane);
     weft__exit_fill(lane, &why);
     weft__lane_enter(lane, WEFT__LANE_ENDED);
@@ -340,7 +344,8 @@ static void report(weft__timer *t)
 
 void weft__lane_watch_death(weft__lane *lane)
 {
-    weft__annex *annex = lane->phase == WEFT__LANE_ALIVE ? weft__lane_annex(lane) : NULL; /* without memory nothing is said */
+    /* Without memory nothing is said. */
+    weft__annex *annex = lane->phase == WEFT__LANE_ALIVE ? weft__lane_annex(lane) : NULL;
     if (!annex || annex->timer.fire == report)
         return;
     annex->timer.fire = report;

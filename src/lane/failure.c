@@ -1,5 +1,5 @@
-/* What a parent hears of its children's ends: failures that nobody asked for, and the ends of those it supervises. On the
- * parent's home worker. */
+/* What a parent hears of its children's ends: failures that nobody asked for, and the ends of those it supervises.
+ * On the parent's home worker. */
 #include <errno.h>
 
 #include "base/check.h"

@@ -1,8 +1,9 @@
-/* Handing resources to other lanes. On the giver's worker, which changes the record's owner under the receiver's lock: from that moment on it
- * is the receiver's, wherever that runs. The record stays the same and only its generation changes, unless that is used up: then the next
- * record takes its place.
+/* Handing resources to other lanes. On the giver's worker, which changes the record's owner under the receiver's lock:
+ * from that moment on it is the receiver's, wherever that runs. The record stays the same and only its generation
+ * changes, unless that is used up: then the next record takes its place.
  *
- * A receiver cannot end while its lock is held and it accepts, and a lane's record stays a lane's record, so a stale id does no harm. */
+ * A receiver cannot end while its lock is held and it accepts, and a lane's record stays a lane's record,
+ * so a stale id does no harm. */
 #include <errno.h>
 
 #include "base/check.h"
@@ -65,8 +66,9 @@ static int lock_receiver(weft_runtime *rt, weft_id id, size_t n, weft__lane **ou
         return -ESRCH;
     weft__spin_lock(&lane->lock);
     int r = -ESRCH;
-    /* In this order: a record that accepts and still has the id's generation is that lane's, and stays it while the lock is held. A generation
-     * read first may be the last lane's, and `accepting` the next one's. Pairs with the release in fill. */
+    /* In this order: a record that accepts and still has the id's generation is that lane's, and stays it
+     * while the lock is held. A generation read first may be the last lane's, and `accepting` the next
+     * one's. Pairs with the release in fill. */
     if (weft__load_acquire(&lane->accepting, "give.lock") && weft__slab_is(weft__load_acquire(&lane->head.word, "give.lock"), id.gen))
         r = weft__charge(lane, WEFT__CHARGE_IDS, n);
     if (r < 0)

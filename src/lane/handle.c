@@ -1,12 +1,13 @@
-/* Descriptors as resources of a lane: handles, what they share, their close. Called on the owner lane's worker, but for the steps of a close
- * that run at the home port, which may be another thread's.
+/* Descriptors as resources of a lane: handles, what they share, their close. Called on the owner lane's worker, but for
+ * the steps of a close that run at the home port, which may be another thread's.
  *
- * A close is one request that travels to the port and comes back: no op, no memory beside the record. The descriptor's record is free only
- * after the port has forgotten it, so no op ever points at a record that means something else.
+ * A close is one request that travels to the port and comes back: no op, no memory beside the record. The descriptor's
+ * record is free only after the port has forgotten it, so no op ever points at a record that means something else.
  *
- * Why a close that comes second is the last one: an id's ops and its close travel to the port in order, and a handle sends its ops before it
- * counts itself out. Who then finds itself last may run its close before those ops have arrived, if it is at home there; they find a closed
- * descriptor, which is still there because their handle's own close has not come back. */
+ * Why a close that comes second is the last one: an id's ops and its close travel to the port in order, and a
+ * handle sends its ops before it counts itself out. Who then finds itself last may run its close before those ops
+ * have arrived, if it is at home there; they find a closed descriptor, which is still there because their
+ * handle's own close has not come back. */
 #include "lane/handle.h"
 
 #include <errno.h>
@@ -61,7 +62,8 @@ int weft__handle_find(weft_id id, uint32_t kinds, weft__handle **out)
 
 /* ---- ops ---- */
 
-/* What was closed while its op waited for room: the op has not been started, and its descriptor may be another's by now. */
+/* What was closed while its op waited for room: the op has not been started, and its
+ * descriptor may be another's by now. */
 static int64_t too_late(void)
 {
     weft__await_withdraw();
@@ -96,8 +98,8 @@ int64_t weft__handle_await_pair(weft__handle *h, weft__handle *h2, weft_op *op, 
 
 static weft__worker *worker_of(const weft_port *port) { return port->owner.ctx; }
 
-/* From here on the descriptor stays with the port of the calling worker, or where it is already, and may be used from elsewhere: that worker
- * does not leave before the descriptor is closed. */
+/* From here on the descriptor stays with the port of the calling worker, or where it is already, and may be used from
+ * elsewhere: that worker does not leave before the descriptor is closed. */
 static void anchor(weft__handle *h)
 {
     if (h->port)
@@ -129,7 +131,8 @@ int weft__handle_join(weft__handle *a, weft__handle *b)
     return follow(a, b) == 0 ? 0 : follow(b, a);
 }
 
-/* One less; 1: it was the last. Nobody but holders raise a count, so a count of one is ours alone; acquire, for what the others did. */
+/* One less; 1: it was the last. Nobody but holders raise a count, so a count of one is ours alone;
+ * acquire, for what the others did. */
 static int drop(uint32_t *count)
 {
     if (weft__load_acquire(count, "handle.drop") == 1) {
@@ -242,7 +245,8 @@ static void tell(weft__handle *h)
 static void on_closed(weft_desc *d, int result)
 {
     weft__handle *h = d->owner;
-    weft__count_close(weft__worker_self(), (enum weft_id_kind)h->res.kind, result); /* it is gone whatever close(2) says */
+    /* It is gone whatever close(2) says. */
+    weft__count_close(weft__worker_self(), (enum weft_id_kind)h->res.kind, result);
     tell(h);
 }
 

@@ -1,5 +1,5 @@
-/* What ids name: listing and describing. Only what the caller's own worker may read is told: its lane, that lane's fibers and resources, and of
- * child lanes what does not change. */
+/* What ids name: listing and describing. Only what the caller's own worker may read is told: its lane, that lane's
+ * fibers and resources, and of child lanes what does not change. */
 #include <errno.h>
 #include <string.h>
 

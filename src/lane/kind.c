@@ -1,4 +1,5 @@
-/* The table of namespaces. A new kind of id is a row here and a number in id.h; its rights follow from the row. Constant. */
+/* The table of namespaces. A new kind of id is a row here and a number in id.h;
+ * its rights follow from the row. Constant. */
 #include "lane/kind.h"
 
 const weft__kind_row weft__kind_rows[WEFT__KINDS] = {

@@ -1,4 +1,5 @@
-/* The table of namespaces: what kinds of ids there are, what they are called, and by which rule each is used (DESIGN rule 6). */
+/* The table of namespaces: what kinds of ids there are, what they are called, and by which
+ * rule each is used (DESIGN rule 6). */
 #ifndef WEFT_LANE_KIND_H
 #define WEFT_LANE_KIND_H
 

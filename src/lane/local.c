@@ -1,5 +1,6 @@
-/* Lane-local values: a handful of process-wide keys, a pointer each in every lane that sets one, kept in the lane's own memory. Keys are made by any
- * thread and never given back; values belong to the lane's fibers, and at its end to its worker. */
+/* Lane-local values: a handful of process-wide keys, a pointer each in every lane that sets one, kept in
+ * the lane's own memory. Keys are made by any thread and never given back; values belong to the lane's
+ * fibers, and at its end to its worker. */
 #include <errno.h>
 #include <string.h>
 #include <weft/vat.h>

@@ -29,7 +29,8 @@ enum weft__msg_state { WEFT__MSG_FREE, WEFT__MSG_LOOSE, WEFT__MSG_HELD, WEFT__MS
 /* A message block. GONE: in a mailbox or on its way; LOOSE: a thread's that is no fiber; HELD: a lane's, in the list
  * of its mailbox. */
 typedef struct weft__msg {
-    weft__link link;       /* in a mailbox (its lock), or in what a lane holds (home); while free: next block, next chain */
+    /* In a mailbox (its lock), or in what a lane holds (home); while free: next block, next chain. */
+    weft__link link;
     weft_runtime *rt;
     weft__mailbox *holder; /* HELD: whose */
     weft__alias *call;     /* a request on its way: its caller's, until it is in the mailbox */
@@ -65,11 +66,12 @@ void weft__msg_give(weft__msg *m);
 /* What takes long about giving back a large block that nobody uses any more, in steps: 1 once the rest is quick, 0
  * when the budget is used up. */
 int weft__msg_drain(weft__msg *m, unsigned *budget);
-/* A lock that travels with the message, whose block must have room for this behind its bytes: nobody's until it is taken out; if the message ends
- * before, it has lost its owner. */
+/* A lock that travels with the message, whose block must have room for this behind its bytes: nobody's until it is
+ * taken out; if the message ends before, it has lost its owner. */
 typedef struct weft__cargo {
     weft__held *held;
-    const weft__lane *keeper; /* in whose memory it lies: the message goes to nobody who may outlive that; NULL: in no lane's */
+    /* In whose memory it lies: the message goes to nobody who may outlive that; NULL: in no lane's. */
+    const weft__lane *keeper;
 } weft__cargo;
 /* held NULL: takes it out. */
 void weft__msg_carry(weft__msg *m, weft__held *held, const weft__lane *keeper);
@@ -192,7 +194,8 @@ typedef struct weft__receiver {
     uint8_t looks;        /* it waits for other things, too: it is nudged and takes nothing before it has looked */
 } weft__receiver;
 
-/* mail_receive.c, for who waits for other things, too. The oldest message, after those who waited before: 0, -EAGAIN none, -ENOMEM. */
+/* mail_receive.c, for who waits for other things, too. The oldest message, after those who waited before:
+ * 0, -EAGAIN none, -ENOMEM. */
 int weft__mail_take(weft__mailbox *box, weft__msg **out);
 /* Is there one? If not, the receiver waits, if it is not NULL. */
 int weft__mail_await(weft__mailbox *box, weft__receiver *r);

@@ -50,7 +50,8 @@ static weft__msg *expire(weft__alias *a, int *error)
 {
     weft__mailbox *box = a->box;
     if (a->callee) { /* first: who finds it there takes it for alive */
-        weft__spin_lock(&a->callee->lock); /* a mailbox for ever, if perhaps another lane's: then we are in no list of it */
+        /* A mailbox for ever, if perhaps another lane's: then we are in no list of it. */
+        weft__spin_lock(&a->callee->lock);
         weft__link_remove(&a->at_callee);
         weft__spin_unlock(&a->callee->lock);
     }

@@ -115,7 +115,8 @@ static void conclude(parked *p, weft__msg *m)
         discharge(p->own, p->charged);
 }
 
-/* At the sender's home. If its lane has moved meanwhile it follows; should the fiber give up just then, the next place finds that it has. */
+/* At the sender's home. If its lane has moved meanwhile it follows;
+ * should the fiber give up just then, the next place finds that it has. */
 static void arrived(weft_task *t)
 {
     weft__sender *s = weft__container(t, weft__sender, task);
@@ -165,7 +166,8 @@ static void give_up(weft__fiber *f)
         return;
     }
     conclude(p, s->msg);
-    weft__add_relaxed(&s->home->load, 1, "sender.orphan"); /* the news is under way, and that worker must be there to take it */
+    /* The news is under way, and that worker must be there to take it. */
+    weft__add_relaxed(&s->home->load, 1, "sender.orphan");
     weft__store_release(&s->fiber, (weft__fiber *)NULL, "sender.give_up");
 }
 
@@ -279,7 +281,8 @@ static int wait_for_room(weft_runtime *rt, weft__fiber *f, weft__mailbox *own, w
                          weft__msg *m, size_t charged, int64_t deadline)
 {
     if (f && !own) {
-        int r = weft__mailbox_of(weft__lane_of(f->crew), &own); /* where the message goes if this fiber is killed in here */
+        /* Where the message goes if this fiber is killed in here. */
+        int r = weft__mailbox_of(weft__lane_of(f->crew), &own);
         if (r < 0) {
             attach(NULL, m, 0);
             return r;

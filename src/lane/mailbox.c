@@ -164,7 +164,8 @@ static void settle_sender(weft__sender *s, int result, weft__mail_news *n)
 {
     weft__link_remove(&s->link);
     s->result = result;
-    weft__store_release(&s->over, 1, "sender.over"); /* a thread may see it before the lock is released, and then waits for who tells it */
+    /* A thread may see it before the lock is released, and then waits for who tells it. */
+    weft__store_release(&s->over, 1, "sender.over");
     weft__link_before(&n->told, &s->link);
 }
 

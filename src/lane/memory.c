@@ -1,5 +1,5 @@
-/* Opening and closing what memory needs of a runtime and its workers. A pool is its worker's; open and close are for whoever starts and ends the
- * runtime. */
+/* Opening and closing what memory needs of a runtime and its workers. A pool is its worker's;
+ * open and close are for whoever starts and ends the runtime. */
 #include "lane/memory.h"
 
 #include <errno.h>
@@ -7,8 +7,8 @@
 #include "lane/share.h"
 #include "lane/vat.h"
 
-/* Ordinary runtimes map 4 MiB at a time, which costs address space only, and leave 32 MiB of free pages committed. One that has to live in a
- * block of the caller's takes single chunks and gives back what it can. */
+/* Ordinary runtimes map 4 MiB at a time, which costs address space only, and leave 32 MiB of free pages committed.
+ * One that has to live in a block of the caller's takes single chunks and gives back what it can. */
 enum { UNIT = WEFT__REGION_CHUNKS, KEEP_MIB = 32, STRICT_KEEP_KIB = 256, IDLE_BUDGET = 32 };
 
 /* Three sizes of small shared blocks, and records whose number is not known before. */

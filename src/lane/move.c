@@ -1,9 +1,11 @@
-/* Lanes that move from one worker to another, and when. Home-worker code, on the worker's own context: none of the lane's fibers runs meanwhile.
+/* Lanes that move from one worker to another, and when. Home-worker code, on the worker's own context:
+ * none of the lane's fibers runs meanwhile.
  *
- * The old home takes everything of the lane out of its own hands, sends the lane, and then, with the message in the new home's inbox already, makes
- * each `home` say where it goes (weft__bound_for); crew.home is the last of them and the last that it touches. The new home begins when it sees
- * that. So whoever reads the new home sends after the lane, and the inbox keeps that order; whoever read the old one finds there that it has to send
- * on (weft__sent_on), once more after the lane. And while it is on its way it is at home nowhere, so nobody touches it. docs/design/mobile.md. */
+ * The old home takes everything of the lane out of its own hands, sends the lane, and then, with the message in the new
+ * home's inbox already, makes each `home` say where it goes (weft__bound_for); crew.home is the last of them and the
+ * last that it touches. The new home begins when it sees that. So whoever reads the new home sends after the lane, and
+ * the inbox keeps that order; whoever read the old one finds there that it has to send on (weft__sent_on), once more
+ * after the lane. And while it is on its way it is at home nowhere, so nobody touches it. docs/design/mobile.md. */
 #include <errno.h>
 
 #include "base/check.h"
@@ -60,7 +62,8 @@ static void arrived(weft_task *t)
 {
     weft__lane *lane = weft__container(t, weft__lane, end_message);
     weft__worker *w = weft__worker_self();
-    while (weft__load_acquire(&lane->crew.home, "lane.arrived") != weft__bound_for(w)) /* its old home is about to say so: a few stores */
+    /* Its old home is about to say so: a few stores. */
+    while (weft__load_acquire(&lane->crew.home, "lane.arrived") != weft__bound_for(w))
         if (w->rt->env->relax)
             w->rt->env->relax(w->rt->env->self);
     weft__crew_settle(&lane->crew, w);
@@ -155,7 +158,8 @@ static unsigned crowd_of(const weft__worker *w)
     return n;
 }
 
-/* Of the others, the one with the least that is ready, as far as is known: who sleeps has none, who has no lanes that may move does not say. */
+/* Of the others, the one with the least that is ready, as far as is known:
+ * who sleeps has none, who has no lanes that may move does not say. */
 static weft__worker *roomiest(weft__worker *w, uint32_t *crowd)
 {
     weft_runtime *rt = w->rt;
@@ -175,7 +179,8 @@ static weft__worker *roomiest(weft__worker *w, uint32_t *crowd)
     return best;
 }
 
-/* Both workers go through all of a lane's fibers and ids as it moves: with many of them that is no use of a turn that nobody asked for. */
+/* Both workers go through all of a lane's fibers and ids as it moves:
+ * with many of them that is no use of a turn that nobody asked for. */
 static int is_light(const weft__lane *lane)
 {
     unsigned n = 0;

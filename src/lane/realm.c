@@ -1,5 +1,5 @@
-/* A whole runtime with its root lane: opening, stopping, waiting for the end. weft_stop and weft_wait are for any thread, the rest for whoever
- * starts the runtime. */
+/* A whole runtime with its root lane: opening, stopping, waiting for the end.
+ * weft_stop and weft_wait are for any thread, the rest for whoever starts the runtime. */
 #include "lane/realm.h"
 
 #include <errno.h>
@@ -195,7 +195,8 @@ typedef struct waiter {
 void weft__realm_announce(weft_runtime *rt)
 {
     weft__lane_realm *realm = rt->lanes;
-    if (weft__load_seq(&realm->listeners, "realm.announce") == 0) /* pairs with the add in weft__realm_wait, before its look */
+    /* Pairs with the add in weft__realm_wait, before its look. */
+    if (weft__load_seq(&realm->listeners, "realm.announce") == 0)
         return;
     weft__spin_lock(&realm->wait_lock);
     for (weft__link *l = realm->waiters.next; l != &realm->waiters; l = l->next)
@@ -250,7 +251,8 @@ static void name_survivors(weft_runtime *rt, weft__lane *lane, unsigned depth)
     weft__spin_unlock(&lane->lock);
 }
 
-/* On the root's home. First the grace is over and everything is killed; what is still there a grace later is named again. */
+/* On the root's home. First the grace is over and everything is killed;
+ * what is still there a grace later is named again. */
 static void grace_over(weft__timer *t)
 {
     weft__lane_realm *realm = weft__container(t, weft__lane_realm, grace);

@@ -1,8 +1,10 @@
-/* Resources: records behind the ids of sockets, files, timers. A record belongs to one lane and is touched by that lane's worker; its
- * generation, kind and owner may be read by anybody, which is how another lane's id is told from a stale one.
+/* Resources: records behind the ids of sockets, files, timers. A record belongs to one lane and is touched
+ * by that lane's worker; its generation, kind and owner may be read by anybody, which is how another
+ * lane's id is told from a stale one.
  *
- * A record that was given to a lane lies in its `arrivals`, under the lane's lock, until the lane's worker looks: at the first use of the new
- * id, as the ids are listed, or as the lane ends. So giving wakes nobody, and a lane that was never born can be given something. */
+ * A record that was given to a lane lies in its `arrivals`, under the lane's lock, until the lane's worker looks: at
+ * the first use of the new id, as the ids are listed, or as the lane ends. So giving wakes nobody, and a lane that was
+ * never born can be given something. */
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
@@ -78,7 +80,8 @@ int weft__resource_find(weft_id id, uint32_t kinds, weft__resource **out)
     if (!r || WEFT__GEN(weft__load_acquire(&r->head.word, "resource.find")) != id.gen ||
         weft__load_relaxed(&r->kind, "resource.find") != kind)
         return -EBADF;
-    uint32_t owner = weft__load_acquire(&r->owner, "resource.find"); /* pairs with the release of whoever gave it away */
+    /* Pairs with the release of whoever gave it away. */
+    uint32_t owner = weft__load_acquire(&r->owner, "resource.find");
     if (owner != lane->head.key)
         return owner == UNOWNED ? -EBADF : -EPERM;
     if (r->arriving)

@@ -1,6 +1,7 @@
 /* Ropes: sequences of spans, each a record in the rope's list. Home-worker code.
  *
- * Whatever adds to a rope first makes the list of what is added, so that a failure in the middle leaves the rope as it was. */
+ * Whatever adds to a rope first makes the list of what is added, so that a failure in the
+ * middle leaves the rope as it was. */
 #include <errno.h>
 #include <string.h>
 

@@ -1,5 +1,6 @@
-/* Shared blocks: made, counted, freed by any thread; those that are no workers of the runtime go to the depots directly. A block belongs to
- * whoever holds a reference; its bytes are written by its maker only, before anybody else has one. */
+/* Shared blocks: made, counted, freed by any thread; those that are no workers of the runtime go to the
+ * depots directly. A block belongs to whoever holds a reference; its bytes are written by its maker
+ * only, before anybody else has one. */
 #include "lane/share.h"
 
 #include "arch/poison.h"
@@ -101,7 +102,8 @@ static void free_block(weft__shared *s)
 
 void weft__shared_unref(weft__shared *s)
 {
-    if (weft__sub_acq_rel(&s->refs, 1, "shared.unref") == 1) /* what all others did with the bytes comes before they are freed */
+    /* What all others did with the bytes comes before they are freed. */
+    if (weft__sub_acq_rel(&s->refs, 1, "shared.unref") == 1)
         free_block(s);
 }
 

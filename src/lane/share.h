@@ -1,6 +1,7 @@
-/* Shared blocks, and what lanes hold of them. A block lies outside all vats and is freed with its last reference; references are counted
- * atomically, for their holders are on different workers. What a lane holds (a block being filled, a slice, a rope) is a record in its list,
- * charged to it, so that its death finds everything. A span is a counted reference that no lane holds: in a message, say. */
+/* Shared blocks, and what lanes hold of them. A block lies outside all vats and is freed with its last reference;
+ * references are counted atomically, for their holders are on different workers. What a lane holds (a block being
+ * filled, a slice, a rope) is a record in its list, charged to it, so that its death finds everything. A span is a
+ * counted reference that no lane holds: in a message, say. */
 #ifndef WEFT_LANE_SHARE_H
 #define WEFT_LANE_SHARE_H
 
@@ -58,11 +59,14 @@ enum { WEFT__HOLDING_COST = 128, WEFT__PART_COST = 64 };
 /* ---- share.c: blocks; any thread ---- */
 /* A block with one reference; NULL: no memory. Charged to nobody. */
 weft__shared *weft__shared_make(weft_runtime *rt, size_t size);
-static inline void weft__shared_ref(weft__shared *s) { weft__add_relaxed(&s->refs, 1, "shared.ref"); } /* who calls has one */
+/* Who calls has one. */
+static inline void weft__shared_ref(weft__shared *s) { weft__add_relaxed(&s->refs, 1, "shared.ref"); }
 void weft__shared_unref(weft__shared *s);
-/* The same, in slices if it is large: 1 when it is done. Called again with the same block until then. *last: 0 at first. */
+/* The same, in slices if it is large: 1 when it is done. Called again with the same
+ * block until then. *last: 0 at first. */
 int weft__shared_unref_some(weft__shared *s, uint8_t *last, unsigned *budget);
-/* Memory as such, for storage of the runtime's own that outlives its maker: size bytes, given back by put from any thread. */
+/* Memory as such, for storage of the runtime's own that outlives its maker:
+ * size bytes, given back by put from any thread. */
 void *weft__shared_get(weft_runtime *rt, size_t size);
 void weft__shared_put(void *p);
 

@@ -1,4 +1,5 @@
-/* Waiting for process signals. The handler sets a bit and sends one message to the waiter's worker; everything else happens there. */
+/* Waiting for process signals. The handler sets a bit and sends one message to the waiter's worker;
+ * everything else happens there. */
 #include <weft/signal.h>
 
 #include <errno.h>
@@ -49,7 +50,8 @@ static void message(weft_task *t)
     if (f && !weft__is_here(&f->home)) {
         pass_to = weft__home_of(&f->home);
     } else {
-        weft__store_seq(&realm->signals.queued, 0, "signal.message"); /* before the look at pending; pairs with the exchange in arrived */
+        /* Before the look at pending; pairs with the exchange in arrived. */
+        weft__store_seq(&realm->signals.queued, 0, "signal.message");
         number = f ? take(realm, realm->signals.mask) : 0;
         if (number)
             vacate(realm);
@@ -76,7 +78,8 @@ static int wait_here(weft__lane_realm *realm, weft__fiber *f, uint64_t mask, int
     realm->signals.mask = mask;
     realm->signals.message.run = message;
     realm->signals.waiter = f;
-    weft__store_seq(&realm->signals.home, f->home, "signal.wait"); /* before the look at pending; pairs with the or in arrived */
+    /* Before the look at pending; pairs with the or in arrived. */
+    weft__store_seq(&realm->signals.home, f->home, "signal.wait");
     int number = take(realm, mask);
     if (!number && deadline <= f->home->now_ns)
         number = -ETIMEDOUT;

@@ -1,5 +1,5 @@
-/* What a lane holds of shared blocks: its records, blocks being filled, slices. Home-worker code: every record is touched by its lane's worker
- * only, but for its head and owner, which anybody may look at to refuse an id. */
+/* What a lane holds of shared blocks: its records, blocks being filled, slices. Home-worker code: every record is
+ * touched by its lane's worker only, but for its head and owner, which anybody may look at to refuse an id. */
 #include <errno.h>
 #include <string.h>
 
@@ -248,7 +248,8 @@ WEFT_API int weft_holdings(size_t *count, size_t *bytes)
     return 0;
 }
 
-/* One holding less, or some of one that is large. The first step takes it off the books, so that only the rest is left to do. */
+/* One holding less, or some of one that is large. The first step takes it off the books,
+ * so that only the rest is left to do. */
 static int bury_one(weft__holding *h, unsigned *budget)
 {
     if (h->kind == WEFT__ROPE && !weft__rope_clear(h, budget))

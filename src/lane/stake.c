@@ -1,4 +1,5 @@
-/* Strangers in a lane's memory; see stake.h. A vat's lists are under its `stakes.lock`, which any thread takes; `clear` runs on the lane's worker. */
+/* Strangers in a lane's memory; see stake.h. A vat's lists are under its `stakes.lock`, which any thread takes;
+ * `clear` runs on the lane's worker. */
 #include "lane/stake.h"
 
 #include <errno.h>
@@ -112,7 +113,8 @@ static int enter(weft__stake *s, weft__vat *v, weft__stake **list)
 
 int weft__stake_wait(weft__stake *s, weft__vat *v, const weft__stake_hooks *hooks)
 {
-    weft__store_relaxed(&v->stakes.hooks, hooks, "stake.hooks"); /* all write the same; read under the lock, which is taken next */
+    /* All write the same; read under the lock, which is taken next. */
+    weft__store_relaxed(&v->stakes.hooks, hooks, "stake.hooks");
     return enter(s, v, &v->stakes.waits);
 }
 
@@ -201,7 +203,8 @@ static void evict(weft__vat *v)
         hooks->tell(told);
 }
 
-/* A lane that holds something there and has not been asked to let go, marked as one that has; 0: there is none. A lane with a stake has a record. */
+/* A lane that holds something there and has not been asked to let go, marked as one that has; 0: there is none.
+ * A lane with a stake has a record. */
 static int next_holder(weft__vat *v, weft_id *out)
 {
     weft__stake *s;

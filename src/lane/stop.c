@@ -1,5 +1,6 @@
-/* Asking for ends: weft_cancel, which takes fibers and lanes alike, and weft_kill; who may ask whom. Fibers ask for what is theirs to end; the _in
- * forms are for any thread, and for a fiber of the runtime the same as the others. What is asked travels as flags in the lane's record (lane.c) and takes effect on its home worker. */
+/* Asking for ends: weft_cancel, which takes fibers and lanes alike, and weft_kill; who may ask whom. Fibers ask for
+ * what is theirs to end; the _in forms are for any thread, and for a fiber of the runtime the same as the others. What
+ * is asked travels as flags in the lane's record (lane.c) and takes effect on its home worker. */
 #include <errno.h>
 
 #include "base/check.h"

@@ -1,5 +1,6 @@
-/* What is said and done when nothing in a runtime can ever run again (sched/stuck.c finds out): every fiber, with what it waits for. Runs on
- * whichever worker fell asleep last, on its own context, while all others sleep and none wakes; so the records of their fibers may be read. */
+/* What is said and done when nothing in a runtime can ever run again (sched/stuck.c finds out): every fiber, with what
+ * it waits for. Runs on whichever worker fell asleep last, on its own context, while all others sleep and none wakes;
+ * so the records of their fibers may be read. */
 #include <string.h>
 
 #include "fiber/graph.h"

@@ -42,8 +42,8 @@ typedef struct around {
 
 static int check(const weft_child_spec *spec, const weft__charter *charter, const around *out);
 
-/* A nested supervisor is looked at as well: a mistake in it shows here and not at its first start. One that is in itself
- * would be started without end. */
+/* A nested supervisor is looked at as well: a mistake in it shows here and not at its first start.
+ * One that is in itself would be started without end. */
 static int check_nested(const weft_supervisor_spec *spec, const weft_child_spec *child, const around *out)
 {
     weft__charter charter;

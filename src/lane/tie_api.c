@@ -119,7 +119,8 @@ static int flush(weft__lane *self, weft_id ref)
         return -ESRCH;
     weft__mail_news_init(&news);
     weft__spin_lock(&box->lock);
-    for (weft__link *l = box->queue.prev; l != &box->queue && !found; l = l->prev) { /* from the end: it is young as a rule */
+    /* From the end: it is young as a rule. */
+    for (weft__link *l = box->queue.prev; l != &box->queue && !found; l = l->prev) {
         weft__msg *m = weft__container(l, weft__msg, link);
         const weft_down *down = weft_msg_down(&m->pub);
         if (down && m->pub.kind == WEFT_MSG_DOWN && weft_id_equal(down->ref, ref))

@@ -1,5 +1,6 @@
-/* Timers as ids. Owner lane's worker. A timer is two numbers; nothing is armed for it until a fiber waits, and that fiber's own timer serves. So
- * setting one touches no wheel, one that nobody waits for costs nothing, and one that is given away has nothing to take along. */
+/* Timers as ids. Owner lane's worker. A timer is two numbers; nothing is armed for it until a fiber waits, and that
+ * fiber's own timer serves. So setting one touches no wheel, one that nobody waits for costs nothing, and one that is
+ * given away has nothing to take along. */
 #include <errno.h>
 
 #include "base/check.h"
@@ -145,7 +146,8 @@ int weft_timer_wait(weft_id id, uint64_t *expirations, int64_t deadline)
         if (n) {
             if (expirations)
                 *expirations = n;
-            return waited ? 0 : weft__refuse(f, 0); /* a period that is shorter than its user's loop is not to starve others */
+            /* A period that is shorter than its user's loop is not to starve others. */
+            return waited ? 0 : weft__refuse(f, 0);
         }
         if (deadline <= now)
             return weft__refuse(f, -ETIMEDOUT);

@@ -1,6 +1,7 @@
-/* What a lane has of each thing that its limits bound, whether or not it has limits. Counted when asked, from the lane's own lists: nothing is
- * kept for this. Who asks for another lane's sends an inquiry to its home worker, which answers between two turns of its fibers; the record of
- * that belongs to both, for the asker may be gone before the answer comes. */
+/* What a lane has of each thing that its limits bound, whether or not it has limits. Counted when asked, from
+ * the lane's own lists: nothing is kept for this. Who asks for another lane's sends an inquiry to its home
+ * worker, which answers between two turns of its fibers; the record of that belongs to both, for the asker may
+ * be gone before the answer comes. */
 #include <errno.h>
 
 #include <weft/link.h>
@@ -66,8 +67,8 @@ static int lives(const weft__lane *lane, weft_id id)
     return weft__slab_is(weft__load_acquire(&lane->head.word, "usage.lives"), id.gen);
 }
 
-/* Whether the lane is below ours. A living lane's ancestors live, and stay its ancestors: so if it is alive afterwards, all of them were as we
- * went up. */
+/* Whether the lane is below ours. A living lane's ancestors live, and stay its ancestors:
+ * so if it is alive afterwards, all of them were as we went up. */
 static int is_below(const weft__lane *lane, weft_id id, const weft__lane *self)
 {
     const weft__lane *above = lane;
@@ -89,8 +90,8 @@ static int may_ask(weft__lane *self, weft_id id, weft__lane **out)
     return lives(lane, id) ? -EPERM : -ESRCH;
 }
 
-/* At home here, and not over: then it stays so while we look. 0; -ESRCH it has ended; -EAGAIN it is elsewhere, or not born. Its generation is looked at
- * before and after, for the home that is seen in between may be another life's. */
+/* At home here, and not over: then it stays so while we look. 0; -ESRCH it has ended; -EAGAIN it is elsewhere, or not
+ * born. Its generation is looked at before and after, for the home that is seen in between may be another life's. */
 static int is_here(const weft__lane *lane, weft_id id)
 {
     if (!lives(lane, id))
@@ -120,12 +121,14 @@ static void answer(weft__inquiry *q, int result)
     drop(q);
 }
 
-/* To wherever the lane is now; nobody: it is not born and has nothing. A worker that is to leave is asked as well, since it has lanes still: it
- * goes once the record of the last is free, and waits then for who is in here and saw it in use. */
+/* To wherever the lane is now; nobody: it is not born and has nothing. A worker that is to leave is
+ * asked as well, since it has lanes still: it goes once the record of the last is free, and waits then
+ * for who is in here and saw it in use. */
 static void send(weft__inquiry *q)
 {
     weft_runtime *rt = q->rt;
-    weft__add_seq(&rt->guests, 1, "usage.guest"); /* before the look at the record; pairs with the wait in weft__worker_retire */
+    /* Before the look at the record; pairs with the wait in weft__worker_retire. */
+    weft__add_seq(&rt->guests, 1, "usage.guest");
     weft__worker *home = weft__home_of(&q->lane->crew.home);
     int gone = !lives(q->lane, q->id);
     if (!gone && home)

@@ -1,8 +1,9 @@
-/* The vat's inside. A vat lies in the first page it took; it is made by the lane's first allocation and touched by the lane's worker only.
+/* The vat's inside. A vat lies in the first page it took; it is made by the lane's first allocation and
+ * touched by the lane's worker only.
  *
- * Sizes are rounded up to classes, four to a doubling. A class has pages: the one that blocks are taken from, others with room, and full ones,
- * which are in the vat's own list. Blocks of up to 512 bytes come from the vat's first page, mixed, until that is used up, so that a lane
- * with little memory has one page. Larger than 32 KiB: runs of chunks. */
+ * Sizes are rounded up to classes, four to a doubling. A class has pages: the one that blocks are taken from, others
+ * with room, and full ones, which are in the vat's own list. Blocks of up to 512 bytes come from the vat's first page,
+ * mixed, until that is used up, so that a lane with little memory has one page. Larger than 32 KiB: runs of chunks. */
 #ifndef WEFT_LANE_VAT_H
 #define WEFT_LANE_VAT_H
 
@@ -21,7 +22,8 @@ enum {
 };
 enum { WEFT__PAGE_ROOM, WEFT__PAGE_FULL };
 
-/* Checked builds and AddressSanitizer's put this much behind each block: a pattern, and how many bytes were asked for. */
+/* Checked builds and AddressSanitizer's put this much behind each block:
+ * a pattern, and how many bytes were asked for. */
 #if defined(WEFT_CHECKED) || defined(__SANITIZE_ADDRESS__)
 #define WEFT__VAT_TAIL 16
 #else
@@ -51,18 +53,21 @@ typedef struct weft__vat {
     weft__page_depot *depot;      /* the runtime's, or `own` */
     const weft_vat_kind *kind;    /* NULL: the runtime's */
     size_t held, peak, pages;
-    weft__page *room[WEFT__VAT_CLASSES];  /* pages with room, the one that blocks come from first; never NULL, see `none` in vat.c */
+    /* Pages with room, the one that blocks come from first; never NULL, see `none` in vat.c. */
+    weft__page *room[WEFT__VAT_CLASSES];
     uint32_t count[WEFT__VAT_CLASSES];    /* pages of each class */
     weft__page *full, *runs;
     weft__page *first;            /* what the vat lies in */
     char *bump, *end;             /* of the first page, or of an arena's present chunk: what was never handed out */
     void *loose[WEFT__VAT_MIXED]; /* blocks of the first page that were given back */
-    uint8_t *tags;                /* a byte for each 16 bytes of the first page: the class of the block that begins there + 1; TAG_FREE */
+    /* A byte for each 16 bytes of the first page: the class of the block that begins there + 1; TAG_FREE. */
+    uint8_t *tags;
     weft__page_depot *own;        /* of a kind */
     weft__stakes stakes;
 } weft__vat;
 
-/* What lane->vat holds before the lane's first allocation where its memory is of a kind: the kind, with the lowest bit set. */
+/* What lane->vat holds before the lane's first allocation where its memory is of a kind:
+ * the kind, with the lowest bit set. */
 static inline struct weft__vat *weft__vat_promise(const weft_vat_kind *kind)
 {
     return kind ? (struct weft__vat *)((uintptr_t)kind | 1) : NULL;
@@ -79,7 +84,8 @@ typedef struct weft__own_depot {
 void weft__vat_close_own(weft__page_depot *depot);
 /* Where a kind's memory comes from. */
 void weft__vat_kind_source(const weft_env *env, const weft_vat_kind *kind, weft__page_source *out);
-/* For weft_lane_options.vat: 0; -EINVAL a table without needed functions; -ENOTSUP the environment has no such memory. */
+/* For weft_lane_options.vat: 0; -EINVAL a table without needed functions;
+ * -ENOTSUP the environment has no such memory. */
 int weft__vat_kind_check(weft_runtime *rt, const weft_vat_kind *kind);
 
 /* Sizes of classes. */
@@ -117,14 +123,15 @@ void weft__run_free(weft__vat *v, weft__page *g);
 /* Another size in place: 1 if that could be. */
 int weft__run_resize(weft__vat *v, weft__page *g, size_t size);
 static inline char *weft__run_data(weft__page *g) { return (char *)weft__page_chunk_of(g) + WEFT__RUN_HEAD; }
-static inline size_t weft__run_room(const weft__page *g) { return g->bytes - WEFT__RUN_HEAD; } /* `bytes`: all that is charged for it */
+/* `bytes`: all that is charged for it. */
+static inline size_t weft__run_room(const weft__page *g) { return g->bytes - WEFT__RUN_HEAD; }
 
 /* ---- vat_bad.c: telling of bad use ---- */
-/* `p` was given to `call` and must not have been: it is not of the calling lane's vat, is free already, is no block's beginning. Says so, or
- * aborts in a checked build. */
+/* `p` was given to `call` and must not have been: it is not of the calling lane's vat, is free already,
+ * is no block's beginning. Says so, or aborts in a checked build. */
 void weft__vat_misuse(const void *p, const char *call);
-/* The calling fiber uses an object at p. If that lies in the memory of a lane that may die while this one lives (another's, and no
- * ancestor's), a checked build aborts with the names of both. */
+/* The calling fiber uses an object at p. If that lies in the memory of a lane that may die while this one lives
+ * (another's, and no ancestor's), a checked build aborts with the names of both. */
 #ifdef WEFT_CHECKED
 void weft__vat_used(const void *p, const char *call);
 #else

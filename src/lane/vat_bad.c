@@ -1,5 +1,6 @@
-/* Bad use of a lane's memory, told with the names of the lanes concerned: a line in the log, in a checked build the end of the program. On the
- * thread that did it. What is told of another lane is read from its record, which stays a record whatever becomes of the lane. */
+/* Bad use of a lane's memory, told with the names of the lanes concerned: a line in the log, in a checked build the
+ * end of the program. On the thread that did it. What is told of another lane is read from its record, which stays a
+ * record whatever becomes of the lane. */
 #include <string.h>
 
 #include "arch/poison.h"

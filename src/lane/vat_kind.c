@@ -1,4 +1,5 @@
-/* Kinds of vats: memory of the environment's other sorts, and a block of the caller's. The functions of a kind run on its lanes' workers. */
+/* Kinds of vats: memory of the environment's other sorts, and a block of the caller's.
+ * The functions of a kind run on its lanes' workers. */
 #include <errno.h>
 
 #include "base/check.h"
@@ -66,7 +67,8 @@ static void *map_block(void *self, size_t bytes, size_t align)
     return env->map(env->self, bytes, align);
 }
 
-/* The strict environment keeps the books of the block; its table lies at the block's beginning, in front of what it manages. */
+/* The strict environment keeps the books of the block; its table lies at the block's beginning,
+ * in front of what it manages. */
 WEFT_API int weft_vat_block(weft_vat_kind *out, void *block, size_t size, unsigned flags)
 {
     weft_env *env = (weft_env *)(((uintptr_t)block + 63) & ~(uintptr_t)63);

@@ -1,5 +1,5 @@
-/* A vat's pages: its first one and the vat in it, taking and giving back with the charge for them, cutting them into blocks. For the lane's
- * worker. */
+/* A vat's pages: its first one and the vat in it, taking and giving back with the charge for them,
+ * cutting them into blocks. For the lane's worker. */
 #include <errno.h>
 #include <string.h>
 
@@ -10,7 +10,8 @@
 #include "lane/vat.h"
 #include "port/inflight.h"
 
-/* Where a class has no page with room: a page that has none either, so that taking a block asks one question only. Never written to. */
+/* Where a class has no page with room: a page that has none either, so that taking a block asks one
+ * question only. Never written to. */
 const weft__page weft__page_none = {.class = WEFT__CLASS_RUN};
 
 /* ---- lists ---- */
@@ -89,8 +90,8 @@ static size_t usable(unsigned order) { return (WEFT__LEAF << order) - (order == 
 
 static size_t wasted(unsigned order, size_t size) { return usable(order) % size; }
 
-/* How large the next page of a class is: small ones first, so that a lane with few blocks has few leaves, and whole chunks from the fifth on.
- * No more than a quarter may be lost at the end, where a larger page would lose less. */
+/* How large the next page of a class is: small ones first, so that a lane with few blocks has few leaves, and whole
+ * chunks from the fifth on. No more than a quarter may be lost at the end, where a larger page would lose less. */
 static unsigned order_for(size_t size, unsigned have)
 {
     unsigned order = 0;
@@ -129,8 +130,9 @@ weft__page *weft__vat_grow(weft__vat *v, unsigned class)
 {
     uint32_t size = weft__class_size(class);
     weft__page *g = weft__vat_take(v, order_for(size, v->count[class]));
+    /* At a limit, or where memory is short, less is better than nothing. */
     if (!g && v->count[class] >= 4)
-        g = weft__vat_take(v, order_for(size, 0)); /* at a limit, or where memory is short, less is better than nothing */
+        g = weft__vat_take(v, order_for(size, 0));
     if (!g)
         return NULL;
     g->class = (uint8_t)class;

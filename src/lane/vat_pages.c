@@ -1,8 +1,8 @@
-/* The depot of pages, and the workers' pools. A pool belongs to its worker; the depot's lock guards regions, their chunks and what is broken of
- * them, and is never held across a call of the source.
+/* The depot of pages, and the workers' pools. A pool belongs to its worker; the depot's lock guards regions, their
+ * chunks and what is broken of them, and is never held across a call of the source.
  *
- * Invariants: a region is in exactly one list; a chunk that is free as a whole is its region's and has no header; a broken chunk with free
- * leaves is in the list of its longest row of them. */
+ * Invariants: a region is in exactly one list; a chunk that is free as a whole is its region's and has no header;
+ * a broken chunk with free leaves is in the list of its longest row of them. */
 #include "lane/vat_pages.h"
 
 #include <errno.h>
@@ -40,7 +40,8 @@ static uint64_t all_chunks(const weft__region *r) { return r->chunks >= 64 ? UIN
 
 static void set_waste(weft__page_depot *d, size_t bytes) { weft__store_relaxed(&d->waste, bytes, "depot.waste"); }
 
-/* As many chunks as asked for or, where the source has little, half of them and half again, down to `least`. Without the lock. */
+/* As many chunks as asked for or, where the source has little, half of them and half again,
+ * down to `least`. Without the lock. */
 static weft__region *new_region(weft__page_depot *d, size_t chunks, size_t least)
 {
     weft__region *r = weft__slab_get_shared(d->regions);
@@ -128,7 +129,8 @@ static const weft__region *holds(const weft__link *list, const char *p)
     return NULL;
 }
 
-/* What looks like a header may be a user's bytes in the middle of a run, which others write, or have been one before. */
+/* What looks like a header may be a user's bytes in the middle of a run, which others write,
+ * or have been one before. */
 #define RAW __attribute__((no_sanitize("address", "thread")))
 
 /* The page of a vat that p in chunk `at` lies in, if the header is chunk `from`'s. */
@@ -455,7 +457,8 @@ int weft__depot_drain_run(weft__page_depot *d, weft__page *g, unsigned *budget)
 
 /* ---- giving back ---- */
 
-/* A region that is free as a whole and need not be; or chunks to discard: which, in *bits. Lock held; they are taken. */
+/* A region that is free as a whole and need not be; or chunks to discard: which, in *bits.
+ * Lock held; they are taken. */
 static weft__region *pick_waste(weft__page_depot *d, uint64_t *bits)
 {
     *bits = 0;

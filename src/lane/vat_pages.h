@@ -1,11 +1,14 @@
-/* Pages: what vats and shared blocks are made of. Memory is mapped in regions of up to 64 chunks; a chunk is 64 KiB at a multiple of 64 KiB, so
- * that an address tells its chunk. A chunk serves as one page, or is broken into 15 leaves of 4 KiB, of which a page takes 1, 2, 4 or 8. What is
- * larger than a page takes a run of whole chunks, above 1 MiB a region of its own.
+/* Pages: what vats and shared blocks are made of. Memory is mapped in regions of up to 64 chunks; a chunk is 64 KiB
+ * at a multiple of 64 KiB, so that an address tells its chunk. A chunk serves as one page, or is broken into 15
+ * leaves of 4 KiB, of which a page takes 1, 2, 4 or 8. What is larger than a page takes a run of whole chunks,
+ * above 1 MiB a region of its own.
  *
- * Headers of all pages of a chunk lie at its beginning: a page of one leaf holds 4096 bytes of blocks, and a free page is never written to.
+ * Headers of all pages of a chunk lie at its beginning: a page of one leaf holds 4096 bytes of blocks,
+ * and a free page is never written to.
  *
- * Each worker has a pool that only it touches; pools trade pages in batches through the depot, which puts neighbours together again, and gives
- * back to the environment what exceeds what it keeps. So a lane's birth here and its death there map nothing (DESIGN rule 8). */
+ * Each worker has a pool that only it touches; pools trade pages in batches through the depot, which puts neighbours
+ * together again, and gives back to the environment what exceeds what it keeps. So a lane's birth here and its death
+ * there map nothing (DESIGN rule 8). */
 #ifndef WEFT_LANE_VAT_PAGES_H
 #define WEFT_LANE_VAT_PAGES_H
 
@@ -42,7 +45,8 @@ typedef struct weft__region weft__region;
 typedef struct weft__page_chunk {
     uint32_t magic;
     uint8_t bucket;            /* broken: the depot's list it is in + 1, 0: none */
-    uint16_t free;             /* broken: a bit for each leaf that lies in the depot; guarded by its lock, like the next two */
+    /* Broken: a bit for each leaf that lies in the depot; guarded by its lock, like the next two. */
+    uint16_t free;
     struct weft__page_chunk *next, *prev;
     weft__region *region;
     _Alignas(WEFT_CACHE_LINE) uint8_t first[WEFT__LEAVES]; /* the first leaf of the page that a leaf is part of */
@@ -73,13 +77,15 @@ typedef struct weft__page_depot {
     weft__page_source source;
     weft__slab *regions;       /* records */
     unsigned unit;             /* chunks to map at once */
-    uint8_t returns;           /* regions that are free as a whole are unmapped: their address space is wanted elsewhere */
+    /* Regions that are free as a whole are unmapped: their address space is wanted elsewhere. */
+    uint8_t returns;
     size_t keep;               /* free bytes that may stay committed */
     weft__spin lock;           /* guards the rest */
     weft__page_chunk *broken[WEFT__WHOLE]; /* with free leaves; [i]: 1 << i of them in a row, but not twice as many */
     weft__link roomy, busy;    /* regions with free chunks, and without */
     weft__link idle;           /* free regions that are one run */
-    size_t waste;              /* free and possibly committed: chunks and idle runs (atomic, for who asks without the lock) */
+    /* Free and possibly committed: chunks and idle runs (atomic, for who asks without the lock). */
+    size_t waste;
     size_t mapped;
 } weft__page_depot;
 
@@ -122,10 +128,11 @@ void weft__depot_give(weft__page_depot *d, weft__page *list);
 /* A run of chunks as the page of the first, without its link; *clean: its bytes are zero. Any thread. */
 weft__page *weft__depot_take_run(weft__page_depot *d, size_t chunks, int *clean);
 void weft__depot_give_run(weft__page_depot *d, weft__page *g);
-/* Gives the run's bytes back to the environment from its end on, as far as the budget reaches: 1 when it is gone. For runs that are to be freed
- * in slices; the first piece keeps its header until then. */
+/* Gives the run's bytes back to the environment from its end on, as far as the budget reaches: 1 when it is gone.
+ * For runs that are to be freed in slices; the first piece keeps its header until then. */
 int weft__depot_drain_run(weft__page_depot *d, weft__page *g, unsigned *budget);
-/* Gives back what is free beyond `keep`, as far as the budget reaches, in units of about a microsecond: 1 when nothing is left to do. */
+/* Gives back what is free beyond `keep`, as far as the budget reaches, in units of about a microsecond:
+ * 1 when nothing is left to do. */
 int weft__depot_trim(weft__page_depot *d, unsigned *budget);
 
 /* The page that p lies in, if p is a vat's memory of the depot; any address. It looks through all regions. */

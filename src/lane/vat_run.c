@@ -1,5 +1,5 @@
-/* Large blocks: each is a run of chunks of its own, charged by leaves, of which only those that its bytes reach are ever touched. For the lane's
- * worker. */
+/* Large blocks: each is a run of chunks of its own, charged by leaves, of which only those that its bytes reach are
+ * ever touched. For the lane's worker. */
 #include "arch/poison.h"
 #include "base/check.h"
 #include "lane/account.h"

@@ -1,5 +1,5 @@
-/* Strings in a lane's memory: copies, formatted text, text that grows. For fibers, in their own lane's vat; nothing but weft_alloc and its
- * kin is used. */
+/* Strings in a lane's memory: copies, formatted text, text that grows. For fibers, in their own lane's vat;
+ * nothing but weft_alloc and its kin is used. */
 #include <errno.h>
 #include <string.h>
 

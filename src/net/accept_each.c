@@ -23,7 +23,8 @@ static int is_open(const weft__shard *shard)
 static void run_failed(weft_task *t)
 {
     weft__shard *shard = weft__container(t, weft__shard, fail_note);
-    weft__store_release(&shard->failing, 0, "shard.failed"); /* the note may be sent again: pairs with the exchange in on_connection */
+    /* The note may be sent again: pairs with the exchange in on_connection. */
+    weft__store_release(&shard->failing, 0, "shard.failed");
     shard->failed = 1;
     /* Killed in its wait, the acceptor is gone; in line for room for the next op, it waits for none yet. */
     if (shard->armed && !shard->lane->crew.killed && !shard->res.closed && shard->armed->await)

@@ -29,7 +29,8 @@ int weft_connect_addr(weft_id *out, const weft_addr *address, int64_t deadline)
     weft_op_connect(&op, s->h.desc, address);
     r = (int)weft__handle_await(&s->h, &op, deadline);
     if (r < 0)
-        weft_close(id); /* by its id: a sibling may have found that (weft_id_list) and closed it, and the record be another's */
+        /* By its id: a sibling may have found that (weft_id_list) and closed it, and the record be another's. */
+        weft_close(id);
     else
         *out = id;
     return r;

@@ -11,8 +11,8 @@
 #include "base/check.h"
 #include "net/sock.h"
 
-/* The file goes first, with the last id: nobody can find the way to a socket that is about to close. Where two ids are closed at one moment
- * by different workers neither may be found alone, and the file goes with `over`. */
+/* The file goes first, with the last id: nobody can find the way to a socket that is about to close. Where two ids are
+ * closed at one moment by different workers neither may be found alone, and the file goes with `over`. */
 static void remove_file(weft__listener *l)
 {
     struct stat st;

@@ -92,7 +92,8 @@ int64_t weft__accept_pause_ns(unsigned n);
 /* ---- stream.c ---- */
 /* Whether data is on its way to weft_read_buffer, so that other reads would take it out of order. */
 int weft__stream_busy(weft__sock *s);
-/* Ends the receive in flight, if there is one; what nobody has read stays. 0 (nothing is in flight), -EBUSY, -ETIMEDOUT, -ECANCELED. */
+/* Ends the receive in flight, if there is one; what nobody has read stays.
+ * 0 (nothing is in flight), -EBUSY, -ETIMEDOUT, -ECANCELED. */
 int weft__stream_disarm(weft__sock *s, int64_t deadline);
 /* Whether the port or a message still refers to the socket for it. */
 int weft__stream_in_use(const weft__sock *s);

@@ -1,5 +1,5 @@
-/* The socket's record: making, finding, sharing, ending. Owner lane's worker. A record outlives its part of the close by the streaming op's last
- * completion, whose callbacks write into it. */
+/* The socket's record: making, finding, sharing, ending. Owner lane's worker. A record outlives its part of the close
+ * by the streaming op's last completion, whose callbacks write into it. */
 #include <errno.h>
 #include <string.h>
 

@@ -168,7 +168,8 @@ static void on_more(weft_op *op, int64_t result, weft_buffer *buffer)
 /* Once the op has ended nothing but the note's arrival changes `noted`. */
 int weft__stream_in_use(const weft__sock *s) { return s->streaming || s->noted || (s->stream && s->stream->asking); }
 
-/* Owner's worker: something of what was under way has ended. With the last of it the port touches nothing of this any more. */
+/* Owner's worker: something of what was under way has ended. With the last of it the port
+ * touches nothing of this any more. */
 static void settle(weft__stream *st)
 {
     weft__sock *s = st->sock;
@@ -359,7 +360,8 @@ ssize_t weft_read_buffer(weft_id sock, weft_buffer *out, int64_t deadline)
         return r;
     if (!out)
         return -EINVAL;
-    return weft__refuse(f, read_buffer(s, f, sock, out, deadline)); /* what is there already makes nobody wait, but not for ever */
+    /* What is there already makes nobody wait, but not for ever. */
+    return weft__refuse(f, read_buffer(s, f, sock, out, deadline));
 }
 
 int weft__stream_busy(weft__sock *s)

@@ -1,11 +1,12 @@
 /* Files that need no waiting: most opens find every name in the kernel's memory, most reads of a served file its pages.
- * The kernel can be asked to do just that and nothing else, which costs one call where a thread of the pool costs
- * two wake-ups. A ring does the same before it takes one of its own threads. Any thread; the state is what was found out
+ * The kernel can be asked to do just that and nothing else, which costs one call where a thread of the pool costs two
+ * wake-ups. A ring does the same before it takes one of its own threads. Any thread; the state is what was found out
  * about this system, and about mounts.
  *
- * A stat of an open file is different: no flag keeps it from waiting for a server, there is only one that makes it
- * answer with what is known locally, however old. On a local file system that is the truth. So a mount is asked for its
- * kind by the first stat, which the pool makes, and known from then on by its unique number, which no other mount gets. */
+ * A stat of an open file is different: no flag keeps it from waiting for a server, there is only one that
+ * makes it answer with what is known locally, however old. On a local file system that is the truth. So a
+ * mount is asked for its kind by the first stat, which the pool makes, and known from then on by its unique
+ * number, which no other mount gets. */
 #include "port/at_once.h"
 
 #include <errno.h>
@@ -38,7 +39,8 @@
 enum { UNKNOWN, YES, NO };
 enum { MOUNTS = 16 };
 
-/* Whether openat2 knows the flag: -EINVAL and -EPERM may be the op's own fault, so it is tried with nothing else wrong. */
+/* Whether openat2 knows the flag: -EINVAL and -EPERM may be the op's own fault,
+ * so it is tried with nothing else wrong. */
 static int can_open(void)
 {
     static uint32_t known; /* two threads that try at once find the same */
@@ -82,7 +84,8 @@ int weft__at_once_has(int fd, uint64_t offset)
     return offset <= INT64_MAX && read_nowait(fd, &byte, 1, offset) == 1; /* -1 would be where the file stands */
 }
 
-/* All of it, or up to the end of the file, as a read that may wait: less than that is less because the rest is not in memory. */
+/* All of it, or up to the end of the file, as a read that may wait:
+ * less than that is less because the rest is not in memory. */
 static int64_t read_cached(weft_op *op)
 {
     if (op->desc->kind != WEFT_DESC_FILE || op->io.offset < 0 || op->io.len > READ_MAX)

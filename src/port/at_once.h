@@ -4,7 +4,8 @@
 
 #include <weft/op.h>
 
-/* Whether there are any of that code on this system at all, and how they are carried out in a few words (NULL: none). */
+/* Whether there are any of that code on this system at all, and how they are carried
+ * out in a few words (NULL: none). */
 const char *weft__at_once_how(enum weft_opcode code);
 /* Tries an OPEN, STAT or PREAD: what weft__op_run_blocking would give, or -EAGAIN: it would have to wait, or nobody can
  * tell whether it would. -EOPNOTSUPP: nobody can, however often it is asked. Then nothing has happened. Any thread. */

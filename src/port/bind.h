@@ -1,5 +1,7 @@
-/* Calls from the core into a driver on the hot paths. Through the table in ordinary builds; with -Dbind=direct the drivers of this library
- * are called straight away, and the table serves the others (an application's own). What that buys: bench/micro/bind.py. */
+/* Calls from the core into a driver on the hot paths. Through the table in ordinary builds; with -Dbind=direct
+ * the drivers of this library are called straight away, and the table serves the others (an application's own).
+ * What that buys: bench/micro/bind.py. A fiber's own way into a ring (port->transfer) goes by a pointer in both
+ * kinds of builds. */
 #ifndef WEFT_PORT_BIND_H
 #define WEFT_PORT_BIND_H
 

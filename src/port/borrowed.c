@@ -1,8 +1,8 @@
-/* Who has which provided buffer. Ports lend buffers to whoever reads; a reader that is killed gives nothing back by itself, so those that may be
- * are noted here, and what they still had is released at their death.
+/* Who has which provided buffer. Ports lend buffers to whoever reads; a reader that is killed gives nothing back by
+ * itself, so those that may be are noted here, and what they still had is released at their death.
  *
- * The table is made by whoever needs it first and lives as long as the port. An entry is its borrower's from borrow to release, so no two threads
- * write it at once; it is atomic because reclaiming looks at everybody's. */
+ * The table is made by whoever needs it first and lives as long as the port. An entry is its borrower's from borrow to
+ * release, so no two threads write it at once; it is atomic because reclaiming looks at everybody's. */
 #include <errno.h>
 #include <string.h>
 

@@ -50,7 +50,8 @@ static int has_rings(void)
     return r == 0;
 }
 
-/* In a simulation every name of a built-in driver means the simulated kernel: no other belongs to its clock and threads. */
+/* In a simulation every name of a built-in driver means the simulated kernel:
+ * no other belongs to its clock and threads. */
 const weft_port_driver *weft_driver_named(const char *name)
 {
     const weft_port_driver *uring = weft_driver_uring(), *simulated = weft__default_driver();

@@ -1,8 +1,8 @@
 /* The way into a port for other threads, and the port's sleep. One FIFO takes submissions, cancels, buffer returns
  * and anything else, so that none overtakes another.
  *
- * No wake-up is lost. `sleeping` is changed by read-modify-writes only, so all changes have one order. The home
- * thread goes from AWAKE to SLEEPING before it waits, and puts AWAKE back after; a waker (weft__port_wake) puts WOKEN and
+ * No wake-up is lost. `sleeping` is changed by read-modify-writes only, so all changes have one order. The home thread
+ * goes from AWAKE to SLEEPING before it waits, and puts AWAKE back after; a waker (weft__port_wake) puts WOKEN and
  * calls driver->wake if it took SLEEPING out.
  *   - The waker's exchange comes before the home thread's change to SLEEPING: that change fails on WOKEN, and home
  *     does not wait.
@@ -12,10 +12,10 @@
  * In each case home reads the word after the waker wrote it and before it waits again, and acquires by that what the
  * waker wrote before.
  *
- * Who sends something wakes only a port that sleeps, and leaves no mark on one that is awake: home looks at the inbox once
- * more after SLEEPING is set. The push, the sender's look at the word, the change to SLEEPING and that look at the
- * inbox are sequentially consistent: if the sender does not see SLEEPING, then its push comes before home's look. A
- * sender that does not find the inbox empty relies on the one that did, or on that look of home's. No system call
+ * Who sends something wakes only a port that sleeps, and leaves no mark on one that is awake: home looks at the inbox
+ * once more after SLEEPING is set. The push, the sender's look at the word, the change to SLEEPING and that look at
+ * the inbox are sequentially consistent: if the sender does not see SLEEPING, then its push comes before home's look.
+ * A sender that does not find the inbox empty relies on the one that did, or on that look of home's. No system call
  * is made for a port that is awake. */
 #include "base/list.h"
 #include "base/check.h"
@@ -88,9 +88,9 @@ static int fall_asleep(weft_port *port)
     return 1;
 }
 
-/* Of what was sent to a port of one's own, something has ended in the inbox already: where calls are tried at once replies do. Then there is something to
- * take, and the kernel is not asked for more; but not twice in a row, for who submits without end is to hear of others, too. Other drivers
- * need the entry to hand over what was submitted. */
+/* Of what was sent to a port of one's own, something has ended in the inbox already: where calls are tried at once
+ * replies do. Then there is something to take, and the kernel is not asked for more; but not twice in a row, for who
+ * submits without end is to hear of others, too. Other drivers need the entry to hand over what was submitted. */
 static int is_enough(weft_port *port, int ended)
 {
     port->sated = port->at_once && ended && !port->sated;
@@ -109,8 +109,9 @@ void weft__port_enter(weft_port *port, int64_t deadline_ns)
         deadline_ns = WEFT_NOW;
     const uint64_t before = weft__port_yielded(port);
     const int ran = weft__inbox_run(port) > 0, ended = weft__port_yielded(port) != before;
+    /* What ran may have made work for our caller; to one who reaps, only results are that. */
     if (ended || (ran && !port->standalone))
-        deadline_ns = WEFT_NOW; /* what ran may have made work for our caller; to one who reaps, only results are that */
+        deadline_ns = WEFT_NOW;
     if (port->standalone && is_enough(port, ended))
         return;
     int waits = deadline_ns > WEFT_NOW && !fall_asleep(port);

@@ -1,5 +1,5 @@
 /* Checked builds know all memory that the kernel, a pool thread or a port may still touch, and abort when it is
- * given back (DESIGN section 7): the op itself, its buffer, its vectors and their array, paths, and the places for
+ * given back (DESIGN section 7): the op itself, its buffer or head, its vectors and their array, paths, and the places for
  * addresses and file status. Ordinary builds know nothing and pay nothing. */
 #ifndef WEFT_PORT_INFLIGHT_H
 #define WEFT_PORT_INFLIGHT_H

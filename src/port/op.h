@@ -20,8 +20,8 @@ extern const weft__op_row weft__op_rows[WEFT_OP_COUNT];
 /* How many bytes the op asked for, -1 where its result is no count: a soft link goes on only after a full count. */
 int64_t weft__op_wanted(const weft_op *op);
 
-/* A RECV or SEND for who sets everything else himself that a port looks at in an op without flags: task.run, key, origin, submitter, through,
- * prompt. A request begins with it, so it writes nothing that is written again. */
+/* A RECV or SEND for who sets everything else himself that a port looks at in an op without flags: task.run, key,
+ * origin, submitter, through, prompt. A request begins with it, so it writes nothing that is written again. */
 static inline void weft__op_io(weft_op *op, enum weft_opcode code, weft_desc *desc, void *buf, size_t len)
 {
     op->code = (uint8_t)code;

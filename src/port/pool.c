@@ -242,8 +242,8 @@ static int unqueue(weft__tasks *l, weft_task *t)
 }
 
 /* A thread could not be started. The others do its job, if there are any; if not, every job ends with the error. If all
- * of them run functions, files' jobs do, since one of those functions may wait for one of them. Each goes the way of jobs
- * that were done, as it may belong to another port. */
+ * of them run functions, files' jobs do, since one of those functions may wait for one of them. Each goes the way of
+ * jobs that were done, as it may belong to another port. */
 static void start_failed(weft__pool *pool, pool_thread *t, int r)
 {
     weft__tasks lost = {0};
@@ -390,6 +390,7 @@ void weft__pool_disturb(weft_op *op)
     weft__spin_lock(&pool->lock);
     for (unsigned i = 0; i < pool->max; i++)
         if (pool->threads[i].job == op)
-            pool->env->disturb(pool->env->self, pool->threads[i].tag); /* it cannot go on to another job while we have the lock */
+            /* It cannot go on to another job while we have the lock. */
+            pool->env->disturb(pool->env->self, pool->threads[i].tag);
     weft__spin_unlock(&pool->lock);
 }

@@ -20,8 +20,9 @@
 
 #define MAGIC 0x504f5254u /* "PORT" */
 
-/* What drivers make of the figures for buffers, so that whoever else reads them reads what there is. A buffer that is given back carries its own
- * request (weft_port_release), so it is never tiny, and aligned; a ring of them has a power of two. */
+/* What drivers make of the figures for buffers, so that whoever else reads them reads what there is.
+ * A buffer that is given back carries its own request (weft_port_release), so it is never tiny, and aligned;
+ * a ring of them has a power of two. */
 static void settle_buffers(weft_port_config *config)
 {
     const uint32_t size = config->buffer_size ? config->buffer_size : WEFT__BUFFER_SIZE_DEFAULT;

@@ -1,5 +1,5 @@
-/* The whole of what the io_uring driver asks of the kernel's rings: set-up, enter, register and mapping, behind a table of
- * four entries, so that a test or the simulator can stand in for the kernel; and the one plain call that goes past
+/* The whole of what the io_uring driver asks of the kernel's rings: set-up, enter, register and mapping, behind a table
+ * of four entries, so that a test or the simulator can stand in for the kernel; and the one plain call that goes past
  * them. Everything else the driver does goes through the shared rings. */
 #ifndef WEFT_PORT_URING_SYS_H
 #define WEFT_PORT_URING_SYS_H

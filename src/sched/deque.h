@@ -1,9 +1,10 @@
-/* What may move: a bounded double-ended queue of tasks. Its worker pushes and takes at the newest end; thieves, and the worker when it is
- * the oldest's turn, take at the oldest end. After Chase and Lev, "Dynamic Circular Work-Stealing Deque" (2005), with the orderings of Le
- * et al., "Correct and Efficient Work-Stealing for Weak Memory Models" (2013), but bounded: a full queue sheds its older half.
+/* What may move: a bounded double-ended queue of tasks. Its worker pushes and takes at the newest end; thieves, and the
+ * worker when it is the oldest's turn, take at the oldest end. After Chase and Lev, "Dynamic Circular Work-Stealing
+ * Deque" (2005), with the orderings of Le et al., "Correct and Efficient Work-Stealing for Weak Memory Models" (2013),
+ * but bounded: a full queue sheds its older half.
  *
- * Each task is linked, as it is pushed, to the one before it. What lies below a task cannot change while the task is in the queue, so any
- * stretch of the queue is a ready-made chain, and shedding moves it in O(1). */
+ * Each task is linked, as it is pushed, to the one before it. What lies below a task cannot change while the task is in
+ * the queue, so any stretch of the queue is a ready-made chain, and shedding moves it in O(1). */
 #ifndef WEFT_SCHED_DEQUE_H
 #define WEFT_SCHED_DEQUE_H
 
@@ -67,15 +68,17 @@ static inline weft_task *weft__deque_pop(weft__deque *d)
 static inline weft_task *weft__deque_steal(weft__deque *d)
 {
     uint64_t top = weft__load_seq(&d->top, "deque.steal");
-    uint64_t b = weft__load_seq(&d->bottom, "deque.steal"); /* in one order with pop's store of bottom and load of top */
+    /* In one order with pop's store of bottom and load of top. */
+    uint64_t b = weft__load_seq(&d->bottom, "deque.steal");
     if (top >= b)
         return NULL;
     weft_task *t = weft__load_relaxed(&d->slot[top % WEFT__DEQUE_SIZE], "deque.steal");
     return weft__cas_seq(&d->top, &top, top + 1, "deque.steal") ? t : NULL;
 }
 
-/* Takes the older half of a full queue as a chain, newest first; *last is its oldest and the result its newest. NULL: thieves were
- * quicker and there is room. Its worker only, which is why more than one can be claimed at once: nobody else takes from the newest end. */
+/* Takes the older half of a full queue as a chain, newest first; *last is its oldest and the result its newest.
+ * NULL: thieves were quicker and there is room. Its worker only, which is why more than one can be claimed at once:
+ * nobody else takes from the newest end. */
 static inline weft_task *weft__deque_shed(weft__deque *d, weft_task **last, unsigned *count)
 {
     uint64_t top = weft__load_acquire(&d->top, "deque.shed"), b = weft__load_relaxed(&d->bottom, "deque.shed");

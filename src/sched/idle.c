@@ -1,12 +1,15 @@
-/* Searching, sleeping and waking (DESIGN rule 9). Any worker; the words `idle` and `searching` of the runtime belong to this file.
+/* Searching, sleeping and waking (DESIGN rule 9). Any worker; the words `idle` and `searching` of
+ * the runtime belong to this file.
  *
- * No wake-up is lost: whoever queues stealable work first queues it, then reads `idle`; whoever goes to sleep first sets its bit in
- * `idle`, then reads all queues. Both pairs are sequentially consistent, so at least one of the two sees the other: either the pusher claims
- * the sleeper, or the sleeper finds the work. A pusher may leave the waking to a searcher (`searching` is not 0) because a searcher always ends
- * in one of two ways after lowering `searching`: it found other work, and then looks at all queues again and passes the baton; or it found
- * none, and then goes to sleep by the protocol above.
+ * No wake-up is lost: whoever queues stealable work first queues it, then reads `idle`; whoever goes to sleep first
+ * sets its bit in `idle`, then reads all queues. Both pairs are sequentially consistent, so at least one of the two
+ * sees the other: either the pusher claims the sleeper, or the sleeper finds the work. A pusher may leave the
+ * waking to a searcher (`searching` is not 0) because a searcher always ends in one of two ways after lowering
+ * `searching`: it found other work, and then looks at all queues again and passes the baton; or it found none, and
+ * then goes to sleep by the protocol above.
  *
- * There is no herd: `searching` only goes from 0 to 1, by compare-and-swap, so one worker at a time is awake without work. */
+ * There is no herd: `searching` only goes from 0 to 1, by compare-and-swap, so one worker
+ * at a time is awake without work. */
 #include "base/check.h"
 #include "sched/sched.h"
 
@@ -52,12 +55,14 @@ void weft__notify(weft_runtime *rt)
         uint32_t none = 0;
         if (!weft__cas_seq(&rt->searching, &none, 1, "idle.notify"))
             return;
-        weft__add_seq(&rt->guests, 1, "idle.claim"); /* a host's thread that leaves meanwhile waits for us before it closes its port */
+        /* A host's thread that leaves meanwhile waits for us before it closes its port. */
+        weft__add_seq(&rt->guests, 1, "idle.claim");
         while (idle) {
             unsigned i = (unsigned)__builtin_ctzll(idle);
             uint64_t bit = (uint64_t)1 << i;
             if (weft__and_seq(&rt->idle, ~bit, "idle.claim") & bit) {
-                weft__worker_wake(weft__load_acquire(&rt->worker[i], "idle.claim")); /* wakes as the searcher we counted */
+                /* Wakes as the searcher we counted. */
+                weft__worker_wake(weft__load_acquire(&rt->worker[i], "idle.claim"));
                 weft__sub_seq(&rt->guests, 1, "idle.claimed");
                 return;
             }
@@ -186,9 +191,10 @@ static int has_message(weft__worker *w)
     return w->owns_port ? weft__load_acquire(&w->port->inbox, "worker.sleep") != NULL : weft__load_seq(&w->inbox, "worker.sleep") != NULL;
 }
 
-/* Two lanes on two workers that answer each other at once would pay a sleep and a wake-up for each message, which is fifty times what the message costs. So
- * a worker that messages woke soon lately goes on looking for about as long as those would take. It looks for longer a few times, because the other
- * one may still have to wake up. Who comes from outside is not waited for like this. */
+/* Two lanes on two workers that answer each other at once would pay a sleep and a wake-up for each message, which is
+ * fifty times what the message costs. So a worker that messages woke soon lately goes on looking for about as long as
+ * those would take. It looks for longer a few times, because the other one may still have to wake up. Who comes from
+ * outside is not waited for like this. */
 int weft__linger(weft__worker *w, int64_t deadline)
 {
     weft_runtime *rt = w->rt;
@@ -227,14 +233,16 @@ static void sleep_now(weft__worker *w, int64_t deadline)
     if (w->owns_port) {
         weft__worker_look(w, deadline);
     } else {
-        weft__store_seq(&w->asleep, 1, "worker.sleep"); /* before the look at the inbox; pairs with the push in weft__worker_send */
+        /* Before the look at the inbox; pairs with the push in weft__worker_send. */
+        weft__store_seq(&w->asleep, 1, "worker.sleep");
         if (!weft__load_seq(&w->inbox, "worker.sleep") && !(deadline == WEFT_NEVER && weft__stuck_look(w)))
             rt->env->park(rt->env->self, &w->parker, deadline);
         weft__store_relaxed(&w->asleep, 0, "worker.wake");
     }
     w->soon = has_message(w) && weft__clock(rt) - w->now_ns < SOON_NS ? w->soon + 1 : 0;
     weft__stuck_wake(w);
-    weft__store_seq(&w->turn, w->turn + 1, "monitor.wake"); /* before the look at dormant; pairs with the store of dormant before the look at turn */
+    /* Before the look at dormant; pairs with the store of dormant before the look at turn. */
+    weft__store_seq(&w->turn, w->turn + 1, "monitor.wake");
     if (weft__load_seq(&rt->monitor.dormant, "monitor.wake"))
         weft__monitor_rouse(rt);
     if (w->verdict)
@@ -245,7 +253,8 @@ static void sleep_now(weft__worker *w, int64_t deadline)
 static int lie_down(weft__worker *w)
 {
     weft_runtime *rt = w->rt;
-    weft__or_seq(&rt->idle, bit_of(w), "idle.sleep"); /* before reading the queues; pairs with the fence in weft__notify */
+    /* Before reading the queues; pairs with the fence in weft__notify. */
+    weft__or_seq(&rt->idle, bit_of(w), "idle.sleep");
     if (w->searching) {
         w->searching = 0;
         weft__sub_seq(&rt->searching, 1, "idle.sleep");
@@ -277,7 +286,8 @@ void weft__idle(weft__worker *w, int64_t deadline)
     awake(w);
 }
 
-/* Between the rounds of a worker that lives in a foreign loop: asleep for everybody else, so that a notice reaches its descriptor. */
+/* Between the rounds of a worker that lives in a foreign loop: asleep for everybody else,
+ * so that a notice reaches its descriptor. */
 int weft__doze(weft__worker *w)
 {
     if (w->rt->mode == WEFT_PER_CORE) /* the round may have used up the wake-up that came with it */

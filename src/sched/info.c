@@ -47,8 +47,9 @@ int weft_runtime_info(weft_runtime *rt, weft_info *out)
     return 0;
 }
 
-/* Each word is written by its worker alone, without an atomic operation, which would cost the hot paths something for figures that
- * hardly anybody looks at; a torn sum of several is a figure of some recent moment. That is the one race here that is meant. */
+/* Each word is written by its worker alone, without an atomic operation, which would cost the hot paths
+ * something for figures that hardly anybody looks at; a torn sum of several is a figure of some recent moment.
+ * That is the one race here that is meant. */
 __attribute__((noinline, no_sanitize("thread"))) static uint64_t seen(const uint64_t *word)
 {
     return *(const volatile uint64_t *)word;

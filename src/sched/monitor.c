@@ -1,7 +1,8 @@
-/* The monitor: a thread that notices a worker which has not come back from a task for longer than blocked_ns, and has that worker say what
- * it is doing, by a signal handler on its own stack. When nothing has run since its last look it sleeps without a limit, and the next worker to
- * wake rouses it. While it finds nobody inside a tick, although ticks there were, it looks seldom: at a low rate of requests its own wake-ups would
- * be more than the worker's (0.3 for each at 100 a second, before it did). */
+/* The monitor: a thread that notices a worker which has not come back from a task for longer than blocked_ns, and has
+ * that worker say what it is doing, by a signal handler on its own stack. When nothing has run since its last look it
+ * sleeps without a limit, and the next worker to wake rouses it. While it finds nobody inside a tick, although ticks
+ * there were, it looks seldom: at a low rate of requests its own wake-ups would be more than the worker's (0.3 for each
+ * at 100 a second, before it did). */
 #include <errno.h>
 
 #include "base/check.h"
@@ -28,7 +29,8 @@ typedef struct watch {
     int moved;                        /* some were others at the look before */
     uint64_t turn[WEFT__WORKERS_MAX]; /* and with it the budget: no two tasks have the same */
     int64_t since[WEFT__WORKERS_MAX];
-    int64_t tell_after[WEFT__WORKERS_MAX]; /* doubled at each report: what was asked of a stuck fiber meanwhile, its death for one, is said too */
+    /* Doubled at each report: what was asked of a stuck fiber meanwhile, its death for one, is said too. */
+    int64_t tell_after[WEFT__WORKERS_MAX];
 } watch;
 
 static void tell(weft__worker *w)
@@ -40,7 +42,8 @@ static void tell(weft__worker *w)
                   (long long)(rt->opt.blocked_ns / WEFT_MILLISECOND));
 }
 
-/* Looks at every worker once, and offers to others what waits behind one that is stuck. Returns how many are inside a tick. */
+/* Looks at every worker once, and offers to others what waits behind one that is stuck.
+ * Returns how many are inside a tick. */
 static unsigned look(weft_runtime *rt, watch *seen, int64_t now)
 {
     unsigned running = 0;
@@ -54,7 +57,8 @@ static unsigned look(weft_runtime *rt, watch *seen, int64_t now)
         seen->last[i] = turn;
         if (turn % 2 == 0)
             continue;
-        turn = turn << 32 | (uint32_t)weft__load_relaxed(&w->budget, "monitor.budget"); /* of this tick, if it is the same turn at the next look */
+        /* Of this tick, if it is the same turn at the next look. */
+        turn = turn << 32 | (uint32_t)weft__load_relaxed(&w->budget, "monitor.budget");
         running++;
         if (turn != seen->turn[i]) {
             seen->turn[i] = turn;
@@ -85,7 +89,8 @@ static void monitor_thread(void *arg)
         } else if (wait == period || seen.moved) {
             wait = seldom;
         } else {
-            weft__store_seq(&rt->monitor.dormant, 1, "monitor.dormant"); /* then look again: pairs with the worker's load after its turn */
+            /* Then look again: pairs with the worker's load after its turn. */
+            weft__store_seq(&rt->monitor.dormant, 1, "monitor.dormant");
             wait = look(rt, &seen, now) ? period : 0;
         }
         rt->env->park(rt->env->self, &rt->monitor.parker, wait ? now + wait : WEFT_NEVER);

@@ -1,15 +1,18 @@
-/* Noticing that nothing in a runtime can ever run again. Whoever falls asleep looks, on its own thread, if it sleeps without a deadline and with
- * nothing in flight; the words `nap` of the workers, `inquest` and `expected` of the runtime belong to this file.
+/* Noticing that nothing in a runtime can ever run again. Whoever falls asleep looks, on its own thread, if it
+ * sleeps without a deadline and with nothing in flight; the words `nap` of the workers, `inquest` and `expected` of
+ * the runtime belong to this file.
  *
- * A worker's `nap` is odd from when it has said that it waits (so that whoever sends it something wakes it) until it has come back, and in
- * between it runs nothing. All are odd, nothing is queued, and each still waits undisturbed with the same nap as before: then there was a
- * moment when all slept and no message was on its way, for a message leaves its receiver disturbed until that wakes, and its sender had sent
- * it before it slept. What holds then holds for ever, unless something comes from outside: an op's end, a timer, a signal that is waited
- * for, a thread that has announced itself. The first two no nap has; guests are asked for before the look, signals after it.
+ * A worker's `nap` is odd from when it has said that it waits (so that whoever sends it something wakes it) until it
+ * has come back, and in between it runs nothing. All are odd, nothing is queued, and each still waits undisturbed with
+ * the same nap as before: then there was a moment when all slept and no message was on its way, for a message leaves
+ * its receiver disturbed until that wakes, and its sender had sent it before it slept. What holds then holds for ever,
+ * unless something comes from outside: an op's end, a timer, a signal that is waited for, a thread that has announced
+ * itself. The first two no nap has; guests are asked for before the look, signals after it.
  *
- * No look is missed: each worker makes its nap odd before it reads the others', sequentially consistent, so the last to do so sees all odd. Two
- * that look at once take turns (`inquest`); and who is woken meanwhile, which only an outside that did not announce itself can do, waits
- * until the look is over, so that fibers may be read while one is under way. */
+ * No look is missed: each worker makes its nap odd before it reads the others', sequentially consistent, so
+ * the last to do so sees all odd. Two that look at once take turns (`inquest`); and who is woken meanwhile,
+ * which only an outside that did not announce itself can do, waits until the look is over, so that fibers
+ * may be read while one is under way. */
 #include <errno.h>
 #include <weft/lane.h>
 
@@ -24,7 +27,8 @@ static void relax(const weft_runtime *rt)
         rt->env->relax(rt->env->self);
 }
 
-/* The i-th worker; NULL: it has left, or it is a host's thread and has not come. One of ours that has not come yet is about to run. */
+/* The i-th worker; NULL: it has left, or it is a host's thread and has not come.
+ * One of ours that has not come yet is about to run. */
 static weft__worker *present(const weft_runtime *rt, unsigned i)
 {
     weft__worker *v = weft__load_acquire(&rt->worker[i], "stuck.worker");
@@ -82,7 +86,8 @@ static int known(weft_runtime *rt)
 static int over(weft_runtime *rt)
 {
     uint64_t naps[WEFT__WORKERS_MAX] = {0};
-    if (weft__load_seq(&rt->expected, "stuck.expected")) /* first: what a guest did before it left is seen by what follows */
+    /* First: what a guest did before it left is seen by what follows. */
+    if (weft__load_seq(&rt->expected, "stuck.expected"))
         return 0;
     return all_nap(rt, naps) && !weft__any_work(rt) && all_slept(rt, naps) &&
            !weft__load_acquire(&rt->ended, "stuck.ended") && !weft__load_acquire(&rt->done, "stuck.done") && rt->hooks.forlorn(rt) &&
@@ -94,11 +99,13 @@ int weft__stuck_look(weft__worker *w)
     weft_runtime *rt = w->rt;
     if (!rt->watched || w->polled)
         return 0;
-    weft__store_seq(&w->nap, w->nap + 1, "stuck.sleep"); /* before the look at the others'; pairs with itself in each of them */
+    /* Before the look at the others'; pairs with itself in each of them. */
+    weft__store_seq(&w->nap, w->nap + 1, "stuck.sleep");
     if (!all_nap(rt, NULL))
         return 0;
     uint32_t none = 0;
-    while (!weft__cas_seq(&rt->inquest, &none, 1, "stuck.begin")) { /* before the second look; pairs with weft__stuck_wake */
+    /* Before the second look; pairs with weft__stuck_wake. */
+    while (!weft__cas_seq(&rt->inquest, &none, 1, "stuck.begin")) {
         none = 0;
         relax(rt);
     }

@@ -1,9 +1,10 @@
-/* Owns the simulated port: how ops travel to the simulated kernel and results back. The world that the ops act on is in net.c,
- * stream.c and file.c.
+/* Owns the simulated port: how ops travel to the simulated kernel and results back.
+ * The world that the ops act on is in net.c, stream.c and file.c.
  *
- * An op is handed over at submit or at the next enter, takes effect after a delay (in order for one port), and its result is reaped
- * after another. A cancel travels the same way behind its op, so by the seed it finds the op waiting (-ECANCELED), finds it over (its
- * real result comes), or anything between: the three outcomes a kernel has. A port may be one of readiness beside that: ready.c. */
+ * An op is handed over at submit or at the next enter, takes effect after a delay (in order for one port), and its
+ * result is reaped after another. A cancel travels the same way behind its op, so by the seed it finds the op waiting
+ * (-ECANCELED), finds it over (its real result comes), or anything between: the three outcomes a kernel has. A port may
+ * be one of readiness beside that: ready.c. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* Owns the simulated files: a flat map from path to bytes that the program fills with weft_sim_file. Folders are what the paths imply.
- * Read-only for ops, and never slow: delays are the ops' own. */
+/* Owns the simulated files: a flat map from path to bytes that the program fills with weft_sim_file. Folders are what
+ * the paths imply. Read-only for ops, and never slow: delays are the ops' own. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,7 +87,8 @@ void weft__sim_files_free(sim *s)
     }
 }
 
-/* Joins base and path into an absolute one without ".", ".." and doubled slashes. -EXDEV: it left base, and must not. */
+/* Joins base and path into an absolute one without ".", ".." and doubled slashes.
+ * -EXDEV: it left base, and must not. */
 static int resolve(const char *base, const char *path, int beneath, char *out, size_t size)
 {
     size_t n = 0, floor_ = 0;

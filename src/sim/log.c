@@ -1,5 +1,5 @@
-/* Owns the event log: a hash over everything that was chosen or happened, and the same as text where a file was asked for. It holds
- * ordinals, numbers and names, never addresses, so that equal runs have equal logs in any process. */
+/* Owns the event log: a hash over everything that was chosen or happened, and the same as text where a file was asked
+ * for. It holds ordinals, numbers and names, never addresses, so that equal runs have equal logs in any process. */
 #include <errno.h>
 #include <string.h>
 

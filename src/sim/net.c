@@ -1,5 +1,5 @@
-/* Owns the simulated sockets as objects: handles, addresses, listeners, and what an op does when the simulated kernel first looks at it.
- * Bytes and their journey are stream.c's. */
+/* Owns the simulated sockets as objects: handles, addresses, listeners, and what an op does when the simulated kernel
+ * first looks at it. Bytes and their journey are stream.c's. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,7 +116,8 @@ static int any_ip(const weft_addr *a)
     return memcmp(a->ip6, zero, a->family == WEFT_ADDR_IP4 ? 4 : 16) == 0;
 }
 
-/* Whether a listener at `at` takes what is sent to `to`. Of the second family it is only IPv6's "any" that takes the first's, too. */
+/* Whether a listener at `at` takes what is sent to `to`. Of the second family it is only IPv6's
+ * "any" that takes the first's, too. */
 static int covers(const weft_addr *at, const weft_addr *to)
 {
     if (at->family == WEFT_ADDR_IP6 && to->family == WEFT_ADDR_IP4)

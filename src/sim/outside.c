@@ -1,5 +1,5 @@
-/* Owns the calls by which threads that are none of weft's use simulated sockets: the other end in a test, a host's own event loop. They
- * act at once, as a system call does, and only weft_sim_poll waits. */
+/* Owns the calls by which threads that are none of weft's use simulated sockets: the other end in a test, a host's own
+ * event loop. They act at once, as a system call does, and only weft_sim_poll waits. */
 #include <errno.h>
 
 #include "base/check.h"

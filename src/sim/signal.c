@@ -1,8 +1,9 @@
-/* Owns what makes a simulated thread run a function that it did not call: signals, and interrupts of a worker by its monitor.
+/* Owns what makes a simulated thread run a function that it did not call:
+ * signals, and interrupts of a worker by its monitor.
  *
- * A call waits with its thread until that thread is chosen to run; then it runs on a stack of its own, as a signal handler with an
- * alternate stack does, wherever the thread stands: computing, or in the middle of a wait, which goes on afterwards. Handlers do not nest
- * and must not wait. A thread takes what is left before it ends. */
+ * A call waits with its thread until that thread is chosen to run; then it runs on a stack of its own, as a signal
+ * handler with an alternate stack does, wherever the thread stands: computing, or in the middle of a wait, which goes
+ * on afterwards. Handlers do not nest and must not wait. A thread takes what is left before it ends. */
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>

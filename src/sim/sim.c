@@ -1,4 +1,5 @@
-/* Owns a run of the simulator from its options to its result, and the pointer by which an OS thread finds its simulation. */
+/* Owns a run of the simulator from its options to its result, and the pointer by which
+ * an OS thread finds its simulation. */
 #include <errno.h> /* program_invocation_name, too */
 #include <fcntl.h>
 #include <pthread.h>
@@ -51,7 +52,8 @@ extern void (*weft__point_hook)(const char *name);
 
 #define POINT_NS 10 /* what happens between two of them takes its time, too: loops that only compute end by the clock */
 
-/* A thread may lose the processor before any named atomic operation, but not inside the scheduler, which no thread runs. */
+/* A thread may lose the processor before any named atomic operation, but not inside the scheduler,
+ * which no thread runs. */
 static void point(const char *name)
 {
     sim *s = current;

@@ -1,5 +1,5 @@
-/* The simulator's inside. All of it runs on the one OS thread that called weft_sim_run: either in the scheduler (on that thread's own
- * stack) or in a simulated thread, which is a context. Nothing here needs a lock.
+/* The simulator's inside. All of it runs on the one OS thread that called weft_sim_run: either in the scheduler (on
+ * that thread's own stack) or in a simulated thread, which is a context. Nothing here needs a lock.
  *
  * Nothing that depends on an address may reach a choice or the log: threads, ports, sockets and ops have ordinals. */
 #ifndef WEFT_SIM_SIM_H
@@ -217,7 +217,8 @@ sim *weft__sim_current(void);
 /* ---- thread.c ---- */
 sim_thread *weft__sim_thread_new(sim *s, const char *name, void *stack, size_t stack_size, void (*fn)(void *), void *arg);
 void weft__sim_threads_free(sim *s);
-/* Gives up the processor: the running thread waits in `state` until woken or until its deadline. Returns how it ended. */
+/* Gives up the processor: the running thread waits in `state` until woken or until its deadline.
+ * Returns how it ended. */
 int weft__sim_wait(sim *s, enum sim_state state, int64_t deadline_ns);
 /* The running thread stays runnable, and somebody is chosen anew. */
 void weft__sim_yield(sim *s);

@@ -1,8 +1,9 @@
-/* Owns the simulated threads and the choice of who runs: the heart of the simulator. A thread runs until it waits, yields, or meets a
- * named point at which the seed says so; then the scheduler, on the stack of the OS thread, lets due events happen and draws the next.
+/* Owns the simulated threads and the choice of who runs: the heart of the simulator. A thread runs until it waits,
+ * yields, or meets a named point at which the seed says so; then the scheduler, on the stack of the OS thread, lets due
+ * events happen and draws the next.
  *
- * A thread may be suspended while it stands on a fiber's stack, not on its own: what is saved is therefore a context adopted on the
- * spot, and the sanitizers are told about the stack that is really left. */
+ * A thread may be suspended while it stands on a fiber's stack, not on its own: what is saved is therefore a context
+ * adopted on the spot, and the sanitizers are told about the stack that is really left. */
 #include <stdlib.h>
 #include <string.h>
 

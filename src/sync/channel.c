@@ -1,9 +1,10 @@
-/* Channels. Everything is under the channel's lock; any thread. Receivers wait only while the buffer is empty and no sender waits, senders only while it
- * is full (always, without one) and no receiver waits. Items are copied under the lock, straight from who sends to who receives where
- * one of them waits; a waiting sender's item moves into the buffer as soon as there is room, so the order of sending is kept.
+/* Channels. Everything is under the channel's lock; any thread. Receivers wait only while the buffer is empty and no
+ * sender waits, senders only while it is full (always, without one) and no receiver waits. Items are copied under the
+ * lock, straight from who sends to who receives where one of them waits; a waiting sender's item moves into the buffer
+ * as soon as there is room, so the order of sending is kept.
  *
- * The buffer is a ring of the caller's, or a store that grows (store.h): then a channel may be full for the moment although its limit is not reached,
- * while somebody gets it a chunk. Who does that lets in who waits. */
+ * The buffer is a ring of the caller's, or a store that grows (store.h): then a channel may be full for the moment
+ * although its limit is not reached, while somebody gets it a chunk. Who does that lets in who waits. */
 #include "fiber/contain.h"
 #include "sync/channel.h"
 
@@ -219,8 +220,8 @@ static void tend(weft__node *n)
 
 static const weft__node_kind store_kind = {.finish = tend};
 
-/* The channel has reached the end of its chunks and not of its limit: the caller gets another one, rather than wait for who is about to. The
- * lock is released meanwhile. 1: it may try again. */
+/* The channel has reached the end of its chunks and not of its limit: the caller gets another one, rather than wait for
+ * who is about to. The lock is released meanwhile. 1: it may try again. */
 static __attribute__((noinline)) int grow_store(channel *c)
 {
     if (c->count >= c->capacity)

@@ -54,7 +54,8 @@ int weft_future_keep(weft_future *opaque, int result, void *value)
     if (!was) {
         f->result = result;
         f->value = value;
-        weft__store_release(&f->kept, 1, "future.keep"); /* pairs with the acquires of those who look without the lock */
+        /* Pairs with the acquires of those who look without the lock. */
+        weft__store_release(&f->kept, 1, "future.keep");
         while (weft__queue_serve(&f->queue, 0, &news))
             ;
     }

@@ -10,7 +10,8 @@
 enum weft__lock_health { WEFT__LOCK_OK, WEFT__LOCK_DEAD, WEFT__LOCK_LOST };
 
 typedef struct weft__mutex {
-    uintptr_t word;    /* the owner, a weft__fiber, and SLOW; 0: free (atomic; while SLOW is set, changed under the lock only) */
+    /* The owner, a weft__fiber, and SLOW; 0: free (atomic; while SLOW is set, changed under the lock only). */
+    uintptr_t word;
     weft__guard lock;
     uint8_t flags;     /* weft_mutex_flags */
     uint8_t health;    /* the lock's */

@@ -1,5 +1,6 @@
-/* Waiting for objects and telling those who wait; see wait.h. A waiter is touched by its fiber's home worker, or its thread; by others only
- * between claiming it, under the lock of one of its objects, and telling it. Any thread may tell. */
+/* Waiting for objects and telling those who wait; see wait.h. A waiter is touched by its fiber's home
+ * worker, or its thread; by others only between claiming it, under the lock of one of its objects, and
+ * telling it. Any thread may tell. */
 #include "sync/wait.h"
 
 #include <errno.h>
@@ -94,7 +95,8 @@ static void give_up(weft__fiber *f, weft__waiter *wt)
         return;
     }
     if (!f->killed) {
-        f->unwait = weft__waiter_give_up; /* it has been served and goes on to see it; should it be killed before, we are called again */
+        /* It has been served and goes on to see it; should it be killed before, we are called again. */
+        f->unwait = weft__waiter_give_up;
         return;
     }
     await_told(wt);
@@ -127,7 +129,8 @@ static uint32_t where_is(weft__guard *l)
     if (where != WEFT__WHERE_UNKNOWN)
         return where;
     found = (uint32_t)weft__where(l);
-    return weft__cas_acq_rel(&l->where, &where, found, "sync.where") ? found : where; /* another found the same, or it is dying */
+    /* Another found the same, or it is dying. */
+    return weft__cas_acq_rel(&l->where, &where, found, "sync.where") ? found : where;
 }
 
 /* The vat that a lock's object lies in, if f may outlive that; else NULL. */
@@ -203,7 +206,8 @@ static int stands_in_line(const weft__node *n)
 size_t weft__waiter_say(const weft__wait_on *on, char *buf, size_t size)
 {
     const weft__waiter *wt = weft__container(on, const weft__waiter, on);
-    size_t n = weft__format(buf, size, wt->count == 1 ? "waits for" : "selects among"); /* a select has spare nodes: never just one */
+    /* A select has spare nodes: never just one. */
+    size_t n = weft__format(buf, size, wt->count == 1 ? "waits for" : "selects among");
     unsigned named = 0;
     for (unsigned i = 0; i < wt->count; i++) {
         const weft__node *node = &wt->nodes[i];
@@ -224,7 +228,8 @@ int weft__thread_waits(weft__waiter *wt, int64_t deadline)
         if (env->park(env->self, &wt->parker, deadline) == 0 && env->now(env->self) >= deadline && weft__waiter_withdraw(wt))
             return -ETIMEDOUT;
     }
-    while (!weft__load_acquire(&wt->freed, "sync.freed")) /* the teller still holds our parker; pairs with the release in tell_thread */
+    /* The teller still holds our parker; pairs with the release in tell_thread. */
+    while (!weft__load_acquire(&wt->freed, "sync.freed"))
         if (env->relax)
             env->relax(env->self);
     return 0;

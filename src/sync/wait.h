@@ -1,12 +1,13 @@
 /* How fibers (and, where that makes sense, other threads) wait for objects of this layer.
  *
- * An object has a spin lock and one or more queues. Who waits has a *waiter* with one *node* for each object it waits for, all on its own
- * stack. Who has something for a waiter takes the node out of the queue and claims the waiter, under the object's lock; a waiter with one
- * node is claimed by being taken out, one with several (a select) by a compare-and-swap, so no two objects serve it and nobody ever holds
- * two locks. What was claimed is told after the lock is released. Until it is told the waiter does not leave, so its memory stays.
+ * An object has a spin lock and one or more queues. Who waits has a *waiter* with one *node* for each object it waits
+ * for, all on its own stack. Who has something for a waiter takes the node out of the queue and claims the waiter,
+ * under the object's lock; a waiter with one node is claimed by being taken out, one with several (a select) by a
+ * compare-and-swap, so no two objects serve it and nobody ever holds two locks. What was claimed is told after the lock
+ * is released. Until it is told the waiter does not leave, so its memory stays.
  *
- * A waiter withdraws by deadline, cancellation and death. It takes its nodes out under their locks; if it was claimed before, it has what it
- * waited for and says so, or, if it was killed, passes it on (`refuse`). */
+ * A waiter withdraws by deadline, cancellation and death. It takes its nodes out under their locks; if it was claimed
+ * before, it has what it waited for and says so, or, if it was killed, passes it on (`refuse`). */
 #ifndef WEFT_SYNC_WAIT_H
 #define WEFT_SYNC_WAIT_H
 
@@ -16,7 +17,8 @@
 
 typedef struct weft__node weft__node;
 
-/* The lock of an object, and beside it where the object lies (enum weft__where; atomic), which is looked up by the first who waits. */
+/* The lock of an object, and beside it where the object lies (enum weft__where;
+ * atomic), which is looked up by the first who waits. */
 typedef struct weft__guard {
     weft__spin spin;
     uint32_t where;
@@ -44,7 +46,8 @@ typedef struct weft__waiter {
     uint8_t stubborn;         /* neither deadline nor cancellation ends it */
     uint8_t withdrawn;
     uint8_t staked;           /* some of its nodes have stakes */
-    /* For what only its own worker tells it, by a nudge: 1 if such a thing has come, and it has claimed itself. And: it leaves. NULL: neither. */
+    /* For what only its own worker tells it, by a nudge: 1 if such a thing has come, and it has claimed itself. And:
+     * it leaves. NULL: neither. */
     int (*look)(struct weft__waiter *wt);
     void (*leave)(struct weft__waiter *wt);
     const weft__last_will *will; /* of a stubborn one, or NULL; not set otherwise */
@@ -100,8 +103,8 @@ struct weft__node {
 #define weft__sync_used(object) ((void)(object))
 #endif
 
-/* Takes an object's lock; a place where the simulator changes threads, unlike other spin locks: what happens between two of these is what it is to
- * find. */
+/* Takes an object's lock; a place where the simulator changes threads, unlike other spin locks:
+ * what happens between two of these is what it is to find. */
 static inline void weft__sync_lock(weft__guard *l)
 {
     weft__point("sync.lock");
@@ -203,14 +206,15 @@ static inline int weft__fiber_waits(weft__waiter *wt, int64_t deadline)
     return 0;
 }
 
-/* Waits until one of the nodes, of which at least one is queued, was served: 0, or -ETIMEDOUT, -ECANCELED and it stands in no queue any more.
- * With several nodes weft__waiter_won says which, and all others are unlinked. */
+/* Waits until one of the nodes, of which at least one is queued, was served: 0, or -ETIMEDOUT, -ECANCELED and it stands
+ * in no queue any more. With several nodes weft__waiter_won says which, and all others are unlinked. */
 int weft__waiter_wait(weft__waiter *wt, int64_t deadline);
 static inline unsigned weft__waiter_won(const weft__waiter *wt)
 {
     return wt->count == 1 ? 0 : weft__load_relaxed(&wt->claim, "sync.won") - 1; /* losers may still try, and fail */
 }
-/* A waiter of several nodes takes itself out of all queues before it waits. 1, or 0: it was claimed; then it must wait. */
+/* A waiter of several nodes takes itself out of all queues before it waits.
+ * 1, or 0: it was claimed; then it must wait. */
 int weft__waiter_withdraw(weft__waiter *wt);
 /* The same, after it has claimed itself for a case that it found ready. */
 void weft__waiter_unlink(weft__waiter *wt, unsigned but);
@@ -221,13 +225,14 @@ static inline int weft__waiter_claim_self(weft__waiter *wt, unsigned index)
     return weft__cas_acq_rel(&wt->claim, &none, index + 1, "sync.self");
 }
 
-/* Objects in vats (DESIGN rule 14). An object that is known to lie in none is as good as static; everything else enters each of its nodes before it
- * pushes it, and leaves as the last thing it does about the object. A killed fiber's waiter is left for it. */
+/* Objects in vats (DESIGN rule 14). An object that is known to lie in none is as good as static; everything
+ * else enters each of its nodes before it pushes it, and leaves as the last thing it does about the object.
+ * A killed fiber's waiter is left for it. */
 static inline int weft__is_elsewhere(const weft__guard *l) { return weft__load_relaxed(&l->where, "sync.where") == WEFT__ELSEWHERE; }
 /* The vat that it lies in, whosever; NULL: in none. With no lock held. */
 weft__vat *weft__sync_around(weft__guard *l);
-/* A lock that f has just got: its hold is known to the vat from here on, if f may outlive that. 0, or -EOWNERDEAD: the vat's lane is dying, and what f
- * has got is nothing. */
+/* A lock that f has just got: its hold is known to the vat from here on, if f may outlive that.
+ * 0, or -EOWNERDEAD: the vat's lane is dying, and what f has got is nothing. */
 int weft__sync_hold_slowly(weft__guard *l, weft__stake *s, weft__fiber *f);
 static inline int weft__sync_hold(weft__guard *l, weft__stake *s, weft__fiber *f)
 {
@@ -250,7 +255,8 @@ static inline void weft__waiter_leave(weft__waiter *wt)
         weft__waiter_leave_vats(wt);
 }
 static inline int weft__node_evicted(const weft__node *n) { return n->kind->evicted ? n->kind->evicted : -EOWNERDEAD; }
-/* Stands in line: 0; what it is to be answered: that of an object whose lane is dying takes nobody any more. Under the lock, entered. */
+/* Stands in line: 0; what it is to be answered: that of an object whose lane is dying takes nobody any more.
+ * Under the lock, entered. */
 static inline int weft__node_push(weft__node *n)
 {
     if (weft__load_relaxed(&n->lock->where, "sync.push") == WEFT__DYING)
@@ -259,8 +265,8 @@ static inline int weft__node_push(weft__node *n)
     return 0;
 }
 
-/* What a call that may wait begins with. 0: it may wait if it must; *f is NULL on a thread that is no worker's, if threads may wait at all. -EPERM,
- * -ECANCELED. */
+/* What a call that may wait begins with. 0: it may wait if it must;
+ * *f is NULL on a thread that is no worker's, if threads may wait at all. -EPERM, -ECANCELED. */
 int weft__sync_enter_slowly(weft__fiber *f, int threads);
 static inline int weft__sync_enter_as(weft__fiber *f, int threads)
 {

@@ -1,5 +1,5 @@
-/* A port driver written with nothing but the public headers: it answers every op with its own number, at the next enter. A stand-alone
- * port and a runtime both run on it; a table with an empty slot is refused by name. */
+/* A port driver written with nothing but the public headers: it answers every op with its own number, at the next
+ * enter. A stand-alone port and a runtime both run on it; a table with an empty slot is refused by name. */
 #include <errno.h>
 #include <weft/weft.h>
 

@@ -1,5 +1,5 @@
-/* What gdb_backtrace.py looks at: contexts that have gone three calls deep. It stops in innermost(), on the stack of one, while another
- * is parked. */
+/* What gdb_backtrace.py looks at: contexts that have gone three calls deep.
+ * It stops in innermost(), on the stack of one, while another is parked. */
 #include "stacks.h"
 
 static weft__context home;

@@ -1,5 +1,6 @@
-/* A great many contexts alive at once, each parked on a guarded stack of its own (the number is given): few mappings, so that the
- * kernel's default limit on them does not matter, and at most 4.9 KiB of memory each, page tables included. */
+/* A great many contexts alive at once, each parked on a guarded stack of its own (the number is given):
+ * few mappings, so that the kernel's default limit on them does not matter, and at most 4.9 KiB of
+ * memory each, page tables included. */
 #include "arch/switch.h"
 #include "env/posix.h"
 #include "fiber/stack.h"

@@ -1,5 +1,6 @@
-/* A fault in a guard is reported with the fiber's name, lane, spawn site and stack, on the signal stack, and then ends the process by its
- * signal; any other fault goes to whoever handled faults before. Each case runs in a child whose standard error is read. */
+/* A fault in a guard is reported with the fiber's name, lane, spawn site and stack, on the signal stack, and then
+ * ends the process by its signal; any other fault goes to whoever handled faults before. Each case runs in a
+ * child whose standard error is read. */
 #include "arch/switch.h"
 #include "env/posix.h"
 #include "fiber/stack.h"

@@ -1,5 +1,6 @@
-/* Stack pools: warm stacks come back newest first, chains move both ways through the depot, nothing grows when stacks are taken here
- * and given back there, deep ones give their pages back, limits and pre-committed stacks hold, and the caller's memory stays his. */
+/* Stack pools: warm stacks come back newest first, chains move both ways through the depot, nothing grows when
+ * stacks are taken here and given back there, deep ones give their pages back, limits and pre-committed stacks hold,
+ * and the caller's memory stays his. */
 #include "fiber/stack.h"
 
 #include "base/check.h"
@@ -448,7 +449,8 @@ static weft__stack *take(weft__stack_pool *pool, size_t size)
     return s;
 }
 
-/* Who asks for just as much as the one before has its stack; whoever does not leaves it where it is, and nothing is lost or counted twice. */
+/* Who asks for just as much as the one before has its stack; whoever does not leaves it where it is,
+ * and nothing is lost or counted twice. */
 static void the_last_one_left_is_at_hand(void)
 {
     enum { SMALL = 32 << 10, LARGE = 256 << 10 };

@@ -1,5 +1,6 @@
-/* Several threads take stacks, hand them to each other, give them back elsewhere and trim the depot, all at once: no stack is ever held
- * twice, what exists stays bounded by what was held, and everything is given back. Seeded; arguments: rounds, seed. */
+/* Several threads take stacks, hand them to each other, give them back elsewhere and trim the depot, all at
+ * once: no stack is ever held twice, what exists stays bounded by what was held, and everything is given back.
+ * Seeded; arguments: rounds, seed. */
 #include "env/posix.h"
 #include "fiber/stack.h"
 
@@ -108,7 +109,8 @@ int main(int argc, char **argv)
     weft__stack_pool_fini(&pool);
     weft__stack_depot_count(&depot, &made, &idle, &reserved);
     CHECK_EQ(made, idle);
-    CHECK(made <= 4 * (THREADS * (HELD_MAX + 2 * WEFT__STACK_CHAIN) + EXCHANGE)); /* a class each may have had its peak */
+    /* A class each may have had its peak. */
+    CHECK(made <= 4 * (THREADS * (HELD_MAX + 2 * WEFT__STACK_CHAIN) + EXCHANGE));
     CHECK_EQ(weft__stack_depot_trim(&depot, 0), made);
     weft__stack_depot_fini(&depot);
     return 0;

@@ -1,5 +1,5 @@
-/* The after action: it runs on the new stack, once the old context is completely saved. So it may unmap the stack that was
- * left, and publish the context to another thread that resumes it at once. */
+/* The after action: it runs on the new stack, once the old context is completely saved. So it may unmap the stack that
+ * was left, and publish the context to another thread that resumes it at once. */
 #include "stacks.h"
 
 #include <pthread.h>

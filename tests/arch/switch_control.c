@@ -1,5 +1,6 @@
-/* Floating-point control words belong to the context: kept across switches, not leaked into others, and a fresh context
- * starts with the ABI's defaults whoever makes it. Status flags are nobody's, and raising some does not slow a switch. */
+/* Floating-point control words belong to the context: kept across switches, not leaked into others, and
+ * a fresh context starts with the ABI's defaults whoever makes it. Status flags are nobody's, and
+ * raising some does not slow a switch. */
 #include "stacks.h"
 
 #include <fenv.h>

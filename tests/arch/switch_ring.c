@@ -47,7 +47,8 @@ static void discarded_ones_leave_a_clean_stack(char *memory)
     }
 }
 
-/* Valgrind must hear of every stack by itself, and comes with a small count; the leak checker would take long over many. */
+/* Valgrind must hear of every stack by itself, and comes with a small count;
+ * the leak checker would take long over many. */
 static unsigned announced[ANNOUNCED_MAX];
 
 static void announce_each(test_stack *memory)

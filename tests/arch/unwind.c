@@ -1,5 +1,6 @@
-/* Backtraces: from inside a context and of a parked one they name the same chain of functions, end at the context's entry, allocate
- * nothing, and take no harm from a stack full of nonsense. By tables also through code built without frame pointers. */
+/* Backtraces: from inside a context and of a parked one they name the same chain of functions, end at the
+ * context's entry, allocate nothing, and take no harm from a stack full of nonsense. By tables also through
+ * code built without frame pointers. */
 #include "arch/unwind.h"
 #include "stacks.h"
 
@@ -106,7 +107,8 @@ static void check_chain(const uintptr_t *pc, size_t n, uintptr_t fn)
     for (size_t depth = 0; depth <= DEPTH; depth++)
         CHECK(i + 1 + depth < n && is_in(pc[i + 1 + depth], fn));
     CHECK(i + DEPTH + 2 < n && is_in(pc[i + DEPTH + 2], (uintptr_t)entry));
-    CHECK(n == i + DEPTH + 3 || (WEFT_SWITCH_PORTABLE && n <= i + DEPTH + 5)); /* makecontext has a frame or two there */
+    /* makecontext has a frame or two there. */
+    CHECK(n == i + DEPTH + 3 || (WEFT_SWITCH_PORTABLE && n <= i + DEPTH + 5));
 }
 
 static void same_from_inside_and_parked(unsigned bare)

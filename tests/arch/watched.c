@@ -1,5 +1,5 @@
-/* A program that the tools misunderstand unless they are told of every switch; annotations.py runs it built with and without telling. Each
- * case is right in itself: a tool that complains has not been told. */
+/* A program that the tools misunderstand unless they are told of every switch; annotations.py runs it built with and
+ * without telling. Each case is right in itself: a tool that complains has not been told. */
 #include "stacks.h"
 
 #include <pthread.h>
@@ -85,7 +85,8 @@ static void run(void (*entry)(void *), unsigned resumptions)
     }
 }
 
-/* Takes a lock on one thread and gives it back on another: it is the fiber that holds it, which the C library does not mind. */
+/* Takes a lock on one thread and gives it back on another: it is the fiber that holds it,
+ * which the C library does not mind. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static weft__context *volatile back;
 

@@ -1,5 +1,5 @@
-/* The intrusive lists keep their order, and an inbox gives every task once, in the order of each sender, and says "was empty" once for
- * each time its owner has to be woken. */
+/* The intrusive lists keep their order, and an inbox gives every task once, in the order of each sender,
+ * and says "was empty" once for each time its owner has to be woken. */
 #include <pthread.h>
 
 #include "base/list.h"

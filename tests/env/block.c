@@ -1,5 +1,6 @@
-/* Strict mode's memory: everything comes from the block and goes back to it, first fit and coalescing, aligned, zeroed, guarded; used up
- * means NULL and nothing worse; any number of threads; and the block is plain memory again afterwards. */
+/* Strict mode's memory: everything comes from the block and goes back to it, first fit and coalescing,
+ * aligned, zeroed, guarded; used up means NULL and nothing worse; any number of threads; and the block
+ * is plain memory again afterwards. */
 #include <errno.h>
 #include <pthread.h>
 

@@ -1,5 +1,5 @@
-/* Memory by pages: zeroed, aligned, lazily committed; guards refuse every touch, in both ways of making them, and come off again;
- * discarding gives pages back and leaves guards where they are. */
+/* Memory by pages: zeroed, aligned, lazily committed; guards refuse every touch, in both ways of making them, and come
+ * off again; discarding gives pages back and leaves guards where they are. */
 #include <errno.h>
 #include <fcntl.h>
 

@@ -1,5 +1,5 @@
-/* The small slots: clocks go forward, entropy is not all the same, the log is one write a line, addresses have names, a table's gaps are
- * named one after another, and a panic says where before it aborts. */
+/* The small slots: clocks go forward, entropy is not all the same, the log is one write a line, addresses have names, a
+ * table's gaps are named one after another, and a panic says where before it aborts. */
 #include <errno.h>
 #include <signal.h>
 #include <sys/wait.h>

@@ -1,5 +1,5 @@
-/* Parking: a token is never lost, wherever the unpark comes from and whenever; a deadline is met and never early; nobody else's token is
- * taken. */
+/* Parking: a token is never lost, wherever the unpark comes from and whenever; a deadline is met and never early;
+ * nobody else's token is taken. */
 #include <pthread.h>
 #include <signal.h>
 

@@ -1,5 +1,6 @@
-/* A runtime's region: its pieces are zeroed whatever lay there before, apart from each other, given back when there is much of them, and mapped by
- * themselves where the region has no room; what was guarded, or for the kernel to write to, is not handed out again. */
+/* A runtime's region: its pieces are zeroed whatever lay there before, apart from each other, given back when there
+ * is much of them, and mapped by themselves where the region has no room; what was guarded, or for the kernel to
+ * write to, is not handed out again. */
 #include <pthread.h>
 #include <stdint.h>
 

@@ -1,6 +1,6 @@
-/* Reads of files: at once what is in memory, by an operation what is not, and nobody can tell from what came which of the
- * two it was. Who reads for ever leaves the others their turns. Some cases stand in for the driver's answer to what is
- * in memory. */
+/* Reads of files: at once what is in memory, by an operation what is not, and nobody can tell from what came
+ * which of the two it was. Who reads for ever leaves the others their turns. Some cases stand in for the
+ * driver's answer to what is in memory. */
 #include "net/cases.h"
 
 #include <fcntl.h>
@@ -191,8 +191,8 @@ static int cannot_be_expressed(void *arg)
 
 /* ---- whether it is asked for, and what is made of the answer ---- */
 
-/* A ring of the worker's own is passed by for a read that is alone, and what else the worker has to do is not for a test
- * to say. Everywhere else it is asked for certain. */
+/* A ring of the worker's own is passed by for a read that is alone, and what else the worker has to do is not for a
+ * test to say. Everywhere else it is asked for certain. */
 static void check_asked(unsigned expected)
 {
     weft_info info;

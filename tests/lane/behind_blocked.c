@@ -1,5 +1,5 @@
-/* A worker keeps the first lane that is born on it to itself, to run it next. If it does not come back from a task, others get that lane: else it would
- * wait for as long, with all that wait for it. */
+/* A worker keeps the first lane that is born on it to itself, to run it next. If it does not come back from a task,
+ * others get that lane: else it would wait for as long, with all that wait for it. */
 #include "lane/world.h"
 
 static int begun;

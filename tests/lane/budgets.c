@@ -1,5 +1,5 @@
-/* What a lane does in one turn of its worker is bounded, however many ids or children it has: counted by a fiber of another lane that has a turn
- * of its own between any two of them. One worker, so that turns are turns. */
+/* What a lane does in one turn of its worker is bounded, however many ids or children it has: counted by a fiber of
+ * another lane that has a turn of its own between any two of them. One worker, so that turns are turns. */
 #include "lane/world.h"
 
 #include "lane/realm.h"

@@ -115,7 +115,8 @@ static void *meddler(void *arg)
     return NULL;
 }
 
-/* Joining anybody closes a circle now and then, which is told in lines of its own; the log says nothing else. Two workers' may be mixed. */
+/* Joining anybody closes a circle now and then, which is told in lines of its own; the log says nothing else.
+ * Two workers' may be mixed. */
 static void only_circles(const spy *s)
 {
     for (const char *line = s->log, *end; *line; line = end + 1) {

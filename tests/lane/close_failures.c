@@ -1,5 +1,5 @@
-/* A close that the system refuses has nobody left to be told, least of all when its lane has died: it is counted, by kind, and everything else goes on
- * as if it had succeeded. The failures are put in at the port's driver. */
+/* A close that the system refuses has nobody left to be told, least of all when its lane has died: it is counted, by
+ * kind, and everything else goes on as if it had succeeded. The failures are put in at the port's driver. */
 #include "lane/estate.h"
 
 #include "port/port.h"

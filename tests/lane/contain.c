@@ -1,4 +1,5 @@
-/* A lane that overflows a stack dies alone, with everything it had; and where that would not be safe the process ends with a report. */
+/* A lane that overflows a stack dies alone, with everything it had;
+ * and where that would not be safe the process ends with a report. */
 
 #include "child.h"
 #include "descriptors.h"
@@ -74,8 +75,8 @@ WEFT_CONTAINABLE static void selects_io(void)
     weft_select(k, 6, WEFT_NOW);
 }
 
-/* Calls of the runtime that are made of others, which look at the stack as well: the outer one must notice, wherever the end of the stack falls
- * between the two. So each is made at all depths, a few bytes apart. */
+/* Calls of the runtime that are made of others, which look at the stack as well: the outer one must notice, wherever
+ * the end of the stack falls between the two. So each is made at all depths, a few bytes apart. */
 typedef struct descent {
     int call;
     size_t by;
@@ -383,7 +384,8 @@ static int registers(int argc, char **argv)
     (void)argc, (void)argv;
     CHECK_EQ(weft_containable(NULL, text, text), -EINVAL);
     CHECK_EQ(weft_containable(NULL, text + 8, text), -EINVAL);
-    CHECK_EQ(weft_containable(NULL, (const void *)(yield - 100), (const void *)(yield + 1)), -EINVAL); /* the runtime itself */
+    /* The runtime itself. */
+    CHECK_EQ(weft_containable(NULL, (const void *)(yield - 100), (const void *)(yield + 1)), -EINVAL);
     for (int i = 0; i < 32; i++)
         CHECK_OK(weft_containable(weft_current(), text + i, text + i + 1));
     CHECK_EQ(weft_containable(NULL, text, text + 1), -EAGAIN);

@@ -1,4 +1,5 @@
-/* The figures of a runtime follow what happens: stacks in use, operations in flight; and the warning at a stop counts what is there. */
+/* The figures of a runtime follow what happens: stacks in use, operations in flight;
+ * and the warning at a stop counts what is there. */
 #include "lane/world.h"
 
 enum { N = 40 };

@@ -1,5 +1,5 @@
-/* What a parked lane with one fiber costs beside its stack: at most 512 bytes. Counted by the pools, every one of them, so that no record is
- * forgotten; and by what the runtime asked its environment for, so that no pool is. */
+/* What a parked lane with one fiber costs beside its stack: at most 512 bytes. Counted by the pools, every one of them,
+ * so that no record is forgotten; and by what the runtime asked its environment for, so that no pool is. */
 #include "lane/world.h"
 
 #include "lane/realm.h"

@@ -160,7 +160,8 @@ static int shares_with_another_lane(void *arg)
         CHECK_OK(weft_dup(a, &theirs));
         CHECK_OK(weft_lane_spawn_with(&lane, echoes, &theirs, .copy = sizeof theirs, .gives = 1));
         CHECK_EQ(weft_close(theirs), -EBADF);
-        for (int k = 0; k < 4; k++) { /* what we write goes straight to the peer, what the peer writes comes back from the lane */
+        /* What we write goes straight to the peer, what the peer writes comes back from the lane. */
+        for (int k = 0; k < 4; k++) {
             CHECK_EQ(weft_write(k & 1 ? a : b, "e", 1, SOON), 1);
             CHECK_EQ(weft_read(b, &c, 1, SOON), 1);
             CHECK_EQ(c, 'e');

@@ -8,7 +8,8 @@
 
 static int call_close(weft_id id) { return weft_close(id); }
 static int call_dup(weft_id id) { weft_id out; return weft_dup(id, &out); }
-static int call_give(weft_id id) { return weft_give(id, weft_lane_self(), NULL, WEFT_NOW); } /* never: the lane is our own */
+/* Never: the lane is our own. */
+static int call_give(weft_id id) { return weft_give(id, weft_lane_self(), NULL, WEFT_NOW); }
 static int call_read(weft_id id) { char c; return (int)weft_read(id, &c, 1, WEFT_NOW); }
 static int call_readv(weft_id id) { char c; struct iovec v = {&c, 1}; return (int)weft_readv(id, &v, 1, WEFT_NOW); }
 static int call_write(weft_id id) { return (int)weft_write(id, "", 1, WEFT_NOW); }

@@ -1,5 +1,5 @@
-/* Kills that meet operations on their way: a multishot receive, an accept that has just succeeded, a linked chain, what cannot be cancelled.
- * Everything is given back, and the kernel has let go of all memory before that is used again. */
+/* Kills that meet operations on their way: a multishot receive, an accept that has just succeeded, a linked chain, what
+ * cannot be cancelled. Everything is given back, and the kernel has let go of all memory before that is used again. */
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -155,7 +155,8 @@ static int accepting(int argc, char **argv)
 static int pair[2];
 static weft_desc chain_desc; /* the port's until it ends */
 
-/* Receives, and whatever came of that, sends, three times over: with the first receive under way, or one in the middle. */
+/* Receives, and whatever came of that, sends, three times over: with the first receive under way,
+ * or one in the middle. */
 static int chains(void *arg)
 {
     const int *hard = arg;
@@ -204,7 +205,8 @@ static int chained(int argc, char **argv)
     CHECK_OK(weft_lane_join(l, NULL, soon()));
     for (int round = 0; round < 40; round++) {
         hard = round % 2;
-        CHECK_OK(weft_lane_spawn_with(&l, chains, &hard, .copy = sizeof hard, .pinned = 1)); /* the descriptor is at one port */
+        /* The descriptor is at one port. */
+        CHECK_OK(weft_lane_spawn_with(&l, chains, &hard, .copy = sizeof hard, .pinned = 1));
         while (get(&there) == round)
             CHECK_OK(weft_yield());
         if (round % 4 > 1) { /* the chain stands at its third op */

@@ -1,7 +1,8 @@
-/* A storm of kills. Lanes do whatever lanes do (accept, connect, read with and without lent buffers, read files, sleep, set timers, send, call,
- * allocate, share, lock, use channels, give birth, register names, defer) and are killed at moments drawn from a seed: by their parent, by each
- * other, by themselves, and by a foreign thread. What must hold: every monitor is told, and only after what the lane had was given back; and at
- * the end there are no descriptors, operations, buffers, stacks and bytes but those of before.
+/* A storm of kills. Lanes do whatever lanes do (accept, connect, read with and without lent buffers, read files, sleep,
+ * set timers, send, call, allocate, share, lock, use channels, give birth, register names, defer) and are killed at
+ * moments drawn from a seed: by their parent, by each other, by themselves, and by a foreign thread. What must hold:
+ * every monitor is told, and only after what the lane had was given back; and at the end there are no descriptors,
+ * operations, buffers, stacks and bytes but those of before.
  *
  *     kill_storm [KILLS [SEED]]      so many kills, and in a soak rounds of so many until its time is over */
 #include "descriptors.h"

@@ -1,5 +1,6 @@
-/* Stacks in a process that has too little memory, by a memory cgroup: lazily committed ones take it down when fibers that were admitted grow,
- * pre-committed ones cannot (DESIGN rule 11). Each side is a process of its own; a cgroup is made for it and removed again. */
+/* Stacks in a process that has too little memory, by a memory cgroup: lazily committed ones take it down when fibers
+ * that were admitted grow, pre-committed ones cannot (DESIGN rule 11). Each side is a process of its own; a cgroup
+ * is made for it and removed again. */
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>

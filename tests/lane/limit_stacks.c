@@ -1,5 +1,5 @@
-/* Committed stack memory is bounded by admission: nobody is let in beyond the bound, what ends makes room, and pre-committed stacks need no bound
- * but their number (DESIGN rule 11). */
+/* Committed stack memory is bounded by admission: nobody is let in beyond the bound, what ends makes room, and
+ * pre-committed stacks need no bound but their number (DESIGN rule 11). */
 #include "lane/world.h"
 
 #define TOUCHED (64u << 10) /* of its stack, by each fiber */
@@ -46,8 +46,8 @@ static void release(weft_id *f, int n)
     }
 }
 
-/* A mebibyte for fibers that take 64 KiB and a little each: fewer than 16 of them, and more than 8 even if each stack's last pages
- * and the estimate for the next one are counted. */
+/* A mebibyte for fibers that take 64 KiB and a little each: fewer than 16 of them,
+ * and more than 8 even if each stack's last pages and the estimate for the next one are counted. */
 static int in_a_mebibyte(void *arg)
 {
     weft_id f[64], more;
@@ -178,7 +178,8 @@ static int64_t clock_ahead(void *self)
     return ((spy *)self)->base->now(((spy *)self)->base->self) + __atomic_load_n(&ahead_ns, __ATOMIC_SEQ_CST);
 }
 
-/* The thread is preempted in the middle of one sample, for a while. Ports that wait by the kernel's clock wait so much longer afterwards. */
+/* The thread is preempted in the middle of one sample, for a while.
+ * Ports that wait by the kernel's clock wait so much longer afterwards. */
 static size_t resident_slowly(void *self, void *p, size_t bytes)
 {
     if (get(&samples_wanted) && __atomic_exchange_n(&samples_wanted, 0, __ATOMIC_SEQ_CST))

@@ -1,5 +1,5 @@
-/* Limits of a lane and of a runtime: at each there is an answer or a wait, waits are served in order, and what ends, or gives up waiting, gives
- * back exactly what it had (DESIGN rule 11). */
+/* Limits of a lane and of a runtime: at each there is an answer or a wait, waits are served in order, and what ends, or
+ * gives up waiting, gives back exactly what it had (DESIGN rule 11). */
 #include "descriptors.h"
 #include "lane/world.h"
 
@@ -337,8 +337,9 @@ static int come_and_go(int argc, char **argv)
     uint64_t seed = 1;
     (void)argc, (void)argv;
     for (int round = 0; round < 50; round++) {
+        /* Those that run take room meanwhile. */
         for (int i = 0; i < 8; i++)
-            CHECK_OK(weft_lane_spawn_with(&l[i], waits_in_vain, NULL, .wait = soon())); /* those that run take room meanwhile */
+            CHECK_OK(weft_lane_spawn_with(&l[i], waits_in_vain, NULL, .wait = soon()));
         CHECK_OK(weft_sleep(weft_after((int64_t)(next_random(&seed) % 400) * WEFT_MICROSECOND)));
         for (int i = 0; i < 8; i++)
             CHECK_OK(weft_cancel(l[i]));
@@ -412,7 +413,8 @@ static void await_step(int n)
         CHECK_OK(weft_yield());
 }
 
-/* Keeps its worker from the moment when the other lane has ended there until its record is another's; the first of several. */
+/* Keeps its worker from the moment when the other lane has ended there until its record is another's;
+ * the first of several. */
 static int keeps_its_worker(void *arg)
 {
     int none = -1;

@@ -1,4 +1,5 @@
-/* Lane-local values: one for each lane, shared by its fibers, and destroyed once, after all clean-ups, however the lane ends. */
+/* Lane-local values: one for each lane, shared by its fibers, and destroyed once, after all clean-ups,
+ * however the lane ends. */
 #include "world.h"
 
 static unsigned numbers, texts;

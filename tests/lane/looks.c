@@ -1,6 +1,6 @@
-/* When a worker looks at its port: not while it still goes through what the last look brought, but then, however much else there is to run; and in any
- * case after some ticks. Ticks are made short here by the number of their tasks, and either so long in time that no clock decides, or so short that it
- * always does. */
+/* When a worker looks at its port: not while it still goes through what the last look brought, but then, however much
+ * else there is to run; and in any case after some ticks. Ticks are made short here by the number of their tasks, and
+ * either so long in time that no clock decides, or so short that it always does. */
 #include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>

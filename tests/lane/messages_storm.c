@@ -1,6 +1,6 @@
 /* A seeded storm of messages, calls, monitors and links between lanes that die at every moment, against a model: what a
- * pair of lanes says arrives in order, nothing twice, nothing lost that was not dropped; every monitor is told exactly once, and only
- * after the lane's name was free again and its mailbox gone.
+ * pair of lanes says arrives in order, nothing twice, nothing lost that was not dropped; every monitor is told exactly
+ * once, and only after the lane's name was free again and its mailbox gone.
  *
  *     messages_storm [lanes [seed]]         soak: SECONDS in SOAK_SECONDS decides */
 #include <time.h>

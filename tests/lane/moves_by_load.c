@@ -1,5 +1,5 @@
-/* Mobile lanes that all begin on one worker spread over those that have nothing to do; what moved where is told. Lanes that are not mobile stay,
- * but where WEFT_SCATTER has every lane move. */
+/* Mobile lanes that all begin on one worker spread over those that have nothing to do; what moved where is told. Lanes
+ * that are not mobile stay, but where WEFT_SCATTER has every lane move. */
 #include "lane/world.h"
 #include "sched/sched.h"
 

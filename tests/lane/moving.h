@@ -1,5 +1,5 @@
-/* What the tests of mobile lanes share: going to a worker, touring them all, siblings that have come to their wait, and running a case as a
- * mobile lane. In per-core mode no lane is mobile, and says so. */
+/* What the tests of mobile lanes share: going to a worker, touring them all, siblings that have come to their wait, and
+ * running a case as a mobile lane. In per-core mode no lane is mobile, and says so. */
 #ifndef WEFT_TESTS_LANE_MOVING_H
 #define WEFT_TESTS_LANE_MOVING_H
 

@@ -1,5 +1,5 @@
-/* Once warm, making and ending lanes maps nothing and allocates nothing (DESIGN rule 8), whether they return, are cancelled, or are killed with
- * clean-ups to run. */
+/* Once warm, making and ending lanes maps nothing and allocates nothing (DESIGN rule 8), whether they return,
+ * are cancelled, or are killed with clean-ups to run. */
 #include "lane/world.h"
 
 static spy s;

@@ -40,7 +40,8 @@ static int adopted(int argc, char **argv)
     (void)argc, (void)argv;
     put(&there, 0);
     CHECK_OK(weft_lane_spawn(&above, joins, NULL));
-    CHECK_OK(weft_lane_spawn_with(&l, returns, &seven, .copy = sizeof seven, .parent = above)); /* perhaps before it is born itself */
+    /* Perhaps before it is born itself. */
+    CHECK_OK(weft_lane_spawn_with(&l, returns, &seven, .copy = sizeof seven, .parent = above));
     CHECK_EQ(weft_lane_join(l, &r, WEFT_NOW), -EPERM); /* not ours: another's, or, once that has joined it, nobody's */
     CHECK_OK(weft_send(above, &l, sizeof l, NULL));
     CHECK_OK(weft_lane_join(above, &r, soon()));
@@ -50,7 +51,8 @@ static int adopted(int argc, char **argv)
     CHECK_OK(weft_lane_spawn(&above, parks, NULL)); /* it ends with its parent, by cancelling and by killing */
     CHECK_OK(weft_lane_spawn_with(&l, parks, NULL, .parent = above));
     CHECK_EQ(weft_kill(l), -EPERM);
-    CHECK_EQ(weft_lane_spawn_with(&other, parks, NULL, .parent = l), -EPERM); /* a grandchild is its parent's business */
+    /* A grandchild is its parent's business. */
+    CHECK_EQ(weft_lane_spawn_with(&other, parks, NULL, .parent = l), -EPERM);
     CHECK_OK(weft_cancel(above));
     CHECK_OK(weft_lane_join(above, NULL, soon()));
     CHECK_EQ(weft_kill(l), -ESRCH);
@@ -62,7 +64,8 @@ static int adopted(int argc, char **argv)
     CHECK_EQ(e.kind, WEFT_EXIT_KILLED);
 
     CHECK_EQ(weft_lane_spawn_with(&l, parks, NULL, .parent = weft_self()), -EINVAL);
-    CHECK_OK(weft_lane_spawn_with(&l, returns, &seven, .copy = sizeof seven, .parent = weft_lane_self())); /* as without */
+    /* As without. */
+    CHECK_OK(weft_lane_spawn_with(&l, returns, &seven, .copy = sizeof seven, .parent = weft_lane_self()));
     CHECK_OK(weft_lane_join(l, &r, soon()));
     CHECK_EQ(r, 7);
     return 0;

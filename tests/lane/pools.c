@@ -1,4 +1,5 @@
-/* Blocking calls on pools by name: what waits in one holds up nobody in another; limits, lines, deadlines, cancelling before and during. */
+/* Blocking calls on pools by name: what waits in one holds up nobody in another;
+ * limits, lines, deadlines, cancelling before and during. */
 #include <poll.h>
 #include <weft/pool.h>
 

@@ -1,5 +1,6 @@
-/* A newborn lane has its turn on a worker whose fibers are never idle (DESIGN rule 7 and section 4: a bounded turn for the oldest), in the time of
- * a few dozen switches. Counted in switches: what a tick may take is no measure of fairness. */
+/* A newborn lane has its turn on a worker whose fibers are never idle (DESIGN rule 7 and section 4:
+ * a bounded turn for the oldest), in the time of a few dozen switches. Counted in switches: what a tick
+ * may take is no measure of fairness. */
 #include "lane/world.h"
 #include "sched/sched.h"
 

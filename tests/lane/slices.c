@@ -1,5 +1,5 @@
-/* Shared bytes: blocks, slices and ropes against a model of plain arrays; stale ids and other lanes' ids refused; what a lane holds counts against
- * its limit and is given back by its death, while other lanes go on with theirs. */
+/* Shared bytes: blocks, slices and ropes against a model of plain arrays; stale ids and other lanes' ids refused; what
+ * a lane holds counts against its limit and is given back by its death, while other lanes go on with theirs. */
 #include "lane/share.h"
 #include "lane/world.h"
 
@@ -323,7 +323,8 @@ static int limited(void *arg)
     return 0;
 }
 
-/* Ids of dropped slices name nothing, however often their record was used since; a record whose generations are used up is not used again. */
+/* Ids of dropped slices name nothing, however often their record was used since;
+ * a record whose generations are used up is not used again. */
 static void stale_for_ever(void)
 {
     weft_slice first, s;
@@ -347,7 +348,8 @@ static void *outside(void *arg)
     CHECK_EQ(weft_rope_make(&r), -EPERM);
     CHECK_EQ(weft_slice_drop((weft_slice){WEFT_NOID}), -EPERM);
     CHECK_EQ(weft_holdings(NULL, NULL), -EPERM);
-    weft__shared *shared = weft__shared_make(arg, 100); /* a thread may make one, and be the last to let go of another */
+    /* A thread may make one, and be the last to let go of another. */
+    weft__shared *shared = weft__shared_make(arg, 100);
     CHECK(shared != NULL);
     weft__shared_unref(shared);
     weft__span_drop(&travelling);

@@ -58,7 +58,9 @@ static int all_stay(int argc, char **argv)
         CHECK_OK(weft_lane_join(l[i], NULL, WEFT_NEVER));
     CHECK_EQ(get(&moved), 0);
     CHECK_OK(weft_runtime_stats(weft_current(), &stats));
-    weft_info info; /* a batch taken from a victim may be stolen on before it runs: there is no bound on `steals` but in per-core mode */
+    /* A batch taken from a victim may be stolen on before it runs:
+     * there is no bound on `steals` but in per-core mode. */
+    weft_info info;
     CHECK_OK(weft_runtime_info(weft_current(), &info));
     if (info.mode == WEFT_PER_CORE)
         CHECK_EQ(stats.steals, 0);

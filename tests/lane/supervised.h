@@ -89,8 +89,8 @@ static inline unsigned lanes_of_ours(void)
     return used.lanes;
 }
 
-/* A start was given up: waits until all that was begun is undone, and no more than so many lanes of ours are left. What had
- * started was stopped; a machine may be too busy to have started anything. */
+/* A start was given up: waits until all that was begun is undone, and no more than so many lanes of ours are left. What
+ * had started was stopped; a machine may be too busy to have started anything. */
 static inline void await_undone(unsigned lanes, const char *started, const char *stopped)
 {
     char is[sizeof supervised_log];

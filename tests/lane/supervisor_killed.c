@@ -1,5 +1,5 @@
-/* A supervisor that was killed while it waited: the ends of its children wake nobody. Its record is a stranger's by then,
- * while the lane itself still waits for an operation that nobody can cancel. */
+/* A supervisor that was killed while it waited: the ends of its children wake nobody. Its record is a stranger's by
+ * then, while the lane itself still waits for an operation that nobody can cancel. */
 #include "fiber/fiber.h"
 #include "lane/world.h"
 
@@ -66,10 +66,12 @@ static int start(int argc, char **argv)
     CHECK_OK(weft_lane_spawn_with(&supervisor, supervises, NULL, .pinned = 1));
     while (!get(&waits))
         CHECK_OK(weft_yield());
-    CHECK_OK(weft_sleep(weft_after(10 * WEFT_MILLISECOND))); /* it waits for its children's ends, or this run shows nothing */
+    /* It waits for its children's ends, or this run shows nothing. */
+    CHECK_OK(weft_sleep(weft_after(10 * WEFT_MILLISECOND)));
     CHECK_OK(weft_kill(supervisor));
     for (int i = 0; i < STRANGERS; i++) {
-        CHECK_OK(weft_sleep(weft_after(WEFT_MILLISECOND))); /* one of them comes after the supervisor's fiber has gone */
+        /* One of them comes after the supervisor's fiber has gone. */
+        CHECK_OK(weft_sleep(weft_after(WEFT_MILLISECOND)));
         CHECK_OK(weft_spawn(&strangers[i], stranger, NULL));
     }
     for (int i = 0; i < STRANGERS; i++) {

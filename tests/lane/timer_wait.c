@@ -1,4 +1,5 @@
-/* weft_timer_wait: a cancel between the waking and the running of who waits is not lost; who never has to wait does not keep the worker. */
+/* weft_timer_wait: a cancel between the waking and the running of who waits is not lost;
+ * who never has to wait does not keep the worker. */
 #include "lane/world.h"
 
 static weft_id timer;
@@ -63,8 +64,8 @@ static int opens_and_spins(void *arg)
     return 0;
 }
 
-/* A period shorter than a turn round the loop has always passed: others get their turns all the same, and the loop is cancelled and killed as
- * any other. */
+/* A period shorter than a turn round the loop has always passed: others get their turns all the same,
+ * and the loop is cancelled and killed as any other. */
 static int tiny_period(int argc, char **argv)
 {
     weft_id f, l;

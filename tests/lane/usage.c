@@ -127,7 +127,8 @@ static int returns(void *arg)
     return 0;
 }
 
-/* Children that stay, that have ended and not been joined, and that end meanwhile: all that are there count, however many. */
+/* Children that stay, that have ended and not been joined, and that end meanwhile:
+ * all that are there count, however many. */
 static int has_many(void *arg)
 {
     enum { EACH = 150 };

@@ -1,5 +1,6 @@
-/* A lane's memory against a model: whatever is allocated, resized and freed in whatever order, every block keeps its bytes, none overlaps another,
- * and the figures add up. Seeded: a failure names its seed. Which mode it is makes no difference to a lane's memory, so each has seeds of its own. */
+/* A lane's memory against a model: whatever is allocated, resized and freed in whatever order, every block keeps its
+ * bytes, none overlaps another, and the figures add up. Seeded: a failure names its seed. Which mode it is makes no
+ * difference to a lane's memory, so each has seeds of its own. */
 #include "lane/world.h"
 #include "sched/sched.h"
 

@@ -1,4 +1,5 @@
-/* A lane's memory at its end: all of it is given back, in slices between which others run, and the next lane's birth maps nothing. */
+/* A lane's memory at its end: all of it is given back, in slices between which others run,
+ * and the next lane's birth maps nothing. */
 #include "lane/share.h"
 #include "lane/world.h"
 
@@ -61,7 +62,8 @@ static int nothing_is_mapped(int argc, char **argv)
     return 0;
 }
 
-/* Who gets how many lanes is chance, so a worker may at last need what another had before: as much again for each, and not for each lane. */
+/* Who gets how many lanes is chance, so a worker may at last need what another had before:
+ * as much again for each, and not for each lane. */
 static int pools_do_not_grow(int argc, char **argv)
 {
     (void)argc, (void)argv;

@@ -1,5 +1,5 @@
-/* Lanes with memory of other kinds, by the same calls: a block of the caller's, an arena, memory shared with a child process, huge pages, a table
- * that the test fills. */
+/* Lanes with memory of other kinds, by the same calls: a block of the caller's, an arena,
+ * memory shared with a child process, huge pages, a table that the test fills. */
 #include <sys/wait.h>
 
 #include "lane/world.h"

@@ -1,4 +1,5 @@
-/* What bounds a lane's memory: its limit, the runtime's, memory itself; and what must not be counted twice or forgotten. */
+/* What bounds a lane's memory: its limit, the runtime's, memory itself;
+ * and what must not be counted twice or forgotten. */
 #include "lane/memory.h"
 #include "lane/world.h"
 

@@ -1,5 +1,6 @@
-/* Rule 13 for a lane's memory: what must not be freed is told with the names of the lanes, has no effect, and ends the program in a checked build;
- * so do writing behind a block and freeing what an operation in flight uses. Each case runs in a process of its own. */
+/* Rule 13 for a lane's memory: what must not be freed is told with the names of the lanes, has no effect, and ends
+ * the program in a checked build; so do writing behind a block and freeing what an operation in flight uses. Each
+ * case runs in a process of its own. */
 #include <signal.h>
 
 #include "child.h"

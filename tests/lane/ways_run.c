@@ -234,8 +234,8 @@ static void leaving_waits_for_lanes(void)
 static pthread_t second;
 static int second_result, started;
 
-/* Runs fn on the root's home, which is the first host's and never the one to leave; fn calls the second. Where no lane moves,
- * that one would have none. */
+/* Runs fn on the root's home, which is the first host's and never the one to leave; fn calls the second.
+ * Where no lane moves, that one would have none. */
 static void with_a_second_host(int (*fn)(void *))
 {
     static spy s;

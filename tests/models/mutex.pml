@@ -1,10 +1,10 @@
-/* The mutex and its hand-over: src/sync/mutex.c with the waiting of src/sync/wait.c. Names are those of the C code. Each fiber is on a worker of its
- * own. What is under the object's lock is one step where nobody can look at it without the lock; `word` alone is changed by
- * compare-and-swap without it, as long as SLOW is not set.
+/* The mutex and its hand-over: src/sync/mutex.c with the waiting of src/sync/wait.c. Names are those of the C code.
+ * Each fiber is on a worker of its own. What is under the object's lock is one step where nobody can look at it without
+ * the lock; `word` alone is changed by compare-and-swap without it, as long as SLOW is not set.
  *
- * Fibers lock, and unlock; a wait may end by a deadline (`withdraw`), and one fiber may be killed as it waits, whatever it was given meanwhile.
- * Checked: one owner at a time, who is the one that `word` names; everybody who neither gave up nor died gets the mutex as often as he wants it;
- * and in the end it is free.
+ * Fibers lock, and unlock; a wait may end by a deadline (`withdraw`), and one fiber may be killed as it waits, whatever
+ * it was given meanwhile. Checked: one owner at a time, who is the one that `word` names; everybody who neither gave up
+ * nor died gets the mutex as often as he wants it; and in the end it is free.
  *
  *     -DFAIR           always handed over
  *     -DNO_SLOW        who queues does not send others through the lock first: an unlock without company passes him by

@@ -1,16 +1,17 @@
-/* Park and unpark: a flag in the fiber's word and one message to its home (src/fiber/wait.c), the port's inbox and its sleep
- * (src/port/inbox.c). Each step that touches a shared variable is one atomic operation of the C code; all of those are read-modify-writes or
- * sequentially consistent, as Promela is.
+/* Park and unpark: a flag in the fiber's word and one message to its home (src/fiber/wait.c), the port's inbox and its
+ * sleep (src/port/inbox.c). Each step that touches a shared variable is one atomic operation of the C code; all of
+ * those are read-modify-writes or sequentially consistent, as Promela is.
  *
- * Others change `news` and unpark the fiber; the fiber parks until it has seen all. Checked: it sees them all (no wake-up is lost), and what it
- * runs is run by its home only. The worker sleeps without a limit.
+ * Others change `news` and unpark the fiber; the fiber parks until it has seen all. Checked: it sees them all (no
+ * wake-up is lost), and what it runs is run by its home only. The worker sleeps without a limit.
  *
- * That home looks at its inbox once more after it said that it sleeps is not needed for that: it only saves a wait. -DNO_LOOK leaves it out, and
- * nothing is lost; so do the first two of these:
+ * That home looks at its inbox once more after it said that it sleeps is not needed for that: it only saves a wait.
+ * -DNO_LOOK leaves it out, and nothing is lost; so do the first two of these:
  *
  *     -DPLAIN_SLEEP    `sleeping` is stored before the wait, whatever it was: a wake in between is overwritten
  *     -DCASUAL_WAKE    who finds nobody asleep leaves no WOKEN behind
- *     -DTWO_STEPS      a sender says that a message is on its way, and only then what for: the message may come and find nothing */
+ *     -DTWO_STEPS      a sender says that a message is on its way, and only then what for:
+ *                      the message may come and find nothing */
 #if defined(PLAIN_SLEEP) || defined(CASUAL_WAKE)
 #define NO_LOOK
 #endif

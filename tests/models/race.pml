@@ -1,13 +1,16 @@
-/* Select with a case of I/O beside cases of objects (src/sync/select.c, select_home.c, src/fiber/race.c). One fiber selects among a receive from a channel, an
- * auto event and a POLL op, which lies in its frame. A sender puts an item, a setter sets the event, the port completes the op whenever it likes and
- * heeds the request for its end whenever it likes; deadline, cancellation and a kill may come at any suspension. Names are those of the C code.
+/* Select with a case of I/O beside cases of objects (src/sync/select.c, select_home.c, src/fiber/race.c). One fiber
+ * selects among a receive from a channel, an auto event and a POLL op, which lies in its frame. A sender puts an item,
+ * a setter sets the event, the port completes the op whenever it likes and heeds the request for its end whenever it
+ * likes; deadline, cancellation and a kill may come at any suspension. Names are those of the C code.
  *
- * Objects claim the waiter under their own lock; the end of an op is told at home only: the fiber is nudged, looks, and claims itself. The home worker
- * is one thread: the fiber, completions that have arrived, kills. Where the fiber is suspended, those may happen; nowhere else.
+ * Objects claim the waiter under their own lock; the end of an op is told at home only: the fiber is nudged, looks, and
+ * claims itself. The home worker is one thread: the fiber, completions that have arrived, kills. Where the fiber is
+ * suspended, those may happen; nowhere else.
  *
- * Checked: nobody ever holds two locks; who is through or dead stands in no queue, with no op under way and no request (its frame may go); item and event are
- * had once, by the select that says so, or are still there for others; a select that was killed leaves what it was given to the next; one that was served
- * says so. And it ends: whatever comes, nothing is left waiting while something is there for it.
+ * Checked: nobody ever holds two locks; who is through or dead stands in no queue, with no op under way and no request
+ * (its frame may go); item and event are had once, by the select that says so, or are still there for others; a select
+ * that was killed leaves what it was given to the next; one that was served says so. And it ends: whatever comes,
+ * nothing is left waiting while something is there for it.
  *
  *     -DKILLS          the fiber may be killed while it is suspended
  *     -DDEADLINES      the wait may end by itself
@@ -128,7 +131,8 @@ proctype port()
     fi;
     do
     :: atomic { started && !finished && (asked || !quiet) -> assert(framed); finished = true; ended = ended || !asked; ready_to_run = true }
-    :: atomic { requested -> assert(framed); requested = false; ready_to_run = true } /* found, not found, already running: all the same */
+    /* Found, not found, already running: all the same. */
+    :: atomic { requested -> assert(framed); requested = false; ready_to_run = true }
     :: over && !started && !requested -> break
     od
 }

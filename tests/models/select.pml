@@ -1,17 +1,19 @@
-/* Select: one wait, never two locks (src/sync/select.c, src/sync/wait.h). Two fibers select over two channels without a buffer, each sending on
- * one and receiving on the other, in opposite directions; a third may come with a plain receive or send, or a select may give up at its
- * deadline. Names are those of the C code. The order in a queue does not matter here: whoever stands in it may be served.
+/* Select: one wait, never two locks (src/sync/select.c, src/sync/wait.h). Two fibers select over two channels without a
+ * buffer, each sending on one and receiving on the other, in opposite directions; a third may come with a plain receive
+ * or send, or a select may give up at its deadline. Names are those of the C code. The order in a queue does not matter
+ * here: whoever stands in it may be served.
  *
- * A node is fiber * 2 + case. Every wait has a word `claim`; who has something for a waiter takes its node out of the queue, under the
- * object's lock, and then must win the word. Nobody ever holds two locks.
+ * A node is fiber * 2 + case. Every wait has a word `claim`; who has something for a waiter takes its node out of the
+ * queue, under the object's lock, and then must win the word. Nobody ever holds two locks.
  *
- * Checked: what was sent was received, once; a select has one result; who returns stands in no queue; two selects that could meet do (they may have to
- * begin anew, and there is no bound on that; so nothing is said about time).
+ * Checked: what was sent was received, once; a select has one result; who returns stands in no queue; two selects that
+ * could meet do (they may have to begin anew, and there is no bound on that; so nothing is said about time).
  *
  *     -DTHIRD=1, 2     a third fiber that receives from the first channel, sends on it
  *     -DDEADLINES      waits may end by themselves
  *     -DNO_SECOND_LOOK a case is queued without another look at its object: both wait for ever
- *     -DNO_SELF_CLAIM  a case that is found ready while queueing is taken without claiming oneself first: one fiber does two things
+ *     -DNO_SELF_CLAIM  a case that is found ready while queueing is taken without claiming oneself first:
+ *                      one fiber does two things
  *     -DNO_UNLINK      losers stay in their queues */
 
 #ifdef THIRD
@@ -62,7 +64,8 @@ inline ready(f, i, yes)
     d_step { yes = MEETS(0, f, i) || MEETS(1, f, i) || MEETS(2, f, i) || MEETS(3, f, i) || MEETS(LAST, f, i) }
 }
 
-/* kind->take: serves those on the other side in turn until one could be claimed. A plain wait (one node) is claimed by being taken out. */
+/* kind->take: serves those on the other side in turn until one could be claimed.
+ * A plain wait (one node) is claimed by being taken out. */
 inline take(f, i, yes, other)
 {
     yes = false;

@@ -1,8 +1,10 @@
-/* Who is awake: src/sched/idle.c, the searching, sleeping and waking of workers. Names are those of the C code; each step between two semicolons
- * that touches a shared variable is one atomic operation there, and all of those are sequentially consistent, as Promela is.
+/* Who is awake: src/sched/idle.c, the searching, sleeping and waking of workers. Names are those of the C code; each
+ * step between two semicolons that touches a shared variable is one atomic operation there, and all of those are
+ * sequentially consistent, as Promela is.
  *
- * What may move lies in `injected` (the shared queue) or in `deque[i]`; what a worker runs may queue something more. Checked: `searching` never
- * exceeds 1 (no herd), and nobody sleeps for ever while something is queued (no lost wake-up).
+ * What may move lies in `injected` (the shared queue) or in `deque[i]`; what a worker runs may queue
+ * something more. Checked: `searching` never exceeds 1 (no herd), and nobody sleeps for ever while
+ * something is queued (no lost wake-up).
  *
  *     -DNO_RECHECK     who goes to sleep does not look at the queues after setting its bit: work is lost
  *     -DHERD           a searcher is counted without compare-and-swap: two search at once */

@@ -278,7 +278,8 @@ static int nobody_is_accepted_during_the_drain(void *arg)
     weft_id fiber = serve(&s, greet), in = greeted(s.address), late;
     char c;
     CHECK_OK(weft_cancel(fiber));
-    for (ssize_t served = 1; served == 1;) { /* the other worker's shard hears of it a moment later; if it never did, a hang */
+    /* The other worker's shard hears of it a moment later; if it never did, a hang. */
+    for (ssize_t served = 1; served == 1;) {
         if (weft_connect(&late, s.address, weft_after(50 * WEFT_MILLISECOND)) < 0)
             break;
         served = weft_read(late, &c, 1, weft_after(30 * WEFT_MILLISECOND));

@@ -1,6 +1,6 @@
-/* A server at its limits (DESIGN rule 11): connections beyond them are closed at once or wait in the backlog, those that are there are served
- * as before, what the limit is about stays below it, and what ends makes room. The clients are plain sockets of the test's own thread, so that
- * all that the runtime counts is the server's. */
+/* A server at its limits (DESIGN rule 11): connections beyond them are closed at once or wait in the backlog, those
+ * that are there are served as before, what the limit is about stays below it, and what ends makes room. The clients
+ * are plain sockets of the test's own thread, so that all that the runtime counts is the server's. */
 #include "cases.h"
 
 #include <arpa/inet.h>

@@ -1,5 +1,6 @@
-/* An accept loop that cannot make its listeners, as descriptors have run out, says so each time, and leaves no lane behind: with a limit on
- * lanes, the answer would change. Simulated: one listener per worker in per-core mode, and few descriptors. */
+/* An accept loop that cannot make its listeners, as descriptors have run out, says so each time, and leaves
+ * no lane behind: with a limit on lanes, the answer would change. Simulated: one listener per worker in
+ * per-core mode, and few descriptors. */
 #include <errno.h>
 
 #include <weft/sim.h>

@@ -1,5 +1,5 @@
-/* More at once than the port's queue holds: while some are handed over others have their answers already, and what the last ones wait for comes only
- * once those have gone on. So nobody may wait in the kernel for it. */
+/* More at once than the port's queue holds: while some are handed over others have their answers already, and what the
+ * last ones wait for comes only once those have gone on. So nobody may wait in the kernel for it. */
 #include "cases.h"
 
 enum { PAIRS = 12, ENTRIES = 4 };
@@ -27,7 +27,8 @@ static int receives(void *arg)
     return 0;
 }
 
-/* Who is born last runs first: all have sent once before the first waits, and nobody can be told anything but by who sends again. */
+/* Who is born last runs first: all have sent once before the first waits, and nobody can be told
+ * anything but by who sends again. */
 static int answers_come_though_others_stand_in_line(void *arg)
 {
     (void)arg;

@@ -1,4 +1,5 @@
-/* Selects with many cases, and at the limits of their lane: refused or served in line, and nothing that came is lost in silence. */
+/* Selects with many cases, and at the limits of their lane: refused or served in line,
+ * and nothing that came is lost in silence. */
 #include "selecting.h"
 
 enum { WIDE = 20 };
@@ -51,7 +52,8 @@ static int selects_readable(void *arg)
     return weft_select((weft_case[]){WEFT_CAN_READ(*(weft_id *)arg)}, 1, SOON);
 }
 
-/* Several wait for the room of one op: who is served has it, and does not pass it on to the next before it looks again. */
+/* Several wait for the room of one op: who is served has it, and does not pass it on
+ * to the next before it looks again. */
 static int in_line(void *arg)
 {
     enum { MANY = 4 };

@@ -132,7 +132,8 @@ static int awaits_room(void *arg)
     return 0;
 }
 
-/* A socket that is full: room is waited for, and comes as the peer reads; or something else does, and the socket is as before. */
+/* A socket that is full: room is waited for, and comes as the peer reads;
+ * or something else does, and the socket is as before. */
 static int room_is_waited_for(void *arg)
 {
     (void)arg;

@@ -1,5 +1,6 @@
-/* Several fibers at one socket: where the port keeps the line (a ring's kernel does not), who came first has the first try, whether it waits by an op or
- * without one; and each way out of a wait lets the next one in: data, a cancel, a deadline, a close through one of two ids. */
+/* Several fibers at one socket: where the port keeps the line (a ring's kernel does not), who came first has the first
+ * try, whether it waits by an op or without one; and each way out of a wait lets the next one in: data, a cancel, a
+ * deadline, a close through one of two ids. */
 #include "cases.h"
 
 #define READERS 4
@@ -36,7 +37,8 @@ static int in_line(void)
     return strcmp(info.port, "epoll") == 0;
 }
 
-/* The readers but one, in the order of their coming, each got the next of these; or each of these came to one of them. */
+/* The readers but one, in the order of their coming, each got the next of these;
+ * or each of these came to one of them. */
 static void check_got(const reader *r, int but, const char *bytes)
 {
     int n = 0, seen = 0;

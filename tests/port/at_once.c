@@ -120,7 +120,8 @@ static void reads_alike(bed *b)
     weft_op_pread(&op, &f, one, (size_t)1 << 30, 0); /* too much to copy while others wait; not touched */
     CHECK_EQ(weft__at_once(&op), -EAGAIN);
     weft_op_pread(&op, &f, one, 1, 0);
-    const int64_t refusal = weft__at_once(&op) == -EOPNOTSUPP ? -EOPNOTSUPP : -EAGAIN; /* some systems know no such reads */
+    /* Some systems know no such reads. */
+    const int64_t refusal = weft__at_once(&op) == -EOPNOTSUPP ? -EOPNOTSUPP : -EAGAIN;
     weft_op_pread(&op, &e, one, 1, 0);
     CHECK_EQ(weft__at_once(&op), refusal); /* not open for reading: who reads in earnest is told */
     weft_desc p;

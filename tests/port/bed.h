@@ -55,7 +55,8 @@ void bed_cancel(bed *b, job *j);
 /* Sockets and files. The weft_desc is a descriptor under the bed's port; raw ends are plain ones of the test's own. */
 void bed_pair(weft_desc *a, int *raw, int family);      /* connected; AF_UNIX or AF_INET */
 void bed_pair2(weft_desc *a, weft_desc *b, int family);
-void bed_listener(bed *b, weft_desc *l, weft_addr *addr, int family); /* a free port of test_loopback(), [::1]:0, an abstract Unix name */
+/* A free port of test_loopback(), [::1]:0, an abstract Unix name. */
+void bed_listener(bed *b, weft_desc *l, weft_addr *addr, int family);
 int bed_raw_connect(const weft_addr *addr);             /* blocking */
 void bed_shut(bed *b, weft_desc *d);                    /* weft__desc_close, and the kernel's close has come */
 /* Fills a socket until it would block. */

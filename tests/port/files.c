@@ -321,8 +321,8 @@ static void the_walk_agrees(bed *b)
     remove_root();
 }
 
-/* A pipe has no offsets: who names one is refused, nothing is read or written and nobody waits for anything. Without one it is read
- * where it stands. A device that takes any is read like a file. */
+/* A pipe has no offsets: who names one is refused, nothing is read or written and nobody waits for anything. Without
+ * one it is read where it stands. A device that takes any is read like a file. */
 static void what_has_no_offsets(bed *b)
 {
     weft_desc f;

@@ -164,7 +164,8 @@ static int one_thread(void *self, weft_thread **out, const weft_thread_options *
     return started++ ? -EAGAIN : real->thread_start(real->self, out, opt, fn, arg);
 }
 
-/* The only thread there is runs a function, which may wait for a file's job: that is told instead of left to wait for it. A function waits. */
+/* The only thread there is runs a function, which may wait for a file's job:
+ * that is told instead of left to wait for it. A function waits. */
 static void no_thread_but_one(bed *b)
 {
     weft_env env = *b->env;

@@ -76,8 +76,8 @@ static void one_entry_a_tick(const weft_port_config *config)
     bed_close(&b);
 }
 
-/* A server with one connection: an entry that brings a request, a send past the ring, and the next receive goes with the next entry. With two
- * connections both answers go into one entry. */
+/* A server with one connection: an entry that brings a request, a send past the ring, and the next receive goes with
+ * the next entry. With two connections both answers go into one entry. */
 static void a_request_is_an_entry_and_a_send(const weft_port_config *config, unsigned connections)
 {
     enum { ROUNDS = 50, MOST = 2 };

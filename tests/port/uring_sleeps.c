@@ -1,4 +1,5 @@
-/* Until when a wait lasts, however often it is for the same time, on the real kernel: a deadline that is lost is a hang. */
+/* Until when a wait lasts, however often it is for the same time, on the real kernel:
+ * a deadline that is lost is a hang. */
 #include <pthread.h>
 #include <sys/timerfd.h>
 

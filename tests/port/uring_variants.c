@@ -142,7 +142,8 @@ static void where_the_kernel_maps_it(void)
     with_env(&env, (weft_port_config){0}, IORING_SETUP_SINGLE_ISSUER, WEFT__SETUP_NO_MMAP);
 }
 
-/* The kernel writes to a ring for a while after its end: in a region the pages of one are never those of the next, nor of anything else. */
+/* The kernel writes to a ring for a while after its end: in a region the pages of one are never those of the next,
+ * nor of anything else. */
 static void in_a_region(void)
 {
     enum { RINGS = 20 };

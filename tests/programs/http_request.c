@@ -206,7 +206,8 @@ static void what_could_be_read_in_two_ways(void)
     refused("POST / HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", 400);
 }
 
-/* Wherever a head is longer by one CR or LF, or a line begins as one that goes on: heads of many lengths, every place. */
+/* Wherever a head is longer by one CR or LF, or a line begins as one that goes on:
+ * heads of many lengths, every place. */
 static void lines_end_in_one_way_only(void)
 {
     for (int pad = 0; pad < 40; pad++) {

@@ -95,7 +95,8 @@ int main(void)
     put(&keep_spinning, 0);
     CHECK_OK(weft_wait(rt, WEFT_NEVER));
 
-    /* A worker that sleeps for long is no blocked one. Only a machine too busy to let its turn end may make it one now and then. */
+    /* A worker that sleeps for long is no blocked one. Only a machine too busy to let its turn
+     * end may make it one now and then. */
     int64_t nap = 60 * WEFT_MILLISECOND;
     int quiet = 0;
     for (int i = 0; i < 20 && !quiet; i++) {

@@ -1,5 +1,5 @@
-/* A cancel and its op race in every way a kernel allows: found and ended, too late with the real result, and anything between; the
- * terminal completion comes exactly once in all of them, and what a late success brought is given back. */
+/* A cancel and its op race in every way a kernel allows: found and ended, too late with the real result, and anything
+ * between; the terminal completion comes exactly once in all of them, and what a late success brought is given back. */
 #include "world.h"
 
 enum { PORT = 9000 };

@@ -1,5 +1,5 @@
-/* An echo of several clients over raw ops: the same seed gives the same run, other seeds other runs, every byte comes back in all of
- * them, and nothing is left behind. */
+/* An echo of several clients over raw ops: the same seed gives the same run, other seeds other runs,
+ * every byte comes back in all of them, and nothing is left behind. */
 #include "world.h"
 
 enum { PORT = 7000, CLIENTS = 3, BYTES = 3000 };

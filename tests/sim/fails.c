@@ -1,5 +1,5 @@
-/* A test of the tests: it fails, in the way its argument names, and mostly under some schedules and in some mode only. replay.py sees that each of
- * these prints one line, and that the line brings the same failure again. */
+/* A test of the tests: it fails, in the way its argument names, and mostly under some schedules and in some mode only.
+ * replay.py sees that each of these prints one line, and that the line brings the same failure again. */
 #include "base/check.h"
 #include "lane/world.h"
 

@@ -1,5 +1,5 @@
-/* How a run fails: a deadlock is told and says who waits where, time and steps are bounded, a result is passed on, an assertion says the
- * seed, and each failure prints one line with which it can be run again. */
+/* How a run fails: a deadlock is told and says who waits where, time and steps are bounded, a result is passed on, an
+ * assertion says the seed, and each failure prints one line with which it can be run again. */
 #include <signal.h>
 
 #include "base/check.h"

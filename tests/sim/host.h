@@ -1,8 +1,9 @@
-/* What a test asks of the system beside weft, answered by the simulator: threads of its own, mutexes, sockets that it opens as a peer, and
- * waiting for a handle. To be included before the test's source; from then on these names mean the simulated calls. What is not named here
- * (files, pipes, fork) is real.
+/* What a test asks of the system beside weft, answered by the simulator: threads of its own, mutexes, sockets that it
+ * opens as a peer, and waiting for a handle. To be included before the test's source; from then on these names mean the
+ * simulated calls. What is not named here (files, pipes, fork) is real.
  *
- * A test's own atomic operations become places where threads may change: loops that only look at a word get nowhere otherwise. */
+ * A test's own atomic operations become places where threads may change:
+ * loops that only look at a word get nowhere otherwise. */
 #ifndef WEFT_TESTS_SIM_HOST_H
 #define WEFT_TESTS_SIM_HOST_H
 

@@ -1,5 +1,6 @@
-/* Two lanes on two workers that answer each other at once do not lie down between messages, after the first few; two that let the other wait for longer
- * than waking takes do. In the simulator, so that how soon "soon" is hangs on no machine. */
+/* Two lanes on two workers that answer each other at once do not lie down between messages, after the
+ * first few; two that let the other wait for longer than waking takes do. In the simulator, so that how
+ * soon "soon" is hangs on no machine. */
 #include <weft/sim.h>
 #include <weft/weft.h>
 

@@ -1,5 +1,5 @@
-/* The world outside, played by threads that are none of weft's: sockets by system call, waiting for a handle, a limit on handles; and a thread
- * that is not a port's home gives a buffer back through the port's inbox. */
+/* The world outside, played by threads that are none of weft's: sockets by system call, waiting for a handle, a limit
+ * on handles; and a thread that is not a port's home gives a buffer back through the port's inbox. */
 #include "world.h"
 
 static void pairs(void)

@@ -1,4 +1,5 @@
-/* The mutex and the channel that examples/own_locks.c builds, under many schedules: its atomic operations are places where threads change. */
+/* The mutex and the channel that examples/own_locks.c builds, under many schedules:
+ * its atomic operations are places where threads change. */
 #include <stdatomic.h>
 
 #undef atomic_load

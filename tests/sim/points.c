@@ -1,6 +1,6 @@
-/* Named atomic operations as places where a schedule may switch, in a build that has them: the simulator finds the lost update of a
- * counter that is read and written in two steps, never finds one where it is added to in one, and the inbox and parking keep their
- * promises under all schedules tried. */
+/* Named atomic operations as places where a schedule may switch, in a build that has them: the simulator finds the lost
+ * update of a counter that is read and written in two steps, never finds one where it is added to in one, and the inbox
+ * and parking keep their promises under all schedules tried. */
 #include "base/list.h"
 #include "world.h"
 

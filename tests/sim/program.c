@@ -1,5 +1,5 @@
-/* A whole program, unmodified, in the simulator: weft_main with an echo server of one lane a connection and its clients, sleeping
- * fibers, cancellation and deadlines, in every mode. The same seed gives the same hash. */
+/* A whole program, unmodified, in the simulator: weft_main with an echo server of one lane a connection and its
+ * clients, sleeping fibers, cancellation and deadlines, in every mode. The same seed gives the same hash. */
 #include <errno.h>
 
 #include <weft/sim.h>

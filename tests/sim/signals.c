@@ -1,5 +1,6 @@
-/* Signals and interrupts: a simulated thread runs a function in the middle of what it does, computing or waiting, and goes on with that. Who is
- * hit is drawn from the seed; the environment's contract (one watcher, none after it stopped watching) holds; lanes hear signals. */
+/* Signals and interrupts: a simulated thread runs a function in the middle of what it does, computing or waiting, and
+ * goes on with that. Who is hit is drawn from the seed; the environment's contract (one watcher, none after it stopped
+ * watching) holds; lanes hear signals. */
 #include <signal.h>
 
 #include "arch/unwind.h"

@@ -1,5 +1,5 @@
-/* What `weft serve` sends is waited for as long as the client takes something within each time-out, however little; and no longer. In the simulator, so
- * that being slow costs no time. */
+/* What `weft serve` sends is waited for as long as the client takes something within each time-out, however little;
+ * and no longer. In the simulator, so that being slow costs no time. */
 #include <errno.h>
 
 #include <weft/sim.h>

@@ -1,6 +1,6 @@
-/* Under many schedules: a program in which nothing can run any more always ends as one, and one that goes on is never taken for it. Lanes on
- * three workers pass items round without a deadline anywhere; then all ends well, or one waits for an item too many, or for a thread that
- * has announced itself.
+/* Under many schedules: a program in which nothing can run any more always ends as one, and one that goes on is never
+ * taken for it. Lanes on three workers pass items round without a deadline anywhere; then all ends well, or one waits
+ * for an item too many, or for a thread that has announced itself.
  *
  *     sim-stuck [rounds]          WEFT_SIM_SEED: that one run
  *     sim-stuck --caught rounds   succeeds if something fails, in a build with that broken on purpose */

@@ -1,5 +1,5 @@
-/* Virtual time and simulated threads: the clock jumps when all wait, deadlines are met to within what calls cost, tokens are not lost,
- * threads end when they end, and what is drawn from the seed is the same for the same seed. */
+/* Virtual time and simulated threads: the clock jumps when all wait, deadlines are met to within what calls cost,
+ * tokens are not lost, threads end when they end, and what is drawn from the seed is the same for the same seed. */
 #include "world.h"
 
 static const weft_env *e;

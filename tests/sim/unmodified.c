@@ -1,11 +1,12 @@
-/* A test of another layer, as it is, inside the simulator: PROGRAM is its source. It passes under every seed in every mode, and the same
- * seed gives the same event log. Each run is a process of its own, for the program may keep things in statics.
+/* A test of another layer, as it is, inside the simulator: PROGRAM is its source. It passes under every seed
+ * in every mode, and the same seed gives the same event log. Each run is a process of its own, for the
+ * program may keep things in statics.
  *
  *     sim-unmodified-... [--modes M,N] [--seeds COUNT] [--from SEED] [--switch-every N] [--cpus N] [--loopback 1]
  *                         [--limit SECONDS] [arguments of the program]
  *
- * Whatever ends a run that should not have ended so (a check, an assertion, a fault, a time limit), a line tells how to run it again: with
- * WEFT_SIM_SEED set there is that one run, in this process and in the mode that WEFT_MODE names. */
+ * Whatever ends a run that should not have ended so (a check, an assertion, a fault, a time limit), a line tells how to
+ * run it again: with WEFT_SIM_SEED set there is that one run, in this process and in the mode that WEFT_MODE names. */
 #include "host.h"
 
 #pragma GCC diagnostic ignored "-Wmissing-prototypes" /* of its main */
@@ -37,7 +38,8 @@ static int call_with(void (*fn)(void)) { return ((int (*)(int, char **))fn)(prog
 static int whole_program(void *arg)
 {
     (void)arg;
-    weft_sim_env()->setting(weft_sim_env()->self, "WEFT_MODE"); /* the line names it, also if the program fails before it asks */
+    /* The line names it, also if the program fails before it asks. */
+    weft_sim_env()->setting(weft_sim_env()->self, "WEFT_MODE");
     CHECK_EQ(weft_sim_file("/dev/null", "", 0), 0); /* a file that every machine has */
     return _Generic(&program_main, int (*)(void) : call_without, int (*)(int, char **) : call_with)((void (*)(void))program_main);
 }
@@ -48,8 +50,8 @@ static unsigned switch_every(uint64_t seed)
     return given_every ? (unsigned)given_every : seed % 3 == 0 ? 5 : seed % 3 == 1 ? 20 : 100;
 }
 
-/* Both kinds, also where there is but one seed: in per-core mode the other than in shared. (With an I/O thread reads and writes are operations
- * whatever its port could do.) */
+/* Both kinds, also where there is but one seed: in per-core mode the other than in shared.
+ * (With an I/O thread reads and writes are operations whatever its port could do.) */
 static enum weft_sim_ports ports_of(uint64_t seed)
 {
     const char *mode = getenv("WEFT_MODE");
@@ -116,7 +118,8 @@ static uint64_t run_with(uint64_t seed, const char *mode)
     if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
         exit(77);
     if (WIFSIGNALED(status)) {
-        *told |= WTERMSIG(status) != SIGALRM && WTERMSIG(status) != SIGKILL; /* faults and assertions are told in the run */
+        /* Faults and assertions are told in the run. */
+        *told |= WTERMSIG(status) != SIGALRM && WTERMSIG(status) != SIGKILL;
         fail(seed, mode, strsignal(WTERMSIG(status)));
     }
     if (status != 0 || n != (ssize_t)sizeof hash)

@@ -1,4 +1,5 @@
-/* Actors for tests of the simulator: each is a simulated thread with a port of its own, and waits for its ops in straight lines. */
+/* Actors for tests of the simulator: each is a simulated thread with a port of its own,
+ * and waits for its ops in straight lines. */
 #ifndef WEFT_TESTS_SIM_WORLD_H
 #define WEFT_TESTS_SIM_WORLD_H
 

@@ -1,5 +1,6 @@
-/* Circles of owners: the philosophers who all take the left fork first are told so and none starves; two workers that close a circle at the same
- * moment do not both miss it; joins and writers count; a wait with a deadline is reported and waits. */
+/* Circles of owners: the philosophers who all take the left fork first are told so and none starves;
+ * two workers that close a circle at the same moment do not both miss it; joins and writers count; a wait with
+ * a deadline is reported and waits. */
 #include "world.h"
 
 enum { SEATS = 5 };
@@ -172,7 +173,8 @@ static int outsider(void *arg)
     return 0;
 }
 
-/* Who waits for somebody in a circle that was only reported is in none, and its own way round is found to have no end. */
+/* Who waits for somebody in a circle that was only reported is in none, and its own
+ * way round is found to have no end. */
 static void beside_a_circle(void)
 {
     weft_id l[2], f;
@@ -314,8 +316,8 @@ static int locks_when_told(void *arg)
     return locks_one(NULL);
 }
 
-/* We have a lock, another waits for it, somebody has joined that one long ago: so we cannot join him; nor may he be given the lock that
- * we are waited for with. */
+/* We have a lock, another waits for it, somebody has joined that one long ago: so we cannot join him;
+ * nor may he be given the lock that we are waited for with. */
 static void joined_before(void)
 {
     weft_id waits, joiner;

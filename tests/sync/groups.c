@@ -1,4 +1,5 @@
-/* Groups of fibers and of lanes: all, the first that fails, the first that succeeds; cancelled, waited for with deadlines, fed for ever, and dying with their lane. */
+/* Groups of fibers and of lanes: all, the first that fails, the first that succeeds;
+ * cancelled, waited for with deadlines, fed for ever, and dying with their lane. */
 #include "world.h"
 
 static weft_event gate;

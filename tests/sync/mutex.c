@@ -273,7 +273,8 @@ static void not_repaired(void)
     CHECK_OK(weft_mutex_init(&m, 0, NULL));
 }
 
-/* A clean-up of the dead still owns what the dead held (DESIGN rule 5, steps 4 and 5): nobody else gets it before that is over. */
+/* A clean-up of the dead still owns what the dead held (DESIGN rule 5, steps 4 and 5):
+ * nobody else gets it before that is over. */
 static int cleaned;
 
 static void cleans_up(void *arg)
@@ -336,7 +337,8 @@ static void waiter_dies(void)
         CHECK_OK(weft_mutex_init(&m, flags, NULL));
         CHECK_OK(weft_mutex_lock(&m, WEFT_NEVER));
         put(&phase, 0);
-        CHECK_OK(weft_lane_spawn_with(&l, locks_and_stays, NULL, .pinned = 1)); /* on this worker: it cannot run between the two */
+        /* On this worker: it cannot run between the two. */
+        CHECK_OK(weft_lane_spawn_with(&l, locks_and_stays, NULL, .pinned = 1));
         weft_mutex_info info;
         do {
             settle();

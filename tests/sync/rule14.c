@@ -1,5 +1,5 @@
-/* Rule 14: an object that several lanes use lies in memory that outlives them all. Objects of ancestors do; using one in the memory of a child or of
- * a stranger ends a checked build with the names of both lanes. */
+/* Rule 14: an object that several lanes use lies in memory that outlives them all. Objects of ancestors do; using one
+ * in the memory of a child or of a stranger ends a checked build with the names of both lanes. */
 #include "child.h"
 #include "world.h"
 

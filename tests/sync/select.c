@@ -1,4 +1,5 @@
-/* Select: one case happens and the others leave no trace; fair or in order; deadlines, death, and selects that meet selects. */
+/* Select: one case happens and the others leave no trace; fair or in order;
+ * deadlines, death, and selects that meet selects. */
 #include "world.h"
 
 static weft_channel a, b;
@@ -50,7 +51,8 @@ static void arguments(void)
     CHECK_EQ(weft_channel_length(&a), 0);
 }
 
-/* What is wrong with one case is told although another, which comes before it, is ready; and that one has not happened. */
+/* What is wrong with one case is told although another, which comes before it, is ready;
+ * and that one has not happened. */
 static void arguments_beside_what_is_ready(void)
 {
     int x = 0;
@@ -515,7 +517,8 @@ enum { PLAYERS = 4, MOVES = 3000 };
 static long sent[PLAYERS], received[PLAYERS];
 static int sends_done, receives_done;
 
-/* Everybody sends on one channel and receives on the other, whichever comes first: selects meet selects, in both directions. */
+/* Everybody sends on one channel and receives on the other, whichever comes first:
+ * selects meet selects, in both directions. */
 static int plays(void *arg)
 {
     const int me = (int)(intptr_t)arg;

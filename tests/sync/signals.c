@@ -1,4 +1,5 @@
-/* Semaphores, events, barriers and latches: among fibers of one worker, across workers, and with threads of one's own. */
+/* Semaphores, events, barriers and latches: among fibers of one worker, across workers,
+ * and with threads of one's own. */
 #include "world.h"
 
 static int phase, order[8], ordered;
@@ -110,7 +111,8 @@ static void killed_at_random(void)
         kill_lane(a);
         killed(b);
         CHECK_OK(weft_lane_join(a, NULL, soon()));
-        /* A semaphore has no owner: who is killed between acquire and release keeps its unit; but nobody here waits there. */
+        /* A semaphore has no owner: who is killed between acquire and release keeps its unit;
+         * but nobody here waits there. */
         CHECK_EQ(weft_semaphore_value(&s), 1);
     }
 }

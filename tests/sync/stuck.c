@@ -1,5 +1,6 @@
-/* A program in which nothing can ever run again says who waits for what, and ends with a status of its own, be there a circle of owners or not;
- * and one that still has something to expect never does: a thread that has announced itself, an operation, a timer, a signal, a foreign loop. */
+/* A program in which nothing can ever run again says who waits for what, and ends with a status of its own, be there a
+ * circle of owners or not; and one that still has something to expect never does: a thread that has announced itself,
+ * an operation, a timer, a signal, a foreign loop. */
 #include <signal.h>
 #include <weft/signal.h>
 

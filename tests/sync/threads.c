@@ -1,5 +1,6 @@
-/* Threads of one's own and lanes on the same objects at once: channels and broadcasts that are closed while others send and receive, credits, futures.
- * Three of each, with deadlines of all sorts; every object is used by all six, who come to the next one at their own pace. */
+/* Threads of one's own and lanes on the same objects at once: channels and broadcasts that are closed while others send
+ * and receive, credits, futures. Three of each, with deadlines of all sorts; every object is used by all six, who come
+ * to the next one at their own pace. */
 #include "world.h"
 
 enum { LANES = 3, ALL = 6, ROUNDS = 160, QUOTA = 4, ROOM = 2, WINDOW = 5 };

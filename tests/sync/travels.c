@@ -1,5 +1,5 @@
-/* A held mutex travels in a message: nobody's on the way, then the receiver's, as often locked as before; and who waits for it is told if the message
- * ends without having been opened, however it ends. */
+/* A held mutex travels in a message: nobody's on the way, then the receiver's, as often locked as before; and who waits
+ * for it is told if the message ends without having been opened, however it ends. */
 #include "lane/stake.h"
 #include "world.h"
 

@@ -1,6 +1,6 @@
-/* Rule 14: objects in the memory of a lane that dies. Whoever waits for one from outside is told, whoever holds one lets go, and only then is the memory
- * freed; whatever becomes of those outside meanwhile. In all sorts of memory. A checked build would end the program at the first use, and does not
- * here. */
+/* Rule 14: objects in the memory of a lane that dies. Whoever waits for one from outside is told, whoever holds one
+ * lets go, and only then is the memory freed; whatever becomes of those outside meanwhile. In all sorts of memory.
+ * A checked build would end the program at the first use, and does not here. */
 #include "world.h"
 
 #include "lane/vat.h"
@@ -94,7 +94,8 @@ static int expects(void *p)
 }
 static int room[1];
 static void held_up(void *p) { CHECK_OK(weft_broadcast_init(p, sizeof(int), 1, room, WEFT_BROADCAST_HOLD)); }
-/* By itself: it does not read what it sends. Unless it is taken out as a reader before it waits as a sender: nobody holds it up then. */
+/* By itself: it does not read what it sends. Unless it is taken out as a reader before it waits as a sender:
+ * nobody holds it up then. */
 static int publishes(void *p)
 {
     weft_reader r = {{0}};
@@ -217,7 +218,8 @@ static weft_id owned(const sort *s, const weft_vat_kind *kind, int large)
     return l;
 }
 
-/* Until so many strangers are known to its memory: from then on it stays for them, whether they stand in line already or are just about to. */
+/* Until so many strangers are known to its memory: from then on it stays for them,
+ * whether they stand in line already or are just about to. */
 static void known(weft_id owner, unsigned n)
 {
     weft__stakes *s = &((weft__lane *)weft__slab_at(&weft__lanes_of(weft_current())->lanes, owner.key))->vat->stakes;

@@ -1,5 +1,5 @@
-/* Every wait of this layer in one table: cancelled before it begins and while it waits, with a past deadline and with a short one. It says what
- * happened, leaves no trace, and the next comer is served. */
+/* Every wait of this layer in one table: cancelled before it begins and while it waits, with a past deadline and with a
+ * short one. It says what happened, leaves no trace, and the next comer is served. */
 #include "world.h"
 
 /* What one who waits has on its stack. */

@@ -1,5 +1,5 @@
-// Go's side of the jobs in-process (bench/README.md says what each does): jobs WORKERS. Each line on standard input, "JOB N", is answered
-// with "OPS WALL_NS", or with "none" where there is no such job.
+// Go's side of the jobs in-process (bench/README.md says what each does): jobs WORKERS. Each line on standard input,
+// "JOB N", is answered with "OPS WALL_NS", or with "none" where there is no such job.
 package main
 
 import (

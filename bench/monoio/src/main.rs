@@ -14,7 +14,8 @@ async fn serve(mut conn: TcpStream) {
                 if written.is_err() {
                     return;
                 }
-                buf = if full { Vec::with_capacity(65536) } else { done }; // as `weft echo`: a large buffer for whoever fills a small one
+                // As `weft echo`: a large buffer for whoever fills a small one.
+                buf = if full { Vec::with_capacity(65536) } else { done };
             }
             _ => return,
         }

@@ -1,5 +1,6 @@
-/* The explorer's flows: credits over a byte stream, in both directions at once. What was written comes in its order and to its end, no more of it is
- * ever under way than the reader has room for, and nobody waits for ever, also when one end is killed. */
+/* The explorer's flows: credits over a byte stream, in both directions at once. What was written comes in its
+ * order and to its end, no more of it is ever under way than the reader has room for, and nobody waits for
+ * ever, also when one end is killed. */
 #include "sim/sync/explore.h"
 
 #include <weft/flow.h>

@@ -1,5 +1,6 @@
-/* The explorer's mutex that goes from hand to hand: given to a sibling, sent to another lane in a message, or unlocked. One at a time has it, and
- * nobody while it is on its way; a message that ends with its receiver leaves it to whoever waits. */
+/* The explorer's mutex that goes from hand to hand: given to a sibling, sent to another lane in a message,
+ * or unlocked. One at a time has it, and nobody while it is on its way; a message that ends with its
+ * receiver leaves it to whoever waits. */
 #include "sim/sync/explore.h"
 
 static weft_mutex m;

@@ -54,7 +54,8 @@ static int is_peer(void *arg)
 /* A sibling that takes messages away from under it. */
 static int takes_messages(void *arg)
 {
-    int looks = any(2) ? 20 : 0; /* so often without waiting, and so perhaps while a select that has been told makes an end */
+    /* So often without waiting, and so perhaps while a select that has been told makes an end. */
+    int looks = any(2) ? 20 : 0;
     weft_message *msg;
 
     (void)arg;
@@ -115,7 +116,8 @@ static int selects_io(void *arg)
                 weft_port_release(&buf);
             add(&bytes_got, k[1].result > 0 ? (uint32_t)k[1].result : 0);
         } else if (r == 1) {
-            const ssize_t n = weft_read(sock, junk, sizeof junk, WEFT_NEVER); /* never waits: it is readable, and nobody else reads */
+            /* Never waits: it is readable, and nobody else reads. */
+            const ssize_t n = weft_read(sock, junk, sizeof junk, WEFT_NEVER);
             CHECK(n >= 0 || look(&broken));
             over = n <= 0;
             add(&bytes_got, n > 0 ? (uint32_t)n : 0);

@@ -1,5 +1,6 @@
-/* The explorer's reads and writes of a socket: every byte comes once and in its order, whatever cuts the calls short: deadlines, scopes, short
- * results, a sibling that reads as well or closes, a kill. Mostly on ports that try and wait for readiness (src/lane/transfer.c). */
+/* The explorer's reads and writes of a socket: every byte comes once and in its order, whatever cuts the calls short:
+ * deadlines, scopes, short results, a sibling that reads as well or closes, a kill. Mostly on ports that try and wait
+ * for readiness (src/lane/transfer.c). */
 #include "sim/sync/explore.h"
 
 enum { BYTES = 3000, PIECE = 700 };
