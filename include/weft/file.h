@@ -1,5 +1,6 @@
-/* Files and directories, as far as a server that sends files needs them. On io_uring natively, elsewhere through the blocking pool. A file that
- * the kernel is reading cannot be cancelled: for these calls a deadline bounds when cancellation is asked for, not when they return. */
+/* Files and directories, as far as a server that sends files needs them. On io_uring natively, elsewhere through the
+ * blocking pool. A file that the kernel is reading cannot be cancelled: for these calls a deadline bounds when
+ * cancellation is asked for, not when they return. */
 #ifndef WEFT_FILE_H
 #define WEFT_FILE_H
 
@@ -35,11 +36,12 @@ WEFT_API ssize_t weft_pread(weft_id file, void *buf, size_t n, uint64_t offset, 
 WEFT_API ssize_t weft_pwrite(weft_id file, const void *buf, size_t n, uint64_t offset, int64_t deadline);
 /* Waits until what was written is on the disk; datasync: its content, and no more than is needed to find that. 0. */
 WEFT_API int weft_fsync(weft_id file, int datasync, int64_t deadline);
-/* Fills buf with weft_dirent records ("." and ".." left out) and returns their bytes, 0 at the end. -EINVAL: buf too small for one. */
+/* Fills buf with weft_dirent records ("." and ".." left out) and returns their bytes, 0 at the end.
+ * -EINVAL: buf too small for one. */
 WEFT_API ssize_t weft_readdir(weft_id dir, void *buf, size_t n, int64_t deadline);
-/* Sends n bytes of the file from offset on. 0, or the error that stopped it; *done (may be NULL) tells how far it came. If the
- * file ended before n bytes the result is -ENODATA. -EXDEV: one of them is shared (weft_dup), and at home on another
- * worker than the other. */
+/* Sends n bytes of the file from offset on. 0, or the error that stopped it; *done (may be NULL) tells how far it
+ * came. If the file ended before n bytes the result is -ENODATA. -EXDEV: one of them is shared (weft_dup), and at home
+ * on another worker than the other. */
 WEFT_API int weft_sendfile(weft_id sock, weft_id file, uint64_t offset, size_t n, size_t *done, int64_t deadline);
 
 #ifdef __cplusplus

@@ -23,8 +23,8 @@ typedef struct weft_watcher {
     /* There may be something now, or `desc` has become NULL. Home thread, inside enter or a close; it submits
      * nothing. */
     void (*told)(struct weft_watcher *w);
-    const void *soon;    /* what `told` touches beside this, so that a port may have it brought near before; NULL:
-                          * nothing */
+    const void *soon;    /* the watcher's owner's: what `told` touches beside this, and may find it by. A port only has
+                          * it brought near before; NULL: nothing */
 } weft_watcher;
 
 enum weft_desc_kind { WEFT_DESC_STREAM, WEFT_DESC_LISTENER, WEFT_DESC_FILE, WEFT_DESC_DIR, WEFT_DESC_OTHER };
@@ -40,9 +40,10 @@ struct weft_desc {
     uint32_t flying;   /* ops not yet terminal */
     uint8_t kind;      /* enum weft_desc_kind */
     uint8_t closing;   /* no handle is left: the last op closes it */
-    uint8_t registered; /* the driver knows it: it is in the epoll set, or a ring was told that it has offsets */
+    uint8_t registered; /* a readiness driver has it in its set */
     uint8_t latch;     /* readiness seen and not used up: WEFT_READABLE... */
     uint8_t drains;    /* the driver's: a short read or write proves that the next one would wait */
+    uint8_t offsets;   /* the driver's: it was asked, and is not one that pread(2) refuses */
     weft_op *ops;      /* in flight, by desc_next/desc_prev, and not asked to end */
     weft_op *ops2;     /* the same, of those that have this as desc2 */
     weft_op *ending, *ending2; /* those that were asked to end and have not yet */

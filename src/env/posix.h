@@ -38,7 +38,8 @@ int weft__posix_thread_start(void *self, weft_thread **out, const weft_thread_op
 void weft__posix_thread_join(void *self, weft_thread *thread);
 int weft__posix_worker_enter(void *self);
 void weft__posix_worker_leave(void *self);
-/* The same with signal stacks out of an environment's own memory. One that is there already (a host's, a sanitizer's) is left alone. */
+/* The same with signal stacks out of an environment's own memory.
+ * One that is there already (a host's, a sanitizer's) is left alone. */
 #define WEFT__SIGNAL_STACK_SIZE (64u << 10) /* room for AVX-512 state, a backtrace and its text */
 int weft__posix_worker_enter_on(void *self, void *(*map)(void *self, size_t bytes, size_t align),
                                 void (*unmap)(void *self, void *p, size_t bytes));
@@ -48,7 +49,8 @@ void weft__posix_worker_leave_on(void *self, void (*unmap)(void *self, void *p, 
 uintptr_t weft__posix_worker_tag(void *self);
 int weft__posix_interrupt(void *self, uintptr_t worker_tag, void (*fn)(void *ctx, const void *machine), void *ctx);
 int weft__posix_disturb(void *self, uintptr_t worker_tag);
-/* The signals that carry interrupts and that disturb, or 0 where there are none. Threads that are to be interrupted leave them unblocked. */
+/* The signals that carry interrupts and that disturb, or 0 where there are none.
+ * Threads that are to be interrupted leave them unblocked. */
 int weft__posix_disturb_signal(void);
 int weft__posix_interrupt_signal(void);
 
@@ -60,6 +62,14 @@ int weft__posix_topology(void *self, weft_topology *out);
 /* The same without hwloc: allocates nothing. */
 int weft__posix_topology_plain(void *self, weft_topology *out);
 int weft__posix_bind(void *self, const uint16_t *cpu, unsigned count);
+/* Processors, by their system numbers: more than any kernel is built for on x86-64. */
+typedef struct weft__cpu_mask {
+    unsigned long words[8192 / 8 / sizeof(unsigned long)];
+} weft__cpu_mask;
+/* What the calling thread could run on before weft__posix_bind bound it; NULL: it is not bound. And what a thread does
+ * with that which such a one has started, for it would be bound likewise. */
+const weft__cpu_mask *weft__posix_bound(void);
+void weft__posix_free(const weft__cpu_mask *mask);
 
 /* fault_posix.c: the fault_watch slots. The alternate signal stack it reports on is there from worker_enter on. */
 int weft__posix_fault_watch(void *self, weft_fault_fn *describe, void *ctx);

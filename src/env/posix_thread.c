@@ -1,7 +1,8 @@
-/* Owns OS threads: their start, end, signal mask and alternate signal stack. Any thread may start one; join is called once, by one.
+/* Owns OS threads: their start, end, signal mask and alternate signal stack. Any thread may start one;
+ * join is called once, by one.
  *
- * A thread's record lives in the stack it was given, at its high end, so that starting one in strict mode asks for no memory beyond
- * it; without a stack of the caller's it is allocated. */
+ * A thread's record lives in the stack it was given, at its high end, so that starting one in strict mode asks for no
+ * memory beyond it; without a stack of the caller's it is allocated. */
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -25,6 +26,8 @@
 struct weft_thread {
     uint32_t magic;
     int allocated;
+    int from_bound;       /* who started it was bound to its processor, */
+    weft__cpu_mask free;  /* and could run on these before */
     pthread_t id;
     void (*fn)(void *);
     void *arg;
@@ -49,12 +52,15 @@ static void *thread_main(void *arg)
     weft_thread *t = arg;
 
     masked = 1;
+    if (t->from_bound)
+        weft__posix_free(&t->free);
     name_thread(t->name);
     t->fn(t->arg);
     return NULL;
 }
 
-/* Signals of the process are for the program's own threads: ours take only faults, which cannot be put off, and interrupts. */
+/* Signals of the process are for the program's own threads: ours take only faults,
+ * which cannot be put off, and interrupts. */
 static void worker_mask(sigset_t *mask)
 {
     static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS};
@@ -83,8 +89,8 @@ static weft_thread *place_record(const weft_thread_options *opt, size_t *stack_s
     return (weft_thread *)top;
 }
 
-/* The new thread never runs with another mask than this: among its attributes where the C library has that, which is two system calls less than to
- * set it here, so that it is inherited. */
+/* The new thread never runs with another mask than this: among its attributes where the C library has that, which is
+ * two system calls less than to set it here, so that it is inherited. */
 static int create_masked(weft_thread *t, pthread_attr_t *attr)
 {
     sigset_t mask, before;
@@ -135,6 +141,11 @@ int weft__posix_thread_start(void *self, weft_thread **out, const weft_thread_op
         return -ENOMEM;
     t->magic = RECORD_MAGIC;
     t->allocated = opt->stack == NULL;
+    const weft__cpu_mask *free_mask = weft__posix_bound();
+    if (free_mask) {
+        t->from_bound = 1;
+        t->free = *free_mask;
+    }
     t->fn = fn;
     t->arg = arg;
     if (opt->name)
@@ -163,7 +174,8 @@ void weft__posix_thread_join(void *self, weft_thread *t)
 
 static _Thread_local void *signal_stack;
 
-/* 1; 0: there is one already, a host's or a sanitizer's, which stays; -errno. In one system call where there is none. */
+/* 1; 0: there is one already, a host's or a sanitizer's, which stays; -errno.
+ * In one system call where there is none. */
 static int set_signal_stack(void *p)
 {
     const stack_t ours = {.ss_sp = p, .ss_size = WEFT__SIGNAL_STACK_SIZE};

@@ -1,6 +1,8 @@
-/* Owns the choice among the sources of the topology, the process-wide pretence that tests set up, and binding. Any thread.
+/* Owns the choice among the sources of the topology, the process-wide pretence that tests set up,
+ * and binding. Any thread.
  *
- * WEFT_TOPOLOGY in the environment: "hwloc", "system", or "synthetic:DESCRIPTION" with a description in hwloc's words. */
+ * WEFT_TOPOLOGY in the environment: "hwloc", "system", or "synthetic:DESCRIPTION"
+ * with a description in hwloc's words. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -60,7 +62,8 @@ static int pretence(char *out, size_t size)
     return out[0] != 0;
 }
 
-/* hwloc looks at the whole machine, whatever part of it is ours: of a single processor the system's files tell as much. */
+/* hwloc looks at the whole machine, whatever part of it is ours: of a single processor
+ * the system's files tell as much. */
 static int is_for_hwloc(void)
 {
     const char *asked = getenv("WEFT_TOPOLOGY");
@@ -113,27 +116,67 @@ int weft__posix_topology_plain(void *self, weft_topology *out)
     return describe(out, 1);
 }
 
+#if defined(__linux__)
+
+enum { WORD_BITS = 8 * sizeof(unsigned long) };
+
+/* What the calling thread could run on before it was bound. */
+static _Thread_local weft__cpu_mask before;
+static _Thread_local int bound;
+
+static int set_mask(const weft__cpu_mask *mask)
+{
+    return syscall(SYS_sched_setaffinity, 0, sizeof *mask, mask) < 0 ? -errno : 0;
+}
+
+static int unbind(void)
+{
+    int r = bound ? set_mask(&before) : 0;
+
+    bound = r < 0;
+    return r;
+}
+
 /* Threads of a made-up machine run where the system puts them. */
 int weft__posix_bind(void *self, const uint16_t *cpu, unsigned count)
 {
     char description[sizeof pretended];
+    weft__cpu_mask mask = {{0}};
+    int r;
 
     (void)self;
+    if (count == 0)
+        return unbind();
     if (pretence(description, sizeof description))
         return 0;
-#if defined(__linux__)
-    unsigned long mask[65536 / 8 / sizeof(unsigned long)];
-    const unsigned bits = 8 * sizeof mask[0];
+    for (unsigned i = 0; i < count; i++) {
+        if (cpu[i] >= 8 * sizeof mask)
+            return -EINVAL;
+        mask.words[cpu[i] / WORD_BITS] |= 1ul << (cpu[i] % WORD_BITS);
+    }
+    if (!bound && syscall(SYS_sched_getaffinity, 0, sizeof before, &before) < 0)
+        return -errno;
+    r = set_mask(&mask);
+    bound |= r == 0;
+    return r;
+}
 
-    if (count == 0)
-        return -EINVAL;
-    memset(mask, 0, sizeof mask);
-    for (unsigned i = 0; i < count; i++)
-        mask[cpu[i] / bits] |= 1ul << (cpu[i] % bits);
-    return syscall(SYS_sched_setaffinity, 0, sizeof mask, mask) < 0 ? -errno : 0;
+const weft__cpu_mask *weft__posix_bound(void) { return bound ? &before : NULL; }
+
+void weft__posix_free(const weft__cpu_mask *mask) { set_mask(mask); }
+
 #else
+
+int weft__posix_bind(void *self, const uint16_t *cpu, unsigned count)
+{
+    (void)self;
     (void)cpu;
     (void)count;
     return -ENOTSUP;
-#endif
 }
+
+const weft__cpu_mask *weft__posix_bound(void) { return NULL; }
+
+void weft__posix_free(const weft__cpu_mask *mask) { (void)mask; }
+
+#endif

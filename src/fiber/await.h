@@ -1,4 +1,5 @@
-/* The steps of awaiting one op, inline: as calls they would be a good part of what a request costs. await.c has the rest. Home-thread code. */
+/* The steps of awaiting one op, inline: as calls they would be a good part of what a request costs.
+ * await.c has the rest. Home-thread code. */
 #ifndef WEFT_FIBER_AWAIT_H
 #define WEFT_FIBER_AWAIT_H
 
@@ -9,8 +10,7 @@ void weft__await_done(weft_task *t);
 /* Of one that ended within its start there is nothing to wait for, but not for ever at the others' cost. Its result. */
 int64_t weft__await_short(weft__await *a);
 
-/* f is to wait for this op, whose end is delivered to the home port's thread unless `origin` is set after. */
-static inline void weft__await_begin(weft__await *a, weft__fiber *f, weft__account *account, weft_op *op)
+static inline void weft__await_fill(weft__await *a, weft__fiber *f, weft__account *account, weft_op *op)
 {
     a->op = op;
     a->fiber = f;
@@ -20,6 +20,12 @@ static inline void weft__await_begin(weft__await *a, weft__fiber *f, weft__accou
     a->asked = 0;
     a->finished = a->outstanding = 0;
     a->race = NULL;
+}
+
+/* f is to wait for this op, whose end is delivered to the home port's thread unless `origin` is set after. */
+static inline void weft__await_begin(weft__await *a, weft__fiber *f, weft__account *account, weft_op *op)
+{
+    weft__await_fill(a, f, account, op);
     op->task.run = weft__await_done;
     op->key = (uintptr_t)a;
     op->origin = NULL;
@@ -37,7 +43,8 @@ static inline int64_t weft__await_end(weft__await *a, int64_t deadline)
     f->waiting = WEFT__WAIT_OP;
     f->state = WEFT__WAITING;
     f->timed_out = 0;
-    /* What cannot be cancelled is tried whatever its deadline: one that has passed would only take back a job not yet begun. */
+    /* What cannot be cancelled is tried whatever its deadline: one that has passed would
+     * only take back a job not yet begun. */
     if (deadline != WEFT_NEVER && (deadline > f->home->now_ns || weft_op_cancellable((enum weft_opcode)op->code)))
         weft__expect_by(f, deadline);
     if (f->killed)

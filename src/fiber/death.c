@@ -10,7 +10,8 @@
 void weft__fiber_kill(weft__fiber *f)
 {
     if (f->foreign_stack && !f->stack && f->state != WEFT__NEWBORN)
-        weft__interrupt(f); /* it stands on its thread's own stack: that cannot be taken from it, being cancelled has to do */
+        /* It stands on its thread's own stack: that cannot be taken from it, being cancelled has to do. */
+        weft__interrupt(f);
     else if (f->cleaning != WEFT__CLEANING)
         weft__fiber_stop(f);
 }
@@ -72,7 +73,7 @@ void weft__fiber_lay_out(weft__fiber *f)
         weft__fiber_finish(f);
         return;
     }
-    weft__timer_cancel(w, &f->timer);
+    weft__expect_nothing(f);
     f->state = WEFT__DEAD;
     weft__link_remove(&f->siblings);
     weft__link_before(&crew->fibers, &f->siblings); /* where weft__fibers_clean looks */

@@ -74,7 +74,8 @@ __attribute__((always_inline)) static inline int enter_crew(weft__crew *crew, in
     f->mobile = crew->mobile;
     f->result = 0;
     f->locks = 0;
-    weft__store_relaxed(&f->edge, (struct weft__edge *)NULL, "fiber.make"); /* a look for circles may have taken it for a holder */
+    /* A look for circles may have taken it for a holder. */
+    weft__store_relaxed(&f->edge, (struct weft__edge *)NULL, "fiber.make");
     f->state = WEFT__NEWBORN;
     f->waiting = WEFT__WAIT_NONE;
     f->killed = crew->killed;
@@ -91,11 +92,10 @@ __attribute__((always_inline)) static inline int enter_crew(weft__crew *crew, in
     return 0;
 }
 
-/* The cache of the calling thread's worker, if it is one of this runtime's. */
 static weft__slab_cache *newborns_here(weft_runtime *rt)
 {
-    weft__worker *w = weft__worker_self();
-    return w && w->rt == rt && w->fibers ? &weft__fibers_of(w)->newborn : NULL;
+    weft__fibers *here = weft__fibers_here(rt);
+    return here ? &here->newborn : NULL;
 }
 
 __attribute__((always_inline)) static inline weft__newborn *fill(weft__newborn *b, int (*fn)(void *), void *arg, size_t copy)
@@ -223,6 +223,7 @@ static void begin(weft__fiber *f)
     if (f->newborn)
         weft__slab_put(&weft__fibers_of(f->home)->newborn, f->newborn);
     f->timer.link.next = NULL;
+    f->timer.deadline_ns = WEFT_NEVER;
     f->timer.fire = weft__fiber_timer;
     f->locals = NULL;
     f->await = NULL;
@@ -361,7 +362,8 @@ static weft__way depart(weft__worker *w, weft__fiber *f, weft__stack *stack)
         stack->owner = crew;
         return (weft__way){&w->context, left_last};
     }
-    if (crew->killed && stack->slab) { /* a stack is not used again before its crew is buried, so it may be stood upon a little longer */
+    if (crew->killed && stack->slab) {
+        /* A stack is not used again before its crew is buried, so it may be stood upon a little longer. */
         weft__grave_add(crew, stack);
         return (weft__way){weft__fiber_next(w), NULL};
     }

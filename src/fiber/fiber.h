@@ -1,5 +1,5 @@
-/* The fiber's inside. A fiber is touched by its home worker only: what other threads want of it travels as flags in its record's word plus
- * one message to that worker (weft__fiber_signal), so nothing here but `word` needs an atomic. */
+/* The fiber's inside. A fiber is touched by its home worker only: what other threads want of it travels as flags in its
+ * record's word plus one message to that worker (weft__fiber_signal), so nothing here but `word` needs an atomic. */
 #ifndef WEFT_FIBER_FIBER_H
 #define WEFT_FIBER_FIBER_H
 
@@ -14,7 +14,8 @@
 #include "fiber/stake.h"
 #include "sched/sched.h"
 
-/* Kinds of ids, the low bits of ns; the rest is the runtime's tag, so that another runtime's id is never mistaken for ours. */
+/* Kinds of ids, the low bits of ns; the rest is the runtime's tag, so that another
+ * runtime's id is never mistaken for ours. */
 enum weft__kind {
     WEFT__FIBER = WEFT_ID_FIBER, WEFT__LANE = WEFT_ID_LANE, WEFT__SOCKET = WEFT_ID_SOCKET, WEFT__LISTENER = WEFT_ID_LISTENER,
     WEFT__FILE = WEFT_ID_FILE, WEFT__DIR = WEFT_ID_DIR, WEFT__TIMER = WEFT_ID_TIMER, WEFT__BLOCK = WEFT_ID_BLOCK,
@@ -30,8 +31,9 @@ static inline int weft__id_is_ours(const weft_runtime *rt, weft_id id)
     unsigned kind = (unsigned)(id.ns ^ WEFT__NS(rt, 0));
     return id.gen && kind && kind < WEFT__KINDS;
 }
-/* What a call answers to an id that is not of its kind, in one place for all of them (DESIGN rule 6): another kind of this runtime's is
- * -EINVAL, stale or not; what is no id of this runtime is as good as one whose object is gone. Addresses; then resources. */
+/* What a call answers to an id that is not of its kind, in one place for all of them (DESIGN rule 6): another kind
+ * of this runtime's is -EINVAL, stale or not; what is no id of this runtime is as good as one whose object is
+ * gone. Addresses; then resources. */
 static inline int weft__id_refused(const weft_runtime *rt, weft_id id) { return weft__id_is_ours(rt, id) ? -EINVAL : -ESRCH; }
 static inline int weft__id_rejected(const weft_runtime *rt, weft_id id) { return weft__id_is_ours(rt, id) ? -EINVAL : -EBADF; }
 
@@ -58,7 +60,8 @@ typedef struct weft__crew {
     uint8_t mobile;          /* it may move to another worker; set before its start, and read by any */
     uint8_t cancelled : 1;
     uint8_t prepaid : 1;     /* its first fiber is charged already */
-    uint8_t containable : 1; /* a fiber that overflows its stack ends the lane, where that is safe; set before its start */
+    /* A fiber that overflows its stack ends the lane, where that is safe; set before its start. */
+    uint8_t containable : 1;
     uint8_t joinable : 1;    /* another lane may wait for its end; set before its start */
     weft__held *locks;       /* that its fibers hold */
     weft__account *account;  /* NULL: no limits anywhere */
@@ -76,11 +79,13 @@ typedef struct weft__crew_hooks {
     int (*doomed)(const weft__crew *crew);
     /* A fiber of it has overflowed its stack, and is about to end: so does the crew. On the worker's own context. */
     void (*overflowed)(weft__crew *crew);
-    /* Checked builds: it has returned and done all that it had to, and what it stands on is about to be somebody else's. */
+    /* Checked builds: it has returned and done all that it had to, and what it stands
+     * on is about to be somebody else's. */
     void (*left)(weft__fiber *f);
 } weft__crew_hooks;
 
-/* What a fiber waits for. From NUDGE on: it looks again when it is nudged; with OBJECT, `waits_on` begins with a weft__wait_on. */
+/* What a fiber waits for. From NUDGE on: it looks again when it is nudged;
+ * with OBJECT, `waits_on` begins with a weft__wait_on. */
 enum weft__wait {
     WEFT__WAIT_NONE, WEFT__WAIT_OP, WEFT__WAIT_READY, WEFT__WAIT_PARK, WEFT__WAIT_SLEEP, WEFT__WAIT_JOIN, WEFT__WAIT_OTHER, WEFT__WAIT_CHILD, WEFT__WAIT_ENDS,
     WEFT__WAIT_MAIL, WEFT__WAIT_ANSWER, WEFT__WAIT_MAILBOX, WEFT__WAIT_TIMER, WEFT__WAIT_STREAM, WEFT__WAIT_ACCEPT, WEFT__WAIT_SIGNAL,
@@ -109,9 +114,10 @@ enum weft__orphan { WEFT__ORPHAN_LATER, WEFT__ORPHAN_NOW, WEFT__ORPHAN_EVICTED }
 struct weft__held {
     weft__held *next, **from;
     weft__fiber *holder; /* NULL: it has died, and the lock waits for its place in the order of the lane's death */
-    /* The holder has ended without giving it back. LATER: it was killed; it is nobody's from now on, and stays in the list, unless this answers 1
-     * because there is no reason to wait. NOW: it is out of the list, and goes to whoever waits. Or it has not ended, and the lock does, with
-     * the memory that it lies in. EVICTED: it is out of the list. */
+    /* The holder has ended without giving it back. LATER: it was killed; it is nobody's from now on, and
+     * stays in the list, unless this answers 1 because there is no reason to wait. NOW: it is out of the
+     * list, and goes to whoever waits. Or it has not ended, and the lock does, with the memory that it lies
+     * in. EVICTED: it is out of the list. */
     int (*orphaned)(weft__held *h, enum weft__orphan when);
     weft__stake stake;   /* where it lies in the memory of a lane that may die before the holder's */
 };
@@ -124,8 +130,9 @@ typedef struct weft__watch {
     void (*over)(struct weft__watch *watch, weft__fiber *f);
 } weft__watch;
 
-/* What a newborn lane brings along, and what is copied into a newborn fiber, that its own record has no room for; nobody needs it once the fiber has
- * run, and it goes back to a pool of its own. A lane's copy is its first fiber's; so what is copied in is copied once. */
+/* What a newborn lane brings along, and what is copied into a newborn fiber, that its own record has no room for;
+ * nobody needs it once the fiber has run, and it goes back to a pool of its own. A lane's copy is its first fiber's;
+ * so what is copied in is copied once. */
 typedef struct weft__newborn {
     weft__slab_head head;
     int (*fn)(void *arg);
@@ -171,8 +178,9 @@ struct weft__fiber {
         int64_t deadline;      /* of the current wait; */
         size_t stack_size;     /* of a newborn: what it asks for */
     };
-    /* Takes the fiber out of the queue it waits in; called when its wait ends in any way but by that queue. NULL: in none. After a nudge it stays
-     * set until the fiber runs and clears it; it is called then, too, if the fiber is killed before. */
+    /* Takes the fiber out of the queue it waits in; called when its wait ends in any way but by that
+     * queue. NULL: in none. After a nudge it stays set until the fiber runs and clears it; it is called
+     * then, too, if the fiber is killed before. */
     void (*unwait)(weft__fiber *f);
     void *waits_on;
     union {
@@ -180,7 +188,9 @@ struct weft__fiber {
         void *stack_lo;        /* of a newborn: memory for its stack, or NULL */
     };
     union {
-        weft__timer timer;     /* lazy: left armed when a wait ends early, looked at again when it fires; */
+        /* Lazy: left armed when a wait ends early, looked at again when it fires;
+         * its deadline is WEFT_NEVER while it is not; */
+        weft__timer timer;
         struct {               /* of a newborn: what it will run */
             weft__link births; /* in its worker's list */
             int (*fn)(void *arg);
@@ -208,8 +218,8 @@ struct weft__fiber {
 /* The bar is 512 bytes for a parked lane with one fiber: see lane.h for the rest. */
 _Static_assert(WEFT__SWITCH_ANNOTATED || sizeof(void *) != 8 || sizeof(weft__fiber) <= 224, "a fiber's record has grown");
 
-/* One op being waited for, on the waiter's stack. The frame unwinds only after the terminal completion and, where the cancel travels to
- * another thread, after that request has come back. */
+/* One op being waited for, on the waiter's stack. The frame unwinds only after the terminal completion and, where the
+ * cancel travels to another thread, after that request has come back. */
 struct weft__await {
     weft_op *op;
     weft__fiber *fiber;
@@ -274,8 +284,8 @@ typedef struct weft__fiber_realm {
 } weft__fiber_realm;
 
 /* ---- homes, of fibers and crews that may move (docs/design/mobile.md) ----
- * While a crew is on its way from one worker to another, `home` says where to with its lowest bit set. So it is no worker's home then, and nobody
- * touches it; what is sent to where it goes comes after it. */
+ * While a crew is on its way from one worker to another, `home` says where to with its lowest bit set. So it is no
+ * worker's home then, and nobody touches it; what is sent to where it goes comes after it. */
 static inline weft__worker *weft__bound_for(weft__worker *w) { return (weft__worker *)((uintptr_t)w | 1); }
 static inline weft__worker *weft__whither(weft__worker *home) { return (weft__worker *)((uintptr_t)home & ~(uintptr_t)1); }
 /* Where messages about it go. Any thread. Pairs with the release of who sends it off. */
@@ -293,6 +303,15 @@ static inline int weft__sent_on(weft__worker *const *home, weft_task *t)
 }
 
 static inline weft__fibers *weft__fibers_of(weft__worker *w) { return w->fibers; }
+
+/* The calling worker's, if it is one of that runtime's; else NULL: what workers pool
+ * is the depots' to give and take. */
+static inline weft__fibers *weft__fibers_here(const weft_runtime *rt)
+{
+    weft__worker *w = weft__worker_self();
+    return w && w->rt == rt ? weft__fibers_of(w) : NULL;
+}
+
 /* The calling fiber, or NULL. */
 static inline weft__fiber *weft__fiber_self(void)
 {
@@ -316,7 +335,8 @@ void weft__fibers_idle(weft__worker *w);
 /* What this layer knows of the figures. Any thread. */
 void weft__fibers_stats(weft_runtime *rt, weft_stats *out);
 size_t weft__fibers_describe(weft__worker *w, const void *machine, char *buf, size_t size);
-/* Where an interrupted fiber (or, with NULL, its worker) is: only frame pointers are followed, and only within its stack. */
+/* Where an interrupted fiber (or, with NULL, its worker) is: only frame pointers are followed,
+ * and only within its stack. */
 void weft__trace_interrupted(weft__fiber *f, const void *machine, weft_trace *out);
 
 /* ---- fiber.c: birth, running, end ---- */
@@ -344,7 +364,8 @@ static inline void weft__fiber_over(weft__fiber *f)
 }
 /* Puts a newborn where its worker finds it. */
 void weft__fiber_queue(weft__fiber *f);
-/* Everything of a crew that its home has in its hands: out of there; and into another one's. Home, on its own context; the second sets the home. */
+/* Everything of a crew that its home has in its hands: out of there; and into another one's. Home, on its own context;
+ * the second sets the home. */
 void weft__crew_leave(weft__crew *crew);
 void weft__crew_settle(weft__crew *crew, weft__worker *w);
 /* Tells all that its fibers are on their way to w. */
@@ -353,10 +374,11 @@ void weft__crew_redirect(weft__crew *crew, weft__worker *w);
 void weft__fiber_begin(weft__worker *w, weft__fiber *f);
 /* Makes the calling thread's own stack the running fiber f of w, whose scheduler then runs on another stack. */
 void weft__fiber_adopt(weft__worker *w, weft__fiber *f);
-/* Everything that ends with a fiber except its stack, and its crew's end if it was the last. The record may be gone afterwards. */
+/* Everything that ends with a fiber except its stack, and its crew's end if it was the last.
+ * The record may be gone afterwards. */
 void weft__fiber_finish(weft__fiber *f);
-/* The next dead fiber rises to run its clean-ups: 1; 0: there is none; -EAGAIN: no stack now, ask again in a later tick. late: the grace is
- * over, what suspends is stopped. `emptied` is called when it is through. */
+/* The next dead fiber rises to run its clean-ups: 1; 0: there is none; -EAGAIN: no stack now, ask again in a later
+ * tick. late: the grace is over, what suspends is stopped. `emptied` is called when it is through. */
 int weft__fibers_clean(weft__crew *crew, int late);
 /* The grace is over: ends the clean-ups that are under way. */
 void weft__fibers_hasten(weft__crew *crew);
@@ -398,11 +420,13 @@ static inline weft__context *weft__fiber_go(weft__worker *w, weft__fiber *f)
     w->running = f;
     return &f->context;
 }
-/* Takes the next fiber to run from the head of the private FIFO, a newborn included, and makes it the running one: its context. Where the head
- * is something else, the tick is over, or it is the turn of what may move: the worker's own context. */
+/* Takes the next fiber to run from the head of the private FIFO, a newborn included, and makes it the
+ * running one: its context. Where the head is something else, the tick is over, or it is the turn of what
+ * may move: the worker's own context. */
 weft__context *weft__fiber_turn(weft__worker *w);
-/* Who comes after the one that runs next: its lane and what it restores first are on their way by the time that it is its turn, and of the one
- * behind it the line by which that is known. With more fibers than the caches hold, a switch would be a wait for these. */
+/* Who comes after the one that runs next: its lane and what it restores first are on their way by the time that it
+ * is its turn, and of the one behind it the line by which that is known. With more fibers than the caches hold, a
+ * switch would be a wait for these. */
 WEFT__HINT void weft__fiber_foresee(const weft_task *t)
 {
     enum { STACK = 2 }; /* cache lines */
@@ -433,7 +457,8 @@ static inline weft__context *weft__fiber_next(weft__worker *w)
 int weft__suspend(weft__worker *w, weft__fiber *f);
 /* weft_yield without its look at the stack, for calls that have looked. 0. */
 int weft__yield(weft__fiber *f);
-/* The end of a call of f that had nothing to wait for, but not for ever at the others' cost: a task of this tick is spent, or it is their turn. */
+/* The end of a call of f that had nothing to wait for, but not for ever at the others' cost:
+ * a task of this tick is spent, or it is their turn. */
 static inline void weft__fiber_spend(weft__fiber *f)
 {
     weft__worker *w = f->home;
@@ -450,19 +475,26 @@ static inline void weft__fiber_transferred(weft__fiber *f)
 }
 /* Waits for a wake: what it was called with, -ETIMEDOUT, or -ECANCELED. Checks neither at entry. */
 int weft__wait(weft__fiber *f, enum weft__wait kind, int64_t deadline);
-/* Sets the deadline of the wait that begins, arming the lazy timer if need be: _arm, where there is one and it has to be moved. */
+/* Sets the deadline of the wait that begins, arming the lazy timer if need be:
+ * _arm, where there is one and it has to be moved. */
 void weft__expect_arm(weft__fiber *f, int64_t deadline);
 static inline void weft__expect_by(weft__fiber *f, int64_t deadline)
 {
     f->deadline = deadline;
-    if (deadline == WEFT_NEVER || (weft__timer_armed(&f->timer) && f->timer.deadline_ns <= deadline))
-        return; /* what is armed fires before, and looks again */
-    weft__expect_arm(f, deadline);
+    /* Else what is armed fires before, and looks again; or there is nothing to wait for. */
+    if (f->timer.deadline_ns > deadline)
+        weft__expect_arm(f, deadline);
+}
+/* Disarms the lazy timer. Home. */
+static inline void weft__expect_nothing(weft__fiber *f)
+{
+    weft__timer_cancel(f->home, &f->timer);
+    f->timer.deadline_ns = WEFT_NEVER;
 }
 /* Ends a wait, if there is one: the fiber runs on with this answer. Home. */
 void weft__wake(weft__fiber *f, int answer);
-/* weft__wait in the caller's own frame. Each return after a switch is predicted wrongly, for the processor remembers the calls of the fiber before:
- * two frames less are 10 to 15 ns less on a path that is all switching. */
+/* weft__wait in the caller's own frame. Each return after a switch is predicted wrongly, for the processor remembers
+ * the calls of the fiber before: two frames less are 10 to 15 ns less on a path that is all switching. */
 static inline int weft__wait_here(weft__fiber *f, enum weft__wait kind, int64_t deadline)
 {
     f->waiting = (uint8_t)kind;
@@ -490,13 +522,14 @@ static inline void weft__wake_joiner(weft__fiber *f)
 }
 /* Is the fiber's present scope cancelled? */
 int weft__canceled(const weft__fiber *f);
-/* Is it certain at a glance that the fiber may begin something: not killed, not cancelled, in no scope, under no limits? */
+/* Is it certain at a glance that the fiber may begin something: not killed, not cancelled,
+ * in no scope, under no limits? */
 static inline int weft__fiber_free_to(const weft__fiber *f)
 {
     return !(f->scopes || f->crew->account || f->killed || f->cancelled || f->crew->cancelled);
 }
-/* Answers a call that would have waited without waiting. A loop that takes no notice of such answers gives up the processor once a tick all
- * the same: others go on, and a kill finds it. */
+/* Answers a call that would have waited without waiting. A loop that takes no notice of such answers gives up the
+ * processor once a tick all the same: others go on, and a kill finds it. */
 int weft__refuse(weft__fiber *f, int answer);
 /* Something about cancellation or killing has changed: end its wait if it must not go on. Home. */
 void weft__interrupt(weft__fiber *f);
@@ -547,38 +580,46 @@ void weft__locals_drop(weft__fiber *f);
 int weft__locals_any(const weft__fiber *f);
 
 /* ---- await.c: ops ---- */
-/* Submits an op on the caller's port and waits for its terminal completion; returns its result, with -ETIMEDOUT where the deadline ended
- * it. -EPERM outside a fiber, -ECANCELED at entry (then the op was never started). */
+/* Submits an op on the caller's port and waits for its terminal completion; returns its result, with -ETIMEDOUT where
+ * the deadline ended it. -EPERM outside a fiber, -ECANCELED at entry (then the op was never started). */
 int64_t weft__await_op(weft_op *op, int64_t deadline);
-/* The answer of a call of the running fiber that has nothing to do: 0 or -ECANCELED, and in a loop of such calls others get their turn. */
+/* The answer of a call of the running fiber that has nothing to do:
+ * 0 or -ECANCELED, and in a loop of such calls others get their turn. */
 int weft__await_nothing(void);
 /* The same at a port that may be another worker's; NULL: the caller's own. */
 int64_t weft__await_op_at(weft_port *port, weft_op *op, int64_t deadline);
-/* Its two halves, for who has to look again in between: the first may wait for room, and what the op is for may be gone by then. 0, or what
- * weft__await_op says at entry. After 0 follows either the second half or `withdraw`. */
+/* Its two halves, for who has to look again in between: the first may wait for room, and what the op is for may be gone
+ * by then. 0, or what weft__await_op says at entry. After 0 follows either the second half or `withdraw`. */
 int weft__await_enter(int64_t deadline);
 int64_t weft__await_entered(weft_port *port, weft_op *op, int64_t deadline);
 void weft__await_withdraw(void);
-/* A chain (weft_op_then) of so many ops in their order, until all have ended: 0, and each op's result says how; or what weft__await_op says at
- * entry, and nothing was started. Cancelling and killing ask for the end of all that have not ended. */
+/* A chain (weft_op_then) of so many ops in their order, until all have ended: 0, and each op's result
+ * says how; or what weft__await_op says at entry, and nothing was started. Cancelling and killing ask for
+ * the end of all that have not ended. */
 int weft__await_chain(weft_op *const *ops, unsigned count);
 /* The same without the check at entry and deaf to cancellation: for closing and cleaning up. */
 int64_t weft__await_op_shielded(weft_op *op);
 /* Asks for the end of the op that f waits for. Home. */
 void weft__await_cancel(weft__fiber *f);
-/* ---- race.c: whichever of several ops ends first. They are POLL ops: there is nothing to lose in one that nobody heeds any more. ---- */
-/* The running fiber's; so many ops are charged to its lane already. From here to `end` it may wait as a NUDGE and is nudged with each end. */
+/* ---- race.c: whichever of several ops ends first. They are POLL ops: there is nothing to lose in one that nobody
+ * heeds any more. ---- */
+/* The running fiber's; so many ops are charged to its lane already.
+ * From here to `end` it may wait as a NUDGE and is nudged with each end. */
 void weft__race_begin(weft__race *race, weft__fiber *f, weft__racer *racers, unsigned count);
-/* Starts racer's op, which is filled in, at the given port; NULL: the worker's own. It may have finished when this returns. */
+/* Starts racer's op, which is filled in, at the given port; NULL: the worker's own.
+ * It may have finished when this returns. */
 void weft__race_start(weft__racer *r, weft_port *port);
-/* Asks for the end of all, and waits for it whatever becomes of the fiber: if it is killed meanwhile, its `unwait` is called first. */
+/* Asks for the end of all, and waits for it whatever becomes of the fiber:
+ * if it is killed meanwhile, its `unwait` is called first. */
 void weft__race_end(weft__race *race);
 void weft__race_ask(weft__race *race);
 int weft__race_busy(const weft__race *race);
-/* f is to die: 1 if it cannot yet, because ops of its race have not ended; with the last of them it is made ready once more. */
+/* f is to die: 1 if it cannot yet, because ops of its race have not ended;
+ * with the last of them it is made ready once more. */
 int weft__race_detain(weft__fiber *f);
 
-/* f was killed while it waited: a handle that its op brought has no caller any more and is closed (DESIGN rule 3). Home. */
+/* f was killed while it waited: a handle that its op brought has no caller any more and
+ * is closed (DESIGN rule 3). Home. */
 void weft__await_drop(weft__fiber *f);
 
 #endif

@@ -33,7 +33,7 @@ static int put_down(weft__worker *w, weft__fiber *f)
     if (f->state == WEFT__ENDED)
         return 0;
     WEFT_ASSERT(f->state == WEFT__READY || f->state == WEFT__WAITING);
-    weft__timer_cancel(w, &f->timer);
+    weft__expect_nothing(f);
     for (weft__scope *s = f->scopes; s; s = s->parent)
         weft__timer_lift(w, &s->timer);
     return f->state == WEFT__READY;

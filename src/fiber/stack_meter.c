@@ -64,14 +64,14 @@ static size_t measure_depot(weft_runtime *rt)
  * once, the other workers' as they next have nothing to do, and all that comes back from now on. */
 static size_t measure_runtime(weft_runtime *rt, size_t limit, size_t unit, size_t *stacks)
 {
-    weft__worker *w = weft__worker_self();
+    weft__fibers *here = weft__fibers_here(rt);
     weft__stack_depot *depot = &realm_of(rt)->depot;
     size_t sum = measure_depot(rt), idle, reserved;
     if (sum + unit > limit) {
         if (!weft__exchange_seq(&depot->tight, 1, "meter.tight"))
             weft__workers_rouse(rt, 0);
-        if (w && w->rt == rt && w->fibers)
-            weft__stack_pool_tend(&weft__fibers_of(w)->stacks, WEFT__STACK_TEND_ALL);
+        if (here)
+            weft__stack_pool_tend(&here->stacks, WEFT__STACK_TEND_ALL);
         weft__stack_depot_trim(depot, 0);
         sum = measure_depot(rt);
     } else if (sum < limit / 2 && weft__load_relaxed(&depot->tight, "meter.tight")) {
@@ -138,8 +138,9 @@ static int admit(weft__stack_meter *m, weft_runtime *rt, weft__crew *crew)
 {
     if (!m->limit)
         return 0;
+    /* Pairs with the release below; others go by the old sample meanwhile. */
     if (wants_sample(m, rt, weft__clock(rt)) &&
-        !weft__exchange_acquire(&m->busy, 1, "meter.admit")) { /* pairs with the release below; others go by the old sample meanwhile */
+        !weft__exchange_acquire(&m->busy, 1, "meter.admit")) {
         sample(m, rt, crew);
         weft__store_release(&m->busy, 0, "meter.admit");
     }

@@ -1,11 +1,13 @@
 /* Waiting, waking, cancelling: the one protocol that all waits go through. Home-thread code, except weft__fiber_signal.
  *
- * A fiber waits in one place. It says for what (`waiting`) and until when (`deadline`), and gives up the processor; whoever has something for it
- * calls weft__wake with the answer, and the first to do so ends the wait. A wait for an op ends by the op's terminal completion and by
- * nothing else (DESIGN rule 3): deadline and cancellation only ask for the op's end.
+ * A fiber waits in one place. It says for what (`waiting`) and until when (`deadline`), and gives up the
+ * processor; whoever has something for it calls weft__wake with the answer, and the first to do so ends the wait.
+ * A wait for an op ends by the op's terminal completion and by nothing else (DESIGN rule 3): deadline and
+ * cancellation only ask for the op's end.
  *
- * The fiber's timer is lazy. A wait that ends early leaves it in the wheel; the next wait moves it only if its own deadline is earlier. So a
- * server that reads with an idle time-out arms a timer once in a while, and not once a request. */
+ * The fiber's timer is lazy. A wait that ends early leaves it in the wheel; the next wait moves it
+ * only if its own deadline is earlier. So a server that reads with an idle time-out arms a timer once
+ * in a while, and not once a request. */
 #include <errno.h>
 #include <string.h>
 
@@ -31,6 +33,7 @@ void weft__expect_arm(weft__fiber *f, int64_t deadline)
 void weft__fiber_timer(weft__timer *t)
 {
     weft__fiber *f = weft__container(t, weft__fiber, timer);
+    t->deadline_ns = WEFT_NEVER;
     if (f->waiting == WEFT__WAIT_NONE || f->deadline == WEFT_NEVER)
         return;
     weft__worker *w = f->home;
@@ -118,7 +121,8 @@ int weft__canceled(const weft__fiber *f)
 
 int weft__refuse(weft__fiber *f, int answer)
 {
-    weft__point("refuse"); /* a loop that is refused for ever computes: in the simulator its clock moves here, and others run */
+    /* A loop that is refused for ever computes: in the simulator its clock moves here, and others run. */
+    weft__point("refuse");
     weft__fiber_spend(f);
     return answer;
 }
@@ -153,8 +157,8 @@ int weft__fiber_signal(weft_runtime *rt, weft_id id, uint32_t flags)
     return 0;
 }
 
-/* Its fiber moved while it was on its way. As the runtime ends there is nobody to send it on to; nothing but the record is left of the fiber then,
- * and which worker frees that does not matter. */
+/* Its fiber moved while it was on its way. As the runtime ends there is nobody to send it on to; nothing but the record
+ * is left of the fiber then, and which worker frees that does not matter. */
 static int strayed(weft__fiber *f)
 {
     weft__worker *w = weft__worker_self();
@@ -171,7 +175,8 @@ void weft__fiber_message(weft_task *t)
     if (f->mobile && strayed(f))
         return;
     uint32_t keep = ~(uint32_t)0 << WEFT__GEN_SHIFT | WEFT__LIVE;
-    uint32_t flags = weft__and_seq(&f->head.word, keep, "fiber.message") & ~keep; /* pairs with the CAS in weft__fiber_signal */
+    /* Pairs with the CAS in weft__fiber_signal. */
+    uint32_t flags = weft__and_seq(&f->head.word, keep, "fiber.message") & ~keep;
     if (f->detached == WEFT__ORPHAN) {
         weft__sub_acq_rel(&f->home->load, 1, "fiber.orphan");
         weft__slab_put(&weft__fibers_of(f->home)->cache, f);

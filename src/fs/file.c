@@ -23,7 +23,8 @@ enum { AFTER_A_MISS = 32, FOR_EVER = UINT8_MAX };
 /* An open file or directory. */
 typedef struct open_file {
     weft__handle h;
-    uint8_t waits;           /* so many reads are ops without a try; FOR_EVER: all, for nobody can tell what is in memory */
+    /* So many reads are ops without a try; FOR_EVER: all, for nobody can tell what is in memory. */
+    uint8_t waits;
     char path[WEFT_ID_PATH]; /* the host's: for weft_id_inspect */
 } open_file;
 
@@ -271,8 +272,8 @@ ssize_t weft_readdir(weft_id dir, void *buf, size_t n, int64_t deadline)
     return (ssize_t)weft__handle_await(h, &op, deadline);
 }
 
-/* Both descriptors have to be at one port. A file that others share may be at home elsewhere; a socket that nobody shares follows it only where its
- * lane may move, which leaves descriptors at several ports behind. */
+/* Both descriptors have to be at one port. A file that others share may be at home elsewhere; a socket that nobody
+ * shares follows it only where its lane may move, which leaves descriptors at several ports behind. */
 static int are_together(weft__handle *to, weft__handle *from)
 {
     weft_port *here = weft__handle_port();

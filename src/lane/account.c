@@ -1,5 +1,5 @@
-/* Limits of lanes: their accounts, admission of newborns, the public calls. Accounts come from a slab; which worker frees one does not
- * matter. */
+/* Limits of lanes: their accounts, admission of newborns, the public calls. Accounts come from a slab;
+ * which worker frees one does not matter. */
 #include "lane/account.h"
 
 #include <errno.h>
@@ -13,17 +13,15 @@
 
 static weft__account *take_account(weft_runtime *rt)
 {
-    weft__worker *w = weft__worker_self();
-    if (w && w->rt == rt && w->fibers)
-        return weft__slab_get(&weft__lane_pools_of(w)->accounts);
-    return weft__slab_get_shared(&weft__lanes_of(rt)->accounts);
+    weft__lane_pools *here = weft__lane_pools_here(rt);
+    return here ? weft__slab_get(&here->accounts) : weft__slab_get_shared(&weft__lanes_of(rt)->accounts);
 }
 
 static void put_account(weft_runtime *rt, weft__account *a)
 {
-    weft__worker *w = weft__worker_self();
-    if (w && w->rt == rt && w->fibers)
-        weft__slab_put(&weft__lane_pools_of(w)->accounts, a);
+    weft__lane_pools *here = weft__lane_pools_here(rt);
+    if (here)
+        weft__slab_put(&here->accounts, a);
     else
         weft__slab_put_shared(&weft__lanes_of(rt)->accounts, a);
 }
@@ -86,8 +84,8 @@ void weft__account_bury(weft__lane *lane)
     put_account(lane->rt, a);
 }
 
-/* Senders ask, on any thread and perhaps after the lane's end: so it is not the account that is read, and may be another
- * lane's annex: then the mailbox that they make is not used. */
+/* Senders ask, on any thread and perhaps after the lane's end: so it is not the account that is read, and may be
+ * another lane's annex: then the mailbox that they make is not used. */
 void weft__mailbox_limits(weft__lane *lane, uint32_t *messages, size_t *bytes)
 {
     const weft_options *o = &lane->rt->opt;

@@ -1,13 +1,14 @@
-/* Annexes: what few lanes need has its place in a record of its own, taken from a pool when a lane first needs one, kept until the lane leaves
- * its family. Taken by the lane's home worker, or by whoever makes the lane; given back on any worker. */
+/* Annexes: what few lanes need has its place in a record of its own, taken from a pool when a lane first
+ * needs one, kept until the lane leaves its family. Taken by the lane's home worker, or by whoever makes
+ * the lane; given back on any worker. */
 #include <string.h>
 
 #include "lane/realm.h"
 
 static weft__slab_cache *pool_here(weft_runtime *rt)
 {
-    weft__worker *w = weft__worker_self();
-    return w && w->rt == rt && w->fibers ? &weft__lane_pools_of(w)->annexes : NULL;
+    weft__lane_pools *here = weft__lane_pools_here(rt);
+    return here ? &here->annexes : NULL;
 }
 
 weft__annex *weft__lane_annex(weft__lane *lane)

@@ -1,16 +1,17 @@
-/* Resources that are descriptors: sockets, listeners, files, directories. A *handle* is what an id names: one lane's. Behind it is a weft_desc
- * that lives at its home port, and that several handles may share. The descriptor lies in the record of the handle that was there first, the
- * host; a host whose own id is closed stays until the last handle is gone. So the usual handle, alone with its descriptor, is one record.
+/* Resources that are descriptors: sockets, listeners, files, directories. A *handle* is what an id names: one lane's.
+ * Behind it is a weft_desc that lives at its home port, and that several handles may share. The descriptor lies in the
+ * record of the handle that was there first, the host; a host whose own id is closed stays until the last handle is
+ * gone. So the usual handle, alone with its descriptor, is one record.
  *
- * `handles` of the host counts open ids: the last close begins the kernel's. `users` counts records that point at the host, itself included
- * while its id lives; the last one frees the host's record.
+ * `handles` of the host counts open ids: the last close begins the kernel's. `users` counts records that point at the
+ * host, itself included while its id lives; the last one frees the host's record.
  *
- * Home ports. `port` is where ops must go: NULL means the owner's own port, which has or will have the descriptor as its home. It is set in
- * single-io mode, and where a descriptor may be used from several workers: then it is its home from there on, and ops of other workers reach
- * it by its inbox.
+ * Home ports. `port` is where ops must go: NULL means the owner's own port, which has or will have the descriptor as
+ * its home. It is set in single-io mode, and where a descriptor may be used from several workers: then it is its home
+ * from there on, and ops of other workers reach it by its inbox.
  *
- * Owner worker: everything but the host's `own`, which belongs to the home port's thread. Its `handle` may be read by every owner: it
- * changes only at the end of the last close. */
+ * Owner worker: everything but the host's `own`, which belongs to the home port's thread.
+ * Its `handle` may be read by every owner: it changes only at the end of the last close. */
 #ifndef WEFT_LANE_HANDLE_H
 #define WEFT_LANE_HANDLE_H
 
@@ -24,7 +25,8 @@ struct weft__handle {
     weft_port *port;           /* as above */
     weft_task task;            /* carries the close to the port's thread, and the news of its end back */
     weft__worker *closer;      /* who began the close */
-    /* Called on the closer's worker once the port has done its part of the close; ends by weft__handle_gone. NULL: nothing to add to that. */
+    /* Called on the closer's worker once the port has done its part of the close; ends by weft__handle_gone.
+     * NULL: nothing to add to that. */
     void (*ended)(weft__handle *h);
     uint32_t busy;             /* calls that wait through it */
     uint8_t last;              /* the close under way is the last handle's */
@@ -32,7 +34,8 @@ struct weft__handle {
     /* The host's. */
     uint8_t anchored;          /* its home worker's load counts it: others need that port */
     uint32_t handles, users;   /* atomic */
-    void (*over)(weft__handle *host); /* the descriptor is closed, and no handle is left: before the record is freed; any worker; or NULL */
+    /* The descriptor is closed, and no handle is left: before the record is freed; any worker; or NULL. */
+    void (*over)(weft__handle *host);
     weft_desc own;
 };
 
@@ -51,8 +54,8 @@ static inline weft__handle *weft__handle_host(const weft__handle *h) { return we
 
 /* A fresh record's descriptor: `raw` is the record's from here on. */
 void weft__handle_init(weft__handle *h, weft_handle raw, enum weft_desc_kind kind);
-/* What every such kind's close does: the id is stale, the ops through it are cancelled; with the last id the kernel's close follows the last
- * op. */
+/* What every such kind's close does: the id is stale, the ops through it are cancelled;
+ * with the last id the kernel's close follows the last op. */
 void weft__handle_close(weft__resource *r);
 /* Is no other id open on its descriptor? Then there will be none. */
 int weft__handle_alone(const weft__handle *h);
@@ -66,8 +69,9 @@ int weft__handle_find(weft_id id, uint32_t kinds, weft__handle **out);
 static inline weft__handle *weft__handle_glance(const weft__fiber *f, weft_id id, enum weft__kind kind)
 {
     const weft__lane *lane = weft__lane_of(f->crew);
-    weft__resource *r = weft__slab_at(&weft__lanes_of(lane->rt)->resources, id.key);
-    if (r && WEFT__GEN(weft__load_acquire(&r->head.word, "handle.find")) == id.gen && id.ns == WEFT__NS(lane->rt, kind) &&
+    weft_runtime *rt = lane->rt;
+    weft__resource *r = weft__slab_at(&weft__lanes_of(rt)->resources, id.key);
+    if (r && weft__slab_named(weft__load_acquire(&r->head.word, "handle.find"), WEFT__NS(rt, kind), id) &&
         weft__load_relaxed(&r->kind, "handle.find") == kind &&
         weft__load_acquire(&r->owner, "handle.find") == lane->head.key && !r->arriving) /* as there */
         return weft__handle_of(r);
@@ -83,13 +87,14 @@ int weft__handle_pack(weft__handle *h);
 void weft__handle_copy(weft__handle *fresh, const weft__handle *of, int shared);
 void weft__handle_replaced(weft__resource *r);
 void weft__handle_inspect(weft__handle *h, weft_id_info *out);
-/* Before its lane moves to another worker: its descriptors leave the port, or stay with it and are reached from afar. Home, before the move. */
+/* Before its lane moves to another worker: its descriptors leave the port, or stay with it and are reached from afar.
+ * Home, before the move. */
 void weft__handles_leave(weft__lane *lane);
 
 /* Where its ops go. Owner's worker. */
 static inline weft_port *weft__handle_home(const weft__handle *h) { return h->port ? h->port : h->res.lane->crew.home->port; }
-/* Whether that is another thread's port. Owner's worker, and the port's thread: for that one it changes only by what itself does, for a lane leaves
- * its worker, and comes to one, on that worker's thread. */
+/* Whether that is another thread's port. Owner's worker, and the port's thread: for that one it changes only by what
+ * itself does, for a lane leaves its worker, and comes to one, on that worker's thread. */
 static inline int weft__handle_remote(const weft__handle *h)
 {
     if (!h->port)
@@ -98,7 +103,8 @@ static inline int weft__handle_remote(const weft__handle *h)
     return home != weft__whither(home) || !home->owns_port || h->port != home->port;
 }
 
-/* A call begins and ends on a handle. A sibling may close the id meanwhile, and the record be another's: not the same, 0 then. */
+/* A call begins and ends on a handle. A sibling may close the id meanwhile, and the record be another's:
+ * not the same, 0 then. */
 static inline uint16_t weft__handle_begin(weft__handle *h)
 {
     h->busy++;
@@ -117,7 +123,8 @@ static inline int weft__handle_end(weft__handle *h, uint16_t gen)
 }
 /* An op on h->desc, awaited as by weft__await_op. */
 int64_t weft__handle_await(weft__handle *h, weft_op *op, int64_t deadline);
-/* Of two that are at different ports, of a lane that may move: has one, with which nothing goes on, join the other. -EXDEV. */
+/* Of two that are at different ports, of a lane that may move: has one, with which nothing goes on,
+ * join the other. -EXDEV. */
 int weft__handle_join(weft__handle *a, weft__handle *b);
 /* On two of them that are at one port. */
 int64_t weft__handle_await_pair(weft__handle *h, weft__handle *h2, weft_op *op, int64_t deadline);

@@ -1,5 +1,5 @@
-/* Lanes: records, birth, what travels between a lane and its family, cancelling and killing. Each function says whose thread it runs on; "home"
- * is the lane's worker. The end is end.c's, what is done to all children children.c's. */
+/* Lanes: records, birth, what travels between a lane and its family, cancelling and killing. Each function says whose
+ * thread it runs on; "home" is the lane's worker. The end is end.c's, what is done to all children children.c's. */
 #include <errno.h>
 #include <string.h>
 
@@ -29,13 +29,12 @@ static void born(weft_task *t);
 
 static void *take_record(weft_runtime *rt)
 {
-    weft__worker *w = weft__worker_self();
-    if (w && w->rt == rt && w->fibers)
-        return weft__slab_get(&weft__lane_pools_of(w)->lanes);
-    return weft__slab_get_shared(&weft__lanes_of(rt)->lanes);
+    weft__lane_pools *here = weft__lane_pools_here(rt);
+    return here ? weft__slab_get(&here->lanes) : weft__slab_get_shared(&weft__lanes_of(rt)->lanes);
 }
 
-/* One lane less at home on `home`. A host's thread that is to leave may sleep until this: it is woken, and waits for us before it goes. */
+/* One lane less at home on `home`. A host's thread that is to leave may sleep until this:
+ * it is woken, and waits for us before it goes. */
 void weft__worker_unload(weft__worker *home)
 {
     weft_runtime *rt = home->rt;
@@ -45,7 +44,8 @@ void weft__worker_unload(weft__worker *home)
             weft__worker_wake(home);
         return;
     }
-    weft__add_seq(&rt->guests, 1, "lane.unload"); /* before the last lane is gone; pairs with the wait in weft__worker_retire */
+    /* Before the last lane is gone; pairs with the wait in weft__worker_retire. */
+    weft__add_seq(&rt->guests, 1, "lane.unload");
     if (weft__sub_seq(&home->load, 1, "lane.unload") == 1 && weft__load_seq(&home->retiring, "lane.unload"))
         weft__worker_wake(home);
     weft__sub_seq(&rt->guests, 1, "lane.unloaded");
@@ -54,12 +54,12 @@ void weft__worker_unload(weft__worker *home)
 static void free_record(weft__lane *lane)
 {
     weft_runtime *rt = lane->rt;
-    weft__worker *w = weft__worker_self();
+    weft__lane_pools *here = weft__lane_pools_here(rt);
     if (lane->crew.home) /* not before: a message to the record goes to its home, which may leave once its load is 0 */
         weft__worker_unload(lane->crew.home);
     weft__sub_acq_rel(&weft__lanes_of(rt)->alive, 1, "lane.gone");
-    if (w && w->rt == rt && w->fibers)
-        weft__slab_put(&weft__lane_pools_of(w)->lanes, lane);
+    if (here)
+        weft__slab_put(&here->lanes, lane);
     else
         weft__slab_put_shared(&weft__lanes_of(rt)->lanes, lane);
 }
@@ -87,7 +87,8 @@ void weft__lane_fill(weft__lane *lane, weft_runtime *rt, weft__lane *parent, con
     lane->closing = 0;
     lane->vat = weft__vat_promise(opt ? opt->vat : NULL);
     weft__store_relaxed(&lane->annex, NULL, "lane.make");
-    weft__store_release(&lane->mail, weft__open_mark(lane->crew.id.gen), "lane.make"); /* from here on others find it, by its id */
+    /* From here on others find it, by its id. */
+    weft__store_release(&lane->mail, weft__open_mark(lane->crew.id.gen), "lane.make");
     weft__store_release(&lane->ties, weft__open_mark(lane->crew.id.gen), "lane.make");
     lane->result = -ECANCELED;
     lane->why = WEFT__EXIT_NONE;
@@ -209,7 +210,57 @@ void weft__lane_start(weft__lane *lane, weft__worker *at)
         weft__inject(rt, &lane->head.message);
 }
 
-/* Lets messages in, and takes what was asked of the lane before. Pairs with the CAS in signal_record, which sends none until it sees BORN. */
+/* One connection more to come to that worker, until it is born, there or elsewhere. */
+static void count_coming(weft__lane *lane, weft__worker *at, int movable)
+{
+    lane->maker = (uint8_t)(WEFT__COMING | (at->index + 1));
+    lane->loose = movable ? 1 : 0;
+    weft__add_relaxed(&at->coming, movable ? 1 + WEFT__LOOSE : 1, "lane.coming");
+}
+
+/* Any worker. The record of the one that counts it stays, though its thread may have left. */
+static void uncount_coming(const weft__lane *lane)
+{
+    unsigned at = (lane->maker & ~(unsigned)WEFT__COMING) - 1;
+    weft__worker *v = weft__load_acquire(&lane->rt->worker[at], "lane.come");
+    weft__sub_acq_rel(&v->coming, lane->loose ? 1 + WEFT__LOOSE : 1, "lane.come");
+}
+
+void weft__lane_start_connection(weft__lane *lane)
+{
+    weft__worker *w = weft__worker_self();
+    int movable;
+    weft__worker *at = weft__place_connection(w, &movable);
+    if (!at) {
+        weft__lane_start(lane, NULL);
+        return;
+    }
+    count_coming(lane, at, movable);
+    if (at != w) {
+        lane->head.message.run = arrived;
+        if (weft__worker_place(at, &lane->head.message))
+            return;
+        lane->head.message.run = born;
+        uncount_coming(lane);
+        count_coming(lane, w, 0);
+    }
+    if (movable)
+        weft__worker_offer(w, &lane->head.message);
+    else
+        weft__worker_ready(w, &lane->head.message);
+}
+
+/* Born elsewhere than where it was queued; or a connection, of which one less is to come. */
+static void note_origin(const weft__lane *lane, weft__worker *w)
+{
+    if (lane->maker & WEFT__COMING)
+        uncount_coming(lane);
+    if ((lane->maker & ~(unsigned)WEFT__COMING) != w->index + 1)
+        weft__count(&w->stats.lanes_stolen, 1);
+}
+
+/* Lets messages in, and takes what was asked of the lane before. Pairs with the CAS in signal_record,
+ * which sends none until it sees BORN. */
 static uint32_t open_ears(weft__lane *lane)
 {
     uint32_t word = weft__load_acquire(&lane->head.word, "lane.born"), next;
@@ -236,9 +287,10 @@ static void born(weft_task *t)
     weft__fiber *f = NULL;
     lane->main = NULL;
     weft__lane_settle_at(lane, w);
-    weft__count(&w->stats.lanes_spawned, 1); /* here and not where it was made: that may have been a thread without figures */
-    if (lane->maker && lane->maker != w->index + 1)
-        weft__count(&w->stats.lanes_stolen, 1);
+    /* Here and not where it was made: that may have been a thread without figures. */
+    weft__count(&w->stats.lanes_spawned, 1);
+    if (lane->maker != w->index + 1 && lane->maker)
+        note_origin(lane, w);
     uint32_t flags = open_ears(lane);
     int r = flags & WEFT__SIG_KILL ? -ECANCELED : 0;
     if (r == 0)
@@ -249,11 +301,13 @@ static void born(weft_task *t)
             weft__lane_heed(lane, flags);
         else
             weft__exit_note(lane, WEFT_EXIT_LIMIT, r, WEFT_NOID);
-        weft__lane_tell_children(lane, flags & WEFT__SIG_KILL ? WEFT__SIG_KILL : WEFT__SIG_CANCEL); /* that others gave it */
+        /* That others gave it. */
+        weft__lane_tell_children(lane, flags & WEFT__SIG_KILL ? WEFT__SIG_KILL : WEFT__SIG_CANCEL);
         weft__lane_emptied(&lane->crew);
         return;
     }
-    weft__store_release(&lane->main, f, "lane.main"); /* pairs with the acquire of those who follow a join of the lane */
+    /* Pairs with the acquire of those who follow a join of the lane. */
+    weft__store_release(&lane->main, f, "lane.main");
     weft__lane_apply(lane, flags);
     weft__annex *annex = lane->annex;
     if (annex && annex->timer.deadline_ns) {
@@ -267,9 +321,11 @@ static void born(weft_task *t)
 
 void weft__lane_settle_at(weft__lane *lane, weft__worker *home)
 {
-    weft__store_release(&lane->crew.home, home, "lane.home"); /* pairs with weft__lane_finish of a child, for the root's sake */
+    /* Pairs with weft__lane_finish of a child, for the root's sake. */
+    weft__store_release(&lane->crew.home, home, "lane.home");
     lane->head.message.run = weft__lane_message;
-    weft__store_release(&lane->phase, WEFT__LANE_ALIVE, "lane.born"); /* it has a main fiber or none, and no newborn's record: see its joins */
+    /* It has a main fiber or none, and no newborn's record: see its joins. */
+    weft__store_release(&lane->phase, WEFT__LANE_ALIVE, "lane.born");
     weft__add_relaxed(&home->load, 1, "lane.load");
 }
 
@@ -298,7 +354,8 @@ void weft__lane_leave(weft__lane *lane)
     weft__account_bury(lane);
     weft__account_leave(parent);
     weft__lane_annex_drop(lane);
-    /* A message under way still carries the record: then its arrival frees it, unless it has arrived between these two steps. */
+    /* A message under way still carries the record: then its arrival frees it, unless it has
+     * arrived between these two steps. */
     if (!(weft__slab_end(slab, lane, weft__load_relaxed(&lane->crew.seen, "lane.leave")) & WEFT__SIG_PENDING) ||
         !(weft__or_seq(&lane->head.word, WEFT__SIG_GONE, "lane.gone") & WEFT__SIG_PENDING))
         free_record(lane);
@@ -344,8 +401,10 @@ void weft__lane_message(weft_task *t)
 {
     weft__lane *lane = weft__container(t, weft__lane, head.message);
     weft_runtime *rt = lane->rt;
-    int ended = weft__load_acquire(&lane->phase, "lane.message") == WEFT__LANE_ENDED; /* before PENDING is cleared: from then on the record of an ended lane may be used again */
-    if (!ended && lane->crew.mobile && weft__sent_on(&lane->crew.home, t)) /* what is left to do for an ended one, any worker does */
+    /* Before PENDING is cleared: from then on the record of an ended lane may be used again. */
+    int ended = weft__load_acquire(&lane->phase, "lane.message") == WEFT__LANE_ENDED;
+    /* What is left to do for an ended one, any worker does. */
+    if (!ended && lane->crew.mobile && weft__sent_on(&lane->crew.home, t))
         return;
     uint32_t flags = weft__and_seq(&lane->head.word, ~(uint32_t)0xffff | WEFT__SIG_BORN | WEFT__LIVE, "lane.message");
     if (flags & WEFT__SIG_GONE) {

@@ -24,8 +24,8 @@ weft__mail_realm *weft__mail_of(weft_runtime *rt) { return &weft__lanes_of(rt)->
 
 weft__mail_pools *weft__mail_pools_of(weft_runtime *rt)
 {
-    weft__worker *w = weft__worker_self();
-    return w && w->rt == rt && w->fibers ? &weft__lane_pools_of(w)->mail : NULL;
+    weft__lane_pools *here = weft__lane_pools_here(rt);
+    return here ? &here->mail : NULL;
 }
 
 /* ---- set-up ---- */

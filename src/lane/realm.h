@@ -30,7 +30,8 @@ typedef struct weft__lane_realm {
     weft_task stop_task;       /* carries weft_stop to the root's worker */
     weft__timer grace;         /* root's worker: then kill */
     uint32_t killing;          /* the grace is over */
-    uint32_t stuck;            /* a program in which nothing could run any more: it ends, and says so by its status (atomic) */
+    /* A program in which nothing could run any more: it ends, and says so by its status (atomic). */
+    uint32_t stuck;
     int root_result;
     weft__spin wait_lock;
     weft__link waiters;        /* threads in weft_wait; guarded by wait_lock */
@@ -66,6 +67,13 @@ typedef struct weft__lane_pools {
 
 static inline weft__lane_realm *weft__lanes_of(weft_runtime *rt) { return rt->lanes; }
 static inline weft__lane_pools *weft__lane_pools_of(weft__worker *w) { return weft__fibers_of(w)->lanes; }
+
+/* As weft__fibers_here. */
+static inline weft__lane_pools *weft__lane_pools_here(const weft_runtime *rt)
+{
+    weft__fibers *here = weft__fibers_here(rt);
+    return here ? here->lanes : NULL;
+}
 /* Where a kind of resource has its records; the worker's share of them. */
 static inline weft__slab *weft__resource_slab(weft_runtime *rt, unsigned kind)
 {
@@ -101,14 +109,16 @@ void weft__lane_emptied(weft__crew *crew);
 void weft__lane_fiber_ended(weft__crew *crew, weft__fiber *f);
 /* contain.c */
 void weft__lane_overflowed(weft__crew *crew);
-/* Results that nobody asked for: said if they are failures, then forgotten, `budget` of them: 1 when none is left. All its fibers have ended.
- * Home. */
+/* Results that nobody asked for: said if they are failures, then forgotten, `budget` of them: 1 when none is left.
+ * All its fibers have ended. Home. */
 int weft__lane_forget_results(weft__lane *lane, unsigned budget);
-/* Closes all its resources, some a turn; `closing` says how many closes are still under way. Home; the lane may be gone afterwards. */
+/* Closes all its resources, some a turn; `closing` says how many closes are still under way. Home;
+ * the lane may be gone afterwards. */
 void weft__lane_close_all(weft__lane *lane);
 /* Goes on with it. */
 void weft__lane_close_some(weft__lane *lane);
-/* Nobody will join its children any more: those that have ended are struck off, some a turn, the others will be as they end. Home. */
+/* Nobody will join its children any more: those that have ended are struck off, some a turn,
+ * the others will be as they end. Home. */
 void weft__lane_disown(weft__lane *lane);
 /* One thing less to wait for before an empty lane has ended: a resource closed. Home. */
 void weft__lane_settle(weft__lane *lane);
@@ -124,14 +134,16 @@ void weft__lane_watch_death(weft__lane *lane);
 int weft__lane_doomed(const weft__crew *crew);
 /* children.c: enters a child into its parent's books: 0, or -ESHUTDOWN if it takes no more. Any thread. */
 int weft__lane_join_family(weft__lane *parent, weft__lane *child);
-/* children.c: nobody will hear of a watched child's end. A killed lane's clean-ups find its children over; of one that was not killed nobody is left
- * who could ask. Home. */
+/* children.c: nobody will hear of a watched child's end. A killed lane's clean-ups find its children over;
+ * of one that was not killed nobody is left who could ask. Home. */
 void weft__lane_forgo(weft__lane *lane, weft__lane *child);
 /* children.c: what is left of its chores is done in other turns. Home. */
 void weft__lane_later(weft__lane *lane);
-/* Sets flags in the lane's word and sees that its home acts upon them. Any thread that knows the record to be the lane's. */
+/* Sets flags in the lane's word and sees that its home acts upon them.
+ * Any thread that knows the record to be the lane's. */
 void weft__lane_signal_record(weft__lane *lane, uint32_t flags);
-/* Takes a reference, unless the last one is gone: then the news of it is on its way to its home, and is to come once. */
+/* Takes a reference, unless the last one is gone: then the news of it is on its way to its home,
+ * and is to come once. */
 int weft__lane_hold(weft__lane *lane);
 /* Cancel or kill, passed on to all child lanes, some a turn. Home. */
 void weft__lane_tell_children(weft__lane *lane, uint32_t flags);
@@ -145,7 +157,8 @@ static inline int64_t weft__after(const weft_runtime *rt, int64_t ns)
     int64_t now = weft__clock(rt);
     return ns > WEFT_NEVER - 1 - now ? WEFT_NEVER - 1 : now + ns;
 }
-/* A child of the calling fiber's lane; with `joinable` one that has not been joined or detached. 0; -EPERM no fiber, or not a child; -ESRCH. */
+/* A child of the calling fiber's lane; with `joinable` one that has not been joined or detached. 0;
+ * -EPERM no fiber, or not a child; -ESRCH. */
 int weft__lane_find_child(weft_id id, int joinable, weft__lane **self, weft__lane **out);
 /* The same, and keeps it from ending until weft__lane_release. -ESRCH also if it is being killed. */
 int weft__lane_hold_child(weft_id id, weft__lane **out);
@@ -156,7 +169,8 @@ void weft__lane_catch_up(weft__lane *newborn);
 void weft__lane_apply(weft__lane *lane, uint32_t flags);
 /* The part of it that concerns the lane alone. */
 void weft__lane_heed(weft__lane *lane, uint32_t flags);
-/* An ended child will be asked by nobody: a failure of it becomes the parent's, which is cancelled. On the parent's home. */
+/* An ended child will be asked by nobody: a failure of it becomes the parent's, which is cancelled.
+ * On the parent's home. */
 void weft__lane_pass_failure(weft__lane *child);
 /* move.c: whether lanes of this runtime can move at all. */
 int weft__lanes_move(const weft_runtime *rt);

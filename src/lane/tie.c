@@ -18,8 +18,8 @@
 weft__tie_realm *weft__ties_of(weft_runtime *rt) { return &weft__lanes_of(rt)->ties; }
 weft__tie_pools *weft__tie_pools_of(weft_runtime *rt)
 {
-    weft__worker *w = weft__worker_self();
-    return w && w->rt == rt && w->fibers ? &weft__lane_pools_of(w)->ties : NULL;
+    weft__lane_pools *here = weft__lane_pools_here(rt);
+    return here ? &here->ties : NULL;
 }
 
 int weft__ties_open(weft__tie_realm *realm, const weft_env *env, unsigned shift, unsigned chunks)
@@ -264,7 +264,8 @@ static int end_one(weft_runtime *rt, weft__knot *k, const weft_exit *why)
 
 void weft__ties_end(weft__lane *lane, const weft_exit *why)
 {
-    weft__knot *k = weft__exchange_acq_rel(&lane->ties, (weft__knot *)NULL, "tie.end"); /* pairs with the CAS in make_knot */
+    /* Pairs with the CAS in make_knot. */
+    weft__knot *k = weft__exchange_acq_rel(&lane->ties, (weft__knot *)NULL, "tie.end");
     if (k && !weft__is_mark(k)) {
         while (end_one(lane->rt, k, why))
             ;

@@ -1,8 +1,11 @@
-/* Reading and writing without an op: attempts in the fiber's own turn, and between two of them a wait for readiness, on ports whose driver tries
- * before it waits. Nothing is in flight meanwhile that could end late: who is cancelled, killed or out of time just leaves. Owner lane's worker, and
- * only where that has the descriptor's port; not for fibers that may move, since who watches a descriptor lives where its port does.
+/* Reading and writing: straight by the ring of the worker (docs/design/uring.md), by any op, or without one: attempts
+ * in the fiber's own turn, and between two of them a wait for readiness, on ports whose driver tries before it waits.
+ * There nothing is in flight that could end late: who is cancelled, killed or out of time just leaves. Owner lane's
+ * worker; without an op, and straight, only where that has the descriptor's port; not for fibers that may move, since
+ * who watches a descriptor lives where its port does.
  *
- * Invariant: while the watcher has its descriptor the handle is the waiter's, for closing it dismisses who watches through it. */
+ * Invariant: while the watcher has its descriptor the handle is the waiter's, for closing it
+ * dismisses who watches through it. */
 #include "lane/transfer.h"
 
 #include "base/check.h"
@@ -41,7 +44,7 @@ void weft__transfer_land(weft__lookout *a)
 /* `unwait` stays set: should the fiber be killed before it runs, its place must be given up all the same. */
 void weft__transfer_told(weft_watcher *watcher)
 {
-    weft__fiber *f = weft__container(watcher, weft__lookout, watcher)->fiber;
+    weft__fiber *f = (weft__fiber *)(uintptr_t)watcher->soon; /* const for who only brings it near */
     if (f->waiting != WEFT__WAIT_READY)
         return; /* it was told before, or has been woken for another reason */
     f->waiting = WEFT__WAIT_NONE;
@@ -55,8 +58,9 @@ void weft__transfer_leave(weft__fiber *f)
 {
     weft__lookout *a = f->waits_on;
     weft__transfer_land(a);
-    if (a->watcher.desc)
-        weft__desc_unwatch(f->home->port, a->watcher.desc, a->writes);
+    weft_desc *d = a->watcher.desc;
+    if (d)
+        weft__desc_unwatch(f->home->port, d, d->watcher[1] == &a->watcher);
 }
 
 /* Its wait has ended with an answer, or the descriptor was closed. */
@@ -75,15 +79,13 @@ static __attribute__((noinline)) int64_t by_op(weft__handle *h, enum weft_opcode
     return weft__handle_await(h, &op, deadline);
 }
 
-/* The usual op: at the port of the fiber's own worker, and nothing hinders the fiber. What by_op and what it calls find out step by step is known. */
+/* At the port of the fiber's own worker, and nothing hinders the fiber: what by_op and what it calls find out step by
+ * step is known. */
 static __attribute__((noinline)) int64_t by_own_op(weft__handle *h, weft__fiber *f, enum weft_opcode code, void *buf, size_t len, int64_t deadline)
 {
     weft_op op;
     weft__await a;
-    if (code == WEFT_OP_RECV || code == WEFT_OP_SEND)
-        weft__op_io(&op, code, h->desc, buf, len);
-    else
-        fill(&op, h->desc, code, buf, len);
+    fill(&op, h->desc, code, buf, len);
     op.through = h;
     uint16_t gen = weft__handle_begin(h);
     weft__await_begin(&a, f, NULL, &op);
@@ -91,11 +93,66 @@ static __attribute__((noinline)) int64_t by_own_op(weft__handle *h, weft__fiber 
     return weft__handle_end(h, gen) || r != -EBADF ? r : -ECANCELED; /* as weft__handle_await */
 }
 
+/* The end of an op of weft__transfer_ring. Its fiber waits for it and nothing else: weft__await_done with nothing to
+ * find out. */
+static void arrived(weft_task *t)
+{
+    weft__await *a = (weft__await *)(uintptr_t)weft__container(t, weft_op, task)->key;
+    weft__fiber *f = a->fiber;
+    WEFT_ASSERT(f->waiting == WEFT__WAIT_OP);
+    a->finished = 1;
+    f->waiting = WEFT__WAIT_NONE;
+    f->deadline = WEFT_NEVER;
+    f->state = WEFT__READY;
+    weft__worker_ready(f->home, &f->resume);
+}
+
+/* Nothing hinders the fiber, nothing ends the op before it waits, and only the op's end makes it go on. */
+int64_t weft__transfer_ring(weft__handle *h, weft__fiber *f, enum weft_opcode code, void *buf, size_t len, int64_t deadline)
+{
+    weft__worker *w = f->home;
+    weft_op op;
+    weft__await a;
+    weft__await_fill(&a, f, NULL, &op);
+    op.task.run = arrived;
+    op.key = (uintptr_t)&a;
+    op.submitter = f->name;
+    op.through = h;
+    uint16_t gen = weft__handle_begin(h);
+    weft__count(&w->stats.ops, 1);
+    w->port->transfer(w->port, &op, code, h->desc, buf, len);
+    f->await = &a;
+    f->waiting = WEFT__WAIT_OP;
+    f->state = WEFT__WAITING;
+    f->timed_out = 0;
+    weft__expect_by(f, deadline);
+    weft__switch(&f->context, weft__fiber_next(w), NULL, NULL);
+    f->await = NULL;
+    int64_t r = op.result == -ECANCELED && f->timed_out && !weft__canceled(f) ? -ETIMEDOUT : op.result;
+    return weft__handle_end(h, gen) || r != -EBADF ? r : -ECANCELED; /* as weft__handle_await */
+}
+
+/* As on a port that tries at once: no op, nothing to wait for, nothing to take back. */
+int64_t weft__transfer_past(weft__handle *h, weft__fiber *f, enum weft_opcode code, void *buf, size_t len, int64_t deadline)
+{
+    weft_port *port = f->home->port;
+    int64_t r = port->send_past(port, h->desc, buf, len);
+    if (r == -EAGAIN)
+        return weft__transfer_ring(h, f, code, buf, len, deadline);
+    weft__fiber_transferred(f);
+    return r;
+}
+
 int64_t weft__transfer_later(weft__handle *h, weft__fiber *f, enum weft_opcode code, void *buf, size_t len, int64_t deadline)
 {
     weft__lookout a;
     if (weft__transfer_watch(&a, h, f, weft__transfer_writes(code), deadline))
         return weft__transfer_wait(&a, h, f, code, buf, len, deadline);
+    return weft__transfer_unwatched(h, f, code, buf, len, deadline);
+}
+
+int64_t weft__transfer_unwatched(weft__handle *h, weft__fiber *f, enum weft_opcode code, void *buf, size_t len, int64_t deadline)
+{
     if (deadline <= f->home->now_ns)
         return weft__refuse(f, -ETIMEDOUT);
     return by_op(h, code, buf, len, deadline); /* which says why, where there is an error */
@@ -115,7 +172,8 @@ static void come_home(const weft__handle *h, const weft__fiber *f)
         h->desc->port = w->port;
 }
 
-/* Only calls in the last place, so that none needs a frame: with a ring, each request comes here twice. */
+/* For what is not plainly an attempt at once, or an op of the worker's own ring: the first of a socket, vectors, lanes
+ * that may move, scopes, other workers' ports. */
 int64_t weft__transfer(weft__handle *h, weft__fiber *f, enum weft_opcode code, void *buf, size_t len, int64_t deadline)
 {
     come_home(h, f);

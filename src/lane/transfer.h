@@ -1,5 +1,5 @@
-/* Reading and writing through a handle, without an op where the port can do without: what a request costs is this, so the usual ways through are
- * inline. transfer.c says how. Owner lane's worker. */
+/* Reading and writing through a handle, without an op where the port can do without: what a request costs is this, so
+ * the usual ways through are inline. transfer.c says how. Owner lane's worker. */
 #ifndef WEFT_LANE_TRANSFER_H
 #define WEFT_LANE_TRANSFER_H
 
@@ -10,9 +10,7 @@
 
 /* Who waits between two attempts; on the waiter's stack. */
 typedef struct weft__lookout {
-    weft_watcher watcher;
-    weft__fiber *fiber;
-    int writes;
+    weft_watcher watcher; /* `soon` is the fiber */
 #ifdef WEFT_CHECKED
     weft_op op; /* what would be in flight; a NOP once it is not */
 #endif
@@ -20,10 +18,13 @@ typedef struct weft__lookout {
 
 static inline int weft__transfer_writes(enum weft_opcode code) { return code == WEFT_OP_SEND || code == WEFT_OP_WRITEV; }
 
-/* RECV, SEND (buf, len), READV or WRITEV (vectors, their count) of the running fiber f; answers as weft__handle_await. */
+/* RECV, SEND (buf, len), READV or WRITEV (vectors, their count) of the running fiber f;
+ * answers as weft__handle_await. */
 int64_t weft__transfer(weft__handle *h, weft__fiber *f, enum weft_opcode code, void *buf, size_t len, int64_t deadline);
 /* The same after weft__transfer_try. */
 int64_t weft__transfer_later(weft__handle *h, weft__fiber *f, enum weft_opcode code, void *buf, size_t len, int64_t deadline);
+/* The same after weft__transfer_watch, which refused. */
+int64_t weft__transfer_unwatched(weft__handle *h, weft__fiber *f, enum weft_opcode code, void *buf, size_t len, int64_t deadline);
 
 /* Can f try at once, with nobody before it, and nothing to ask first? */
 static inline int weft__transfer_here(const weft__handle *h, const weft__fiber *f, int writes)
@@ -33,7 +34,20 @@ static inline int weft__transfer_here(const weft__handle *h, const weft__fiber *
     return w->at_once && d->port == w->port && !weft__desc_queued(d, writes) && weft__fiber_free_to(f);
 }
 
-/* One attempt, where it may; -EAGAIN: it was vain, or would have been. A deadline that has passed tries once, whatever is known. */
+/* Does a RECV or SEND (by code) of some bytes by f go by the ring of f's worker, with nobody to ask first? */
+static inline int weft__transfer_by_ring(const weft__handle *h, const weft__fiber *f, enum weft_opcode code)
+{
+    const weft__worker *w = f->home;
+    const weft_desc *d = h->desc;
+    return w->by_ring && !f->mobile && d->port == w->port && d->kind == WEFT_DESC_STREAM &&
+           w->port->plain[code] == WEFT_PATH_RING && weft__fiber_free_to(f);
+}
+/* Then: by the ring; and a SEND where the port says that it is a lone one. */
+int64_t weft__transfer_ring(weft__handle *h, weft__fiber *f, enum weft_opcode code, void *buf, size_t len, int64_t deadline);
+int64_t weft__transfer_past(weft__handle *h, weft__fiber *f, enum weft_opcode code, void *buf, size_t len, int64_t deadline);
+
+/* One attempt, where it may; -EAGAIN: it was vain, or would have been.
+ * A deadline that has passed tries once, whatever is known. */
 static inline int64_t weft__transfer_try(const weft__handle *h, weft__fiber *f, enum weft_opcode code, void *buf, size_t len, int64_t deadline)
 {
     weft_port *port = f->home->port;
@@ -45,12 +59,13 @@ static inline int64_t weft__transfer_try(const weft__handle *h, weft__fiber *f, 
     return r;
 }
 
-/* ---- waiting: in the caller's own frame, for each return after a switch is predicted wrongly (weft__wait_here) ---- */
+/* ---- waiting: in the caller's own frame, as each return after a switch is predicted wrongly (weft__wait_here) ---- */
 
 void weft__transfer_told(weft_watcher *watcher);
 void weft__transfer_leave(weft__fiber *f);
 int64_t weft__transfer_give_up(weft__handle *h, weft__fiber *f, uint16_t gen, int answer);
-/* Memory that somebody waits to fill is not given back either (DESIGN section 7), so a checked build knows it as if an op had it. */
+/* Memory that somebody waits to fill is not given back either (DESIGN section 7),
+ * so a checked build knows it as if an op had it. */
 #ifdef WEFT_CHECKED
 void weft__transfer_take_off(weft__lookout *a, enum weft_opcode code, void *buf, size_t len);
 void weft__transfer_land(weft__lookout *a);
@@ -67,8 +82,7 @@ static inline int weft__transfer_watch(weft__lookout *a, const weft__handle *h, 
     a->watcher.desc = h->desc;
     a->watcher.through = h;
     a->watcher.told = weft__transfer_told;
-    a->watcher.soon = a->fiber = f;
-    a->writes = writes;
+    a->watcher.soon = f;
     return 1;
 }
 

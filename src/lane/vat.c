@@ -1,9 +1,12 @@
-/* Blocks of a lane's vat: handing out, taking back. Called by fibers, for the vat of their own lane, on its worker, so nothing here is atomic.
+/* Blocks of a lane's vat: handing out, taking back. Called by fibers, for the vat of their own lane, on its worker,
+ * so nothing here is atomic.
  *
- * Invariants: room[class] begins with the page that blocks are taken from; a page is in the list of full ones exactly while its state says so,
- * and gets there only when a block is wanted from it; a page without blocks in use goes back unless it is the first of its class.
+ * Invariants: room[class] begins with the page that blocks are taken from; a page is in the list of full ones exactly
+ * while its state says so, and gets there only when a block is wanted from it; a page without blocks in use goes back
+ * unless it is the first of its class.
  *
- * A free block holds the next one's address and a mark, by which freeing it again is noticed without a look at the list. */
+ * A free block holds the next one's address and a mark, by which freeing it again is
+ * noticed without a look at the list. */
 #include "lane/vat.h"
 
 #include <errno.h>
@@ -143,7 +146,7 @@ static void page_changed(weft__vat *v, weft__page *g)
     }
 }
 
-WEFT__NO_ASAN static block *pop(weft__page *g)
+WEFT__NO_ASAN static inline block *pop(weft__page *g)
 {
     block *b = g->free;
     if (b) {
@@ -243,14 +246,9 @@ WEFT__NO_ASAN WEFT_API void *weft_alloc(size_t size)
         weft__probe_self();
     weft__vat *v = lane->vat;
     if (PLAIN && size <= WEFT__VAT_LARGEST && v && !weft__vat_promised(v)) {
-        weft__page *g = v->room[weft__class_of(size)];
-        block *b = g->free;
-        if (b) {
-            g->free = b->next;
-            b->mark = 0;
-            g->used++;
+        block *b = pop(v->room[weft__class_of(size)]);
+        if (b)
             return b;
-        }
     }
     return take(lane, size, &clean);
 }
@@ -272,7 +270,8 @@ WEFT_API void *weft_calloc(size_t count, size_t size)
 
 /* ---- giving back ---- */
 
-/* How many bytes, tail included, the block at p has, where p is a block in use of v's; 0 after telling what it is instead. */
+/* How many bytes, tail included, the block at p has, where p is a block in use of v's;
+ * 0 after telling what it is instead. */
 WEFT__NO_ASAN static size_t block_of(weft__vat *v, weft__page *g, const void *p, const char *call)
 {
     size_t room;

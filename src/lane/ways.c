@@ -1,4 +1,5 @@
-/* The ways into a runtime: weft_main, weft_init, weft_start, weft_run, weft_run_once. Each function says which thread calls it. */
+/* The ways into a runtime: weft_main, weft_init, weft_start, weft_run, weft_run_once.
+ * Each function says which thread calls it. */
 #include <errno.h>
 
 #include "base/check.h"
@@ -13,8 +14,8 @@ enum { SIDE_STACK = 128 << 10 };
 
 static int valid(weft_runtime *rt) { return rt && rt->magic == WEFT__RUNTIME_MAGIC; }
 
-/* Opens a runtime, its own threads, and the calling thread as its first CPU worker (host), if wanted. program: all of the process is it, so it
- * ends if nothing can run any more. */
+/* Opens a runtime, its own threads, and the calling thread as its first CPU worker (host), if wanted. program:
+ * all of the process is it, so it ends if nothing can run any more. */
 static int open_with_host(weft_runtime **out, const weft_options *opt, weft__worker **host, int program)
 {
     weft_runtime *rt;
@@ -24,7 +25,7 @@ static int open_with_host(weft_runtime **out, const weft_options *opt, weft__wor
     rt->watched |= program != 0;
     r = weft__runtime_bloom(rt);
     if (r == 0 && host)
-        r = weft__worker_open(rt, (unsigned)weft__runtime_claim(rt), 1, host);
+        r = weft__worker_open(rt, (unsigned)weft__runtime_claim(rt), WEFT__MAIN, host);
     if (r < 0) {
         weft__runtime_halt(rt);
         weft__realm_close(rt);
@@ -39,8 +40,10 @@ static void close_with_host(weft_runtime *rt, weft__worker *host)
     if (rt->env->signals)
         rt->env->signals(rt->env->self, NULL, NULL, rt);
     weft__runtime_halt(rt);
-    if (host)
+    if (host) {
+        weft__worker_unbind(host);
         weft__worker_close(host);
+    }
     weft__realm_close(rt);
 }
 
@@ -263,7 +266,7 @@ static int join_as_worker(weft_runtime *rt, weft__worker **out)
     int i = weft__runtime_claim(rt);
     if (i < 0)
         return i;
-    int r = weft__worker_open(rt, (unsigned)i, 1, out);
+    int r = weft__worker_open(rt, (unsigned)i, WEFT__GUEST, out);
     if (r == 0 && (unsigned)i == rt->first_cpu_worker)
         weft__realm_root_home(rt, *out, 1);
     return r;
@@ -280,7 +283,8 @@ static int may_leave(weft__worker *w)
         weft__store_seq(&w->retiring, 1, "run.leave");
     }
     /* The load is read after retiring was set; pairs with unload in lane.c. */
-    if (w->owns_port && w->port->lent) /* to sockets that were given to lanes elsewhere; each that comes back wakes us */
+    /* It is lent to sockets that were given to lanes elsewhere; each that comes back wakes us. */
+    if (w->owns_port && w->port->lent)
         return 0;
     return weft__load_seq(&w->load, "run.leave") == 0 && !weft__worker_busy(w);
 }
@@ -362,7 +366,8 @@ int weft_run_once(weft_runtime *rt, int64_t deadline, int64_t *next_ns)
     if (realm->dozing)
         weft__undoze(w);
     w->now_ns = weft__clock(rt);
-    weft__worker_tick(w, weft__worker_busy(w) ? WEFT_NOW : deadline); /* with something done there is something to return for */
+    /* With something done there is something to return for. */
+    weft__worker_tick(w, weft__worker_busy(w) ? WEFT_NOW : deadline);
     int more = weft__worker_busy(w);
     realm->dozing = !more && !weft__doze(w);
     if (!realm->dozing)

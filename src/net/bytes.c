@@ -16,7 +16,8 @@
 
 static size_t at_most(size_t n) { return n < BYTES_MAX ? n : BYTES_MAX; }
 
-/* The running fiber, looked at for room on its stack; NULL: there is none. For the public calls themselves: see weft__probe. */
+/* The running fiber, looked at for room on its stack; NULL: there is none.
+ * For the public calls themselves: see weft__probe. */
 __attribute__((always_inline)) static inline weft__fiber *caller(void)
 {
     weft__fiber *f = weft__fiber_self();
@@ -44,7 +45,8 @@ static int find_reader(const weft__fiber *f, weft_id id, weft__sock **out)
     return r;
 }
 
-/* ---- The usual way is in the public call's own frame; what is rare begins anew in another, and what it asks for need not be kept here. ---- */
+/* ---- The usual way is in the public call's own frame; what is rare begins anew in another, and what it asks for need
+ * not be kept here. ---- */
 
 /* A call on a socket that is plainly there, with something to do; NULL: another one. */
 static inline weft__sock *usual(const weft__fiber *f, weft_id id, size_t n)
@@ -71,14 +73,17 @@ ssize_t weft_read(weft_id sock, void *buf, size_t n, int64_t deadline)
     weft__sock *s = usual(f, sock, n);
     if (!s || may_stream(s))
         return read_otherwise(f, sock, buf, n, deadline);
-    if (!weft__transfer_here(&s->h, f, 0))
+    if (!weft__transfer_here(&s->h, f, 0)) {
+        if (weft__transfer_by_ring(&s->h, f, WEFT_OP_RECV))
+            return (ssize_t)weft__transfer_ring(&s->h, f, WEFT_OP_RECV, buf, n, deadline);
         return (ssize_t)weft__transfer(&s->h, f, WEFT_OP_RECV, buf, n, deadline);
+    }
     int64_t r = weft__transfer_try(&s->h, f, WEFT_OP_RECV, buf, n, deadline);
     if (r != -EAGAIN)
         return (ssize_t)r;
     weft__lookout a;
     if (!weft__transfer_watch(&a, &s->h, f, 0, deadline))
-        return (ssize_t)weft__transfer_later(&s->h, f, WEFT_OP_RECV, buf, n, deadline);
+        return (ssize_t)weft__transfer_unwatched(&s->h, f, WEFT_OP_RECV, buf, n, deadline);
     return (ssize_t)weft__transfer_wait(&a, &s->h, f, WEFT_OP_RECV, buf, n, deadline);
 }
 
@@ -98,11 +103,17 @@ static __attribute__((noinline)) ssize_t write_otherwise(weft__fiber *f, weft_id
 static inline ssize_t write_some(weft__fiber *f, weft_id sock, const void *buf, size_t n, int64_t deadline)
 {
     weft__sock *s = usual(f, sock, n);
-    void *from = (void *)(uintptr_t)buf; /* dropping const: one call serves both directions, and what is sent is only read */
+    /* Dropping const: one call serves both directions, and what is sent is only read. */
+    void *from = (void *)(uintptr_t)buf;
     if (!s)
         return write_otherwise(f, sock, buf, n, deadline);
-    if (!weft__transfer_here(&s->h, f, 1))
-        return (ssize_t)weft__transfer(&s->h, f, WEFT_OP_SEND, from, n, deadline);
+    if (!weft__transfer_here(&s->h, f, 1)) {
+        if (!weft__transfer_by_ring(&s->h, f, WEFT_OP_SEND))
+            return (ssize_t)weft__transfer(&s->h, f, WEFT_OP_SEND, from, n, deadline);
+        if (f->home->port->lone)
+            return (ssize_t)weft__transfer_past(&s->h, f, WEFT_OP_SEND, from, n, deadline);
+        return (ssize_t)weft__transfer_ring(&s->h, f, WEFT_OP_SEND, from, n, deadline);
+    }
     int64_t r = weft__transfer_try(&s->h, f, WEFT_OP_SEND, from, n, deadline);
     return (ssize_t)(r != -EAGAIN ? r : weft__transfer_later(&s->h, f, WEFT_OP_SEND, from, n, deadline));
 }
@@ -117,18 +128,22 @@ static int is_empty(const struct iovec *iov, unsigned count)
     return 1;
 }
 
+static ssize_t transfer_vectors(weft__sock *s, weft__fiber *f, enum weft_opcode code, const struct iovec *iov,
+                                unsigned count, int64_t deadline)
+{
+    if (count > VECTORS_MAX)
+        return -EINVAL;
+    if (is_empty(iov, count))
+        return weft__await_nothing();
+    return (ssize_t)weft__transfer(&s->h, f, code, (void *)(uintptr_t)iov, count, deadline);
+}
+
 ssize_t weft_readv(weft_id sock, const struct iovec *iov, unsigned count, int64_t deadline)
 {
     weft__fiber *f = caller();
     weft__sock *s;
     int r = find_reader(f, sock, &s);
-    if (r < 0)
-        return r;
-    if (count > VECTORS_MAX)
-        return -EINVAL;
-    if (is_empty(iov, count))
-        return weft__await_nothing();
-    return (ssize_t)weft__transfer(&s->h, f, WEFT_OP_READV, (void *)(uintptr_t)iov, count, deadline);
+    return r < 0 ? r : transfer_vectors(s, f, WEFT_OP_READV, iov, count, deadline);
 }
 
 ssize_t weft_writev(weft_id sock, const struct iovec *iov, unsigned count, int64_t deadline)
@@ -136,13 +151,7 @@ ssize_t weft_writev(weft_id sock, const struct iovec *iov, unsigned count, int64
     weft__fiber *f = caller();
     weft__sock *s;
     int r = find(f, sock, &s);
-    if (r < 0)
-        return r;
-    if (count > VECTORS_MAX)
-        return -EINVAL;
-    if (is_empty(iov, count))
-        return weft__await_nothing();
-    return (ssize_t)weft__transfer(&s->h, f, WEFT_OP_WRITEV, (void *)(uintptr_t)iov, count, deadline);
+    return r < 0 ? r : transfer_vectors(s, f, WEFT_OP_WRITEV, iov, count, deadline);
 }
 
 /* A socket that was closed between two steps ended this call as it would have ended a wait. */

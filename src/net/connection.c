@@ -54,7 +54,7 @@ static int start(weft__shard *shard, weft_handle raw, int refused)
     s->refused = (uint8_t)refused;
     s->hub = hub;
     weft__hub_ref(hub);
-    weft__lane_start(lane, NULL);
+    weft__lane_start_connection(lane);
     return 0;
 }
 

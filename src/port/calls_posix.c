@@ -191,7 +191,7 @@ static size_t sendfile_piece(const weft_op *op)
     return SENDFILE_COLD;
 }
 
-static int64_t sendfile_attempt(weft_op *op)
+static int64_t sendfile_attempt(const weft_op *op)
 {
     if (op->sendfile.offset > INT64_MAX)
         return -EINVAL;
@@ -235,4 +235,14 @@ int64_t weft__op_attempt(weft_op *op)
         r = attempt(op);
     while (r == -EINTR);
     return r;
+}
+
+/* Read in between two readings of that one. */
+int weft__posix_clock(const weft_env *env)
+{
+    struct timespec before, after;
+    clock_gettime(CLOCK_MONOTONIC, &before);
+    const int64_t now = env->now(env->self);
+    clock_gettime(CLOCK_MONOTONIC, &after);
+    return now >= before.tv_sec * WEFT_SECOND + before.tv_nsec && now <= after.tv_sec * WEFT_SECOND + after.tv_nsec;
 }

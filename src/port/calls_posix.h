@@ -12,6 +12,9 @@
 /* Result of a call that sets errno. */
 static inline int64_t weft__told(int64_t r) { return r >= 0 ? r : errno == EWOULDBLOCK ? -EAGAIN : -errno; }
 
+/* Whether env's clock is CLOCK_MONOTONIC, so that the kernel may be told times of it. */
+int weft__posix_clock(const weft_env *env);
+
 /* write(2) where a lost reader would raise a signal: without that. */
 int64_t weft__write_quietly(weft_handle h, const void *buf, size_t len);
 

@@ -28,7 +28,8 @@ static inline int weft__desc_usable_here(const weft_desc *d, const weft_port *po
     return d->port == port && d->handles > 0 && !d->closing && d->handle != WEFT_NOHANDLE;
 }
 
-/* Whether an attempt may be worth while in that direction: nothing is known, or there was news since the last that found nothing. */
+/* Whether an attempt may be worth while in that direction: nothing is known, or there was news
+ * since the last that found nothing. */
 static inline int weft__desc_hopeful(const weft_desc *d, int writes)
 {
     return !d->registered || d->latch & ((writes ? WEFT_WRITABLE : WEFT_READABLE) | WEFT_HANGUP);
@@ -58,6 +59,16 @@ static inline void weft__desc_unwatch(weft_port *port, weft_desc *d, int writes)
     weft_op *next = writes ? d->write_head : d->read_head;
     if (next)
         port->driver->unwatched(port, next);
+}
+
+/* There is news in that direction: whoever watches it is told. Inside enter. */
+static inline void weft__desc_tell(weft_port *port, const weft_desc *d, int writes)
+{
+    weft_watcher *watcher = d->watcher[writes];
+    if (!watcher)
+        return;
+    port->told++;
+    watcher->told(watcher);
 }
 
 /* The descriptor's last op and last handle are gone. */

@@ -1,4 +1,5 @@
-/* The epoll driver: its life, its one kernel entry, its wake. epoll_ops.c carries ops out.
+/* The epoll driver: its life, its one kernel entry, its wake. epoll_ops.c carries ops out,
+ * epoll_timer.c saves waits their time-outs.
  *
  * The set is edge-triggered, and a descriptor enters it once, for both directions, when one of its ops has to wait
  * for the first time; no request costs an epoll_ctl. The set keeps an edge until it is fetched, so one that comes
@@ -16,6 +17,7 @@
 #include "base/check.h"
 #include "base/near.h"
 #include "port/at_once.h"
+#include "port/desc.h"
 #include "port/op.h"
 
 /* How long an op on the later list waits before it tries again. */
@@ -37,6 +39,9 @@ static int epoll_open(weft_port *port, const weft_port_config *config)
     s->bytes = bytes;
     s->port = port;
     s->event_next = s->event_count = 0;
+    s->may_stand = 1;
+    s->standing_ns = WEFT_NEVER;
+    s->timer_fd = -1;
     weft__link_init(&s->ready);
     weft__link_init(&s->starved);
     weft__link_init(&s->later);
@@ -76,6 +81,7 @@ static void epoll_close(weft_port *port)
     WEFT_ASSERT(s->waiting == 0 && port->watching == 0);
     WEFT_ASSERT(weft__link_alone(&s->ready) && weft__link_alone(&s->starved) && weft__link_alone(&s->later));
     weft__buffers_fini(&s->buffers);
+    weft__epoll_timer_close(s);
     close(s->wake_fd);
     close(s->epoll_fd);
     if (s->mapped)
@@ -107,25 +113,17 @@ static int fetch(weft__epoll *s, int64_t ns)
     return n < 0 ? -errno : n;
 }
 
+/* How long the next fetch may last; negative: until there is something. */
 static int64_t time_left(weft__epoll *s, int64_t deadline_ns)
 {
     if (deadline_ns <= WEFT_NOW || !weft__link_alone(&s->ready) || weft__epoll_can_feed(s))
         return 0;
-    if (deadline_ns == WEFT_NEVER)
+    if (weft__epoll_stands(s, deadline_ns))
         return weft__link_alone(&s->later) ? -1 : LATER_NS;
     int64_t ns = deadline_ns - s->port->env->now(s->port->env->self);
     if (ns < 0)
         ns = 0;
     return weft__link_alone(&s->later) || ns < LATER_NS ? ns : LATER_NS;
-}
-
-static inline void tell_watcher(weft__epoll *s, weft_desc *d, int writes)
-{
-    weft_watcher *watcher = d->watcher[writes];
-    if (!watcher)
-        return;
-    s->port->told++;
-    watcher->told(watcher);
 }
 
 /* A descriptor has news (EPOLL*). */
@@ -135,25 +133,26 @@ static inline void on_event(weft__epoll *s, weft_desc *d, uint32_t events)
         d->latch |= WEFT_HANGUP;
     if (events & (EPOLLIN | EPOLLHUP | EPOLLERR | EPOLLRDHUP | EPOLLPRI)) {
         d->latch |= WEFT_READABLE;
-        tell_watcher(s, d, 0);
+        weft__desc_tell(s->port, d, 0);
     }
     if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) {
         d->latch |= WEFT_WRITABLE;
-        tell_watcher(s, d, 1);
+        weft__desc_tell(s->port, d, 1);
     }
-    if (d->read_head || d->write_head || d->poll_head)
+    if (d->flying)
         weft__epoll_run_queues(s, d);
 }
 
-/* With thousands of descriptors neither they nor who watches them are in any cache. So while one has its news, those behind it are brought near:
- * the descriptor; by that its watcher, mostly in the frame of who waits, with that one's frames around it; by that what the watcher touches. */
+/* With thousands of descriptors neither they nor who watches them are in any cache. So while one has its news, those
+ * behind it are brought near: the descriptor; by that its watcher, mostly in the frame of who waits, with that one's
+ * frames around it; by that what the watcher touches. */
 enum { MANY = 32, NEAR_DESC = 8, NEAR_WATCHER = 5, NEAR_REST = 2, NEAR_BELOW = 3, NEAR_ABOVE = 6 /* cache lines */ };
 
 WEFT__HINT void foresee(const weft__epoll *s, int i)
 {
     if (i + NEAR_DESC >= s->event_count)
         return;
-    const weft_desc *d = s->events[i + NEAR_WATCHER].data.ptr, *next = s->events[i + NEAR_REST].data.ptr;
+    const weft_desc *d = weft__epoll_desc(&s->events[i + NEAR_WATCHER]), *next = weft__epoll_desc(&s->events[i + NEAR_REST]);
     weft__near(s->events[i + NEAR_DESC].data.ptr, 3);
     if (d && d->watcher[0])
         weft__near((const char *)d->watcher[0] - NEAR_BELOW * WEFT_CACHE_LINE, NEAR_BELOW + NEAR_ABOVE);
@@ -169,8 +168,11 @@ static void handle_batch(weft__epoll *s)
         if (s->event_count >= MANY) /* where there is news of fewer they are near, or nobody hurries */
             foresee(s, s->event_next);
         struct epoll_event *e = &s->events[s->event_next++];
-        if (e->data.ptr) /* NULL: the wake, or a descriptor that was forgotten since */
-            on_event(s, e->data.ptr, e->events);
+        weft_desc *d = weft__epoll_desc(e);
+        if (d)
+            on_event(s, d, e->events);
+        else if (e->data.ptr == WEFT__EPOLL_TIMER)
+            weft__epoll_went_off(s);
     }
 }
 

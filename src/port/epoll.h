@@ -23,6 +23,12 @@ typedef struct weft__epoll {
     uint8_t mapped;
     uint8_t no_pwait2;      /* the kernel has only milliseconds */
     uint8_t watched;        /* epoll_fd is polled by a foreign loop: edges must be fetched, or it would stay readable */
+    uint8_t may_stand;      /* a deadline may become the timer's */
+    uint32_t waits_alike;   /* waits in a row for waited_ns */
+    int64_t waited_ns;
+    int64_t standing_ns;    /* when the timer goes off; WEFT_NEVER: it does not, or there is none */
+    int timer_fd;           /* or -1 */
+    uint64_t timer_calls;   /* what it cost, for tests */
     uint32_t waiting;       /* ops in queues: with none, there is nothing to ask the kernel for */
     /* Ops that could go on at once but gave way to others; ops that wait for a provided buffer; ops for which only
      * time can tell (a Unix listener whose queue is full). All by weft__epoll_op.list. */
@@ -100,6 +106,25 @@ void weft__epoll_retry_later(weft__epoll *s);
 /* Lets ops that wait for a buffer go on, as many as there are free ones; and whether that would let any. */
 void weft__epoll_feed(weft__epoll *s);
 int weft__epoll_can_feed(const weft__epoll *s);
+
+/* ---- epoll_timer.c ---- */
+
+/* What the timer's events carry in place of a descriptor. The wake's carry NULL,
+ * and so do those for descriptors that were forgotten since. */
+#define WEFT__EPOLL_TIMER ((void *)1)
+
+/* Whom an event is for; NULL: no descriptor. */
+static inline weft_desc *weft__epoll_desc(const struct epoll_event *e)
+{
+    return (uintptr_t)e->data.ptr > (uintptr_t)WEFT__EPOLL_TIMER ? e->data.ptr : NULL;
+}
+
+/* Whether a wait for this deadline, which is to begin now, may go without a time-out:
+ * there is none, or the timer is set to it. On return it is set to no earlier one. */
+int weft__epoll_stands(weft__epoll *s, int64_t deadline_ns);
+/* The timer has gone off. */
+void weft__epoll_went_off(weft__epoll *s);
+void weft__epoll_timer_close(weft__epoll *s);
 
 /* ---- epoll_watch.c ---- */
 int64_t weft__epoll_attempt(weft_port *port, weft_desc *d, enum weft_opcode code, void *buf, size_t len);

@@ -19,7 +19,8 @@ typedef struct weft__port_owner {
     void *ctx;
     /* An intermediate result of a MULTI op; NULL: it goes to op->more. Home thread. */
     void (*more)(void *ctx, weft_op *op, int64_t result, weft_buffer *buffer);
-    /* The home thread is about to wait, has said so, has no deadline, and nothing is in flight: 1 if it is not to. NULL: it always is. */
+    /* The home thread is about to wait, has said so, has no deadline, and nothing is in flight:
+     * 1 if it is not to. NULL: it always is. */
     int (*still)(void *ctx);
 } weft__port_owner;
 
@@ -51,27 +52,37 @@ struct weft_port {
     weft_op *turn_head, *turn_tail; /* ops of chains whose turn has come, by wait_next */
     uint8_t turning;      /* they are being started */
     uint8_t at_once;      /* the driver can do without ops: attempt, watch, unwatched */
+    uint8_t lone;         /* send_past is worth asking; the driver's */
     uint8_t sated;        /* the last enter did not ask the kernel: what was submitted had ended at once */
     const void *home;     /* weft__thread_tag of the home thread (atomic) */
+
+    /* Ways of its own that a driver has for a RECV or SEND of some bytes (2 GiB at most) on a stream that lives here,
+     * while `plain` says RING for it; set by its open, NULL where it has none. Home thread.
+     * transfer: takes an op whose task.run (which only makes somebody ready), key, submitter and through are set, and
+     * nothing else: for a fiber of this worker. It does not end before this returns.
+     * send_past: makes a send without an op, now: its result. -EAGAIN: it is to be an op. */
+    void (*transfer)(weft_port *port, weft_op *op, enum weft_opcode code, weft_desc *d, void *buf, size_t len);
+    int64_t (*send_past)(weft_port *port, const weft_desc *d, const void *buf, size_t len);
 
     /* Any thread's. */
     void *inbox;          /* weft_task list of requests, newest first (atomic) */
     uint32_t sleeping;    /* WEFT__PORT_*: senders call driver->wake only when it says SLEEPING (atomic) */
-    struct weft__borrowed *borrowed; /* borrowed.c: who has which provided buffer; NULL until somebody says so (atomic) */
+    /* borrowed.c: who has which provided buffer; NULL until somebody says so (atomic). */
+    struct weft__borrowed *borrowed;
     uint32_t guests;      /* pool threads that are just telling of a job's end: fini waits for them (atomic) */
 
     void *standalone;     /* the stand-alone form's part, or NULL */
 };
 
-/* Whether this kernel makes a ring for this process that the driver can use: 0; -ENOSYS, -EPERM; -ENOMEM, -EMFILE, -ENFILE say nothing about that.
- * Any thread. */
+/* Whether this kernel makes a ring for this process that the driver can use: 0; -ENOSYS, -EPERM;
+ * -ENOMEM, -EMFILE, -ENFILE say nothing about that. Any thread. */
 int weft__uring_there(void);
 
 /* Buffers of a port: when its configuration does not say, and at most. */
 enum { WEFT__BUFFER_SIZE_DEFAULT = 4096, WEFT__BUFFER_SIZE_MAX = 1 << 30, WEFT__BUFFERS_DEFAULT = 256, WEFT__BUFFERS_MAX = 32768 };
 
-/* Opens into caller's memory; the calling thread becomes home. 0 or -errno (the driver's). port->config then has the figures for buffers as
- * they are: sizes in steps of 64 bytes, counts in powers of two, defaults filled in. */
+/* Opens into caller's memory; the calling thread becomes home. 0 or -errno (the driver's). port->config then has the
+ * figures for buffers as they are: sizes in steps of 64 bytes, counts in powers of two, defaults filled in. */
 int weft__port_init(weft_port *port, const weft_env *env, const weft_port_driver *driver,
                     const weft_port_config *config, const weft__port_owner *owner, weft__pool *pool);
 /* Ends it: nothing may be in flight (asserted). */
@@ -174,7 +185,8 @@ void weft__pool_close(weft__pool *pool);
 /* Takes an op whose path is the pool; it ends by weft__port_pool_done through op->port's inbox. Home thread of
  * op->port. */
 void weft__pool_submit(weft__pool *pool, weft_op *op);
-/* One more, beside the first: 0; -EEXIST: it is there, and stays as it is; -EINVAL the name is empty or too long; -ENOMEM. Any thread. */
+/* One more, beside the first: 0; -EEXIST: it is there, and stays as it is; -EINVAL the name is empty or too long;
+ * -ENOMEM. Any thread. */
 int weft__pool_make(weft__pool *first, const weft__pool_options *opt, weft__pool **out);
 /* Takes back one not yet started: 1 taken back, 0 it runs or is over. */
 int weft__pool_revoke(weft_op *op);

@@ -119,15 +119,15 @@ static void back_off(weft__uring *u, int wait)
     call_kernel(u, 0, wait ? 1 : 0, IORING_ENTER_GETEVENTS, wait ? &ts : NULL);
 }
 
-/* Somebody has been told something in this entry: whatever else is to be handed over, nobody waits any more, for what was told may be all that
- * the others wait for. */
+/* Somebody has been told something in this entry: whatever else is to be handed over, nobody waits any more,
+ * for what was told may be all that the others wait for. */
 static int has_told(const weft__uring *u, uint64_t before) { return u->delivered != before || u->woken; }
 
 void weft__uring_enter(weft_port *port, int64_t deadline_ns)
 {
     weft__uring *u = state_of(port);
     const uint64_t before = u->delivered;
-    u->lone = 0;
+    port->lone = 0;
     u->woken = 0;
     for (;;) {
         weft__uring_flush(u); /* may tell, too */
@@ -143,7 +143,7 @@ void weft__uring_enter(weft_port *port, int64_t deadline_ns)
         /* What did not fit goes next, without waiting; what came may have been of no interest to anybody. */
         const int waits = u->deferred.head || u->cancelling.head;
         if (waits ? stuck || !weft_port_room(port) : over || !reaped || deadline_ns <= WEFT_NOW) {
-            u->lone = u->sends_past && u->delivered - before <= 1;
+            port->lone = u->sends_past && u->delivered - before <= 1;
             return;
         }
     }
@@ -185,6 +185,8 @@ int weft__uring_open_on(weft_port *port, const weft_port_config *config, const w
     if (r < 0)
         return r;
     port->state = u;
+    port->transfer = weft__uring_transfer;
+    port->send_past = weft__uring_send_past;
     return 0;
 }
 

@@ -3,6 +3,7 @@
 #ifndef WEFT_PORT_URING_H
 #define WEFT_PORT_URING_H
 
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -46,8 +47,9 @@ typedef struct weft__uring_op {
     weft_op *prev;     /* in the list that holds it */
     uint8_t where;     /* enum weft__uring_where */
     uint8_t stage;     /* enum weft__uring_stage */
-    uint8_t cancel;    /* a cancel was asked for */
     uint8_t queued;    /* in the list of cancels */
+    uint8_t straight;  /* it came by port->transfer, and no other path was tried */
+    uint8_t cancel;    /* a cancel was asked for */
     uint8_t offload;   /* the kernel did not want to wait for this file: a thread of its own has to */
     uint32_t releases; /* how many buffers had come back when a starved receive was last armed */
     union {
@@ -62,6 +64,19 @@ typedef struct weft__uring_op {
 _Static_assert(sizeof(weft__uring_op) <= 7 * sizeof(uint64_t), "a ring op's record fits into weft_op.drv[0..6]");
 
 static inline weft__uring_op *weft__uring_of(weft_op *op) { return (weft__uring_op *)(void *)op->drv; }
+
+_Static_assert(offsetof(weft__uring_op, stage) == offsetof(weft__uring_op, where) + 1 &&
+                   offsetof(weft__uring_op, queued) == offsetof(weft__uring_op, where) + 2 &&
+                   offsetof(weft__uring_op, straight) == offsetof(weft__uring_op, where) + 3,
+               "four bytes that are looked at together");
+
+/* Whether it is in the ring and came there straight: then its completion, unless it is an error, is its end and
+ * nothing else. */
+static inline int weft__uring_goes_straight(const weft__uring_op *x)
+{
+    static const uint8_t straight[] = {WEFT__AT_RING, WEFT__STAGE_DIRECT, 0, 1};
+    return memcmp((const char *)x + offsetof(weft__uring_op, where), straight, sizeof straight) == 0;
+}
 
 /* What a submission needs beside its entry until the kernel has taken it; one for each slot of the submission queue. */
 typedef union weft__uring_side {
@@ -126,7 +141,6 @@ typedef struct weft__uring {
     uint8_t wake_armed;
     uint8_t wake_multi;
     uint8_t closing;
-    uint8_t lone;        /* the last entry told of one thing at most, and no send has gone past the ring since */
 
     /* Set-up. */
     int fd, enter_fd;
@@ -310,5 +324,10 @@ static inline int weft__uring_busy(const weft__uring *u)
 /* The driver's hot slots, for builds that bind them directly (port/bind.h); the first in uring_sqe.c. */
 void weft__uring_submit(weft_port *port, weft_op *op);
 void weft__uring_enter(weft_port *port, int64_t deadline_ns);
+/* port->transfer. */
+void weft__uring_transfer(weft_port *port, weft_op *op, enum weft_opcode code, weft_desc *d, void *buf, size_t len);
+/* port->send_past, which port->lone says to ask: the last entry told of one thing at most, and no send has gone past
+ * the ring since. */
+int64_t weft__uring_send_past(weft_port *port, const weft_desc *d, const void *buf, size_t len);
 
 #endif

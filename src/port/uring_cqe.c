@@ -1,6 +1,7 @@
 /* From completion entry to completion. Home thread only.
  *
- * Entries are copied out and the kernel's queue advanced before anything runs. An op ends only with its own entry:
+ * Entries are copied out and the kernel's queue advanced before anything runs, but for those of straight ops at the
+ * queue's head. An op ends only with its own entry:
  * what a cancel answers is counted and nothing more. An entry whose generation is not the op's current one is
  * nobody's: a buffer in it goes back, the rest is dropped. A multishot that the kernel ended without a reason is
  * armed again, and nobody hears of it. */
@@ -10,6 +11,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "port/straight.h"
 #include "port/uring.h"
 
 #define ATTEMPTS_IN_A_ROW 16 /* of one emulated multishot, so that others get their turn */
@@ -351,6 +353,26 @@ static inline int is_success(weft_op *op, const struct done *d)
            !(1u << op->code & CONVERTED);
 }
 
+/* The op of such an entry, if it is one that came straight and succeeded; else NULL. */
+static inline weft_op *straight_of(const weft__uring *u, uint64_t data, int32_t res)
+{
+    weft_op *op = (weft_op *)(uintptr_t)(data & (UINT64_MAX >> 16));
+    const int other = data & WEFT__TAG_MASK || !op || res < 0 || op->tag != data >> 48 || op->port != u->port;
+    return other || !weft__uring_goes_straight(weft__uring_of(op)) ? NULL : op;
+}
+
+/* What ended comes to for one. */
+static inline void end_straight(weft__uring *u, weft_op *op, int32_t res)
+{
+    if (u->valgrind && op->code == WEFT_OP_RECV)
+        WEFT__DEFINED(op->io.buf, (size_t)res);
+    weft__uring_of(op)->where = WEFT__AT_NONE;
+    u->in_ring--;
+    u->proven |= 1u << op->code;
+    u->delivered++;
+    weft__straight_end(u->port, op, res);
+}
+
 static inline void dispatch(weft__uring *u, const struct done *d)
 {
     weft_op *op = (weft_op *)(uintptr_t)(d->data & (UINT64_MAX >> 16));
@@ -370,10 +392,30 @@ static inline void dispatch(weft__uring *u, const struct done *d)
     }
 }
 
+/* Those that lie at the head of the queue need not be copied: their submitters are made ready, and do nothing yet; the
+ * last one of a descriptor that closes has that closed, too, and nothing there comes back to the queue either. */
+static inline uint32_t reap_straight(weft__uring *u)
+{
+    const uint32_t from = u->cq_head, to = from + weft__uring_completions(u);
+    uint32_t at = from;
+    for (; at != to; at++) {
+        const struct io_uring_cqe *cqe = &u->cqes[at & u->cq_mask];
+        weft_op *op = straight_of(u, cqe->user_data, cqe->res);
+        if (!op)
+            break;
+        end_straight(u, op, cqe->res);
+    }
+    if (at != from) {
+        u->cq_head = at;
+        weft__store_release(u->cq_head_shared, at, "uring.cq_head"); /* as below */
+    }
+    return at - from;
+}
+
 unsigned weft__uring_reap(weft__uring *u)
 {
     struct done batch[WEFT__URING_BATCH];
-    uint32_t left = weft__uring_completions(u), taken = 0;
+    uint32_t taken = reap_straight(u), left = weft__uring_completions(u);
     while (left) {
         /* An entry makes two results at most: as long as the owner has room for twice as many, all of the batch can
          * be acted on. */

@@ -7,9 +7,9 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "port/calls_posix.h"
 #include "port/uring.h"
 
 #define DEFAULT_ENTRIES 256u
@@ -185,16 +185,6 @@ static int machines_clock(void)
     return stat("/proc/self/ns/time", &st) < 0 || st.st_ino == first;
 }
 
-/* Whether env's clock is the one the kernel's absolute time-outs run on: read in between two readings of that one. */
-static int same_clock(const weft_env *env)
-{
-    struct timespec before, after;
-    clock_gettime(CLOCK_MONOTONIC, &before);
-    const int64_t now = env->now(env->self);
-    clock_gettime(CLOCK_MONOTONIC, &after);
-    return now >= before.tv_sec * WEFT_SECOND + before.tv_nsec && now <= after.tv_sec * WEFT_SECOND + after.tv_nsec;
-}
-
 void weft__uring_register_ring(weft__uring *u)
 {
     u->late_ring_fd = 0;
@@ -234,8 +224,8 @@ static uint8_t *find_memory(const weft_port *port, const weft_port_config *confi
     return block;
 }
 
-/* Where both queues lie unless the kernel is to map them, which is two calls more, and two to unmap them: in the caller's block, or in memory of
- * the environment's that is meant for it. */
+/* Where both queues lie unless the kernel is to map them, which is two calls more, and two to unmap them: in the
+ * caller's block, or in memory of the environment's that is meant for it. */
 static uint8_t *find_queues(weft__uring *u, const weft_port_config *config, const struct plan *plan)
 {
     const weft_env *env = u->port->env;
@@ -247,8 +237,9 @@ static uint8_t *find_queues(weft__uring *u, const weft_port_config *config, cons
     return u->queues;
 }
 
-/* The kernel ends a ring some time after its last descriptor was closed, and until then writes to its memory. What is
- * registered with a ring goes last: so it gets the only writing end of a pipe, and the reading end hangs up after that. */
+/* The kernel ends a ring some time after its last descriptor was closed, and until then writes to its
+ * memory. What is registered with a ring goes last: so it gets the only writing end of a pipe, and the
+ * reading end hangs up after that. */
 static int watch_end(weft__uring *u)
 {
     int ends[2];
@@ -307,7 +298,7 @@ int weft__uring_setup(weft__uring **out, weft_port *port, const weft_port_config
     u->setup_flags = params.flags;
     u->features = params.features;
     u->deferred_work = !!(params.flags & IORING_SETUP_DEFER_TASKRUN);
-    u->absolute = (params.features & WEFT__FEAT_MIN_TIMEOUT) && same_clock(port->env) && machines_clock();
+    u->absolute = (params.features & WEFT__FEAT_MIN_TIMEOUT) && weft__posix_clock(port->env) && machines_clock();
     /* Not on a shared ring, where it would end with the thread that submitted it; nor over the caller's memory, which
      * is written to when the ring ends. */
     u->may_stand = u->absolute && !u->valgrind && !config->shared && u->memory_size;

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "port/op.h"
+#include "port/straight.h"
 #include "port/uring.h"
 
 #define LATER_NS 1000000
@@ -285,14 +286,14 @@ static int knows_no_offsets(int fd)
 static int offset_may_start(weft__uring *u, weft_op *op)
 {
     weft_desc *d = op->desc;
-    if (d->registered || op->io.offset < 0)
+    if (d->offsets || op->io.offset < 0)
         return 1;
     u->port->calls++;
     if (knows_no_offsets((int)d->handle)) {
         weft__uring_end(u, op, -ESPIPE);
         return 0;
     }
-    d->registered = 1;
+    d->offsets = 1;
     return 1;
 }
 
@@ -390,7 +391,7 @@ static inline int start_transfer(weft__uring *u, weft_op *op)
 /* The same for a read of a file. */
 static inline int start_read(weft__uring *u, weft_op *op)
 {
-    struct io_uring_sqe *sqe = op->path == WEFT_PATH_RING && op->desc->registered ? slot_for(u, op) : NULL;
+    struct io_uring_sqe *sqe = op->path == WEFT_PATH_RING && op->desc->offsets ? slot_for(u, op) : NULL;
     if (!sqe)
         return 0;
     *sqe = (struct io_uring_sqe){
@@ -404,18 +405,28 @@ static inline int start_read(weft__uring *u, weft_op *op)
     return 1;
 }
 
-/* A send of little, made by a plain call: no submission, no completion, and no way back to who would have waited for it. That pays where
- * the next entry would be for this send alone: the last one told of one thing at most, and there is nothing to hand over or
- * to reap. Only once between two entries, so whatever more that one thing sets off goes into one entry as ever. */
+/* A send of little, made by a plain call: no submission, no completion, and no way back to who would have waited
+ * for it. That pays where the next entry would be for this send alone: the last one told of one thing at most, and
+ * there is nothing to hand over or to reap. Only once between two entries, so whatever more that one thing sets
+ * off goes into one entry as ever. */
+int64_t weft__uring_send_past(weft_port *port, const weft_desc *d, const void *buf, size_t len)
+{
+    const weft__uring *u = weft__uring_at(port);
+    if (len > LITTLE || weft__uring_busy(u))
+        return -EAGAIN;
+    port->lone = 0;
+    port->calls++;
+    return u->sys->send(u->sys->self, (int)d->handle, buf, len); /* -EAGAIN: the ring waits */
+}
+
+/* The same for what is an op already. */
 static int sent_past(weft__uring *u, weft_op *op)
 {
-    if (op->code != WEFT_OP_SEND || op->io.len > LITTLE || op->io.flags || weft__uring_busy(u))
+    if (op->code != WEFT_OP_SEND || op->io.flags)
         return 0;
-    u->lone = 0;
-    u->port->calls++;
-    const int64_t r = u->sys->send(u->sys->self, (int)op->desc->handle, op->io.buf, op->io.len);
+    const int64_t r = weft__uring_send_past(u->port, op->desc, op->io.buf, op->io.len);
     if (r == -EAGAIN)
-        return 0; /* the ring waits */
+        return 0;
     weft__uring_end(u, op, r);
     return 1;
 }
@@ -425,7 +436,7 @@ void weft__uring_submit(weft_port *port, weft_op *op)
     weft__uring *u = weft__uring_at(port);
     weft__uring_op *x = weft__uring_of(op);
     x->where = WEFT__AT_NONE;
-    x->cancel = x->queued = x->offload = 0;
+    x->cancel = x->queued = x->offload = x->straight = 0;
     x->statx = NULL;
     op->drv[7] = 0;
     if (!is_transfer(op)) {
@@ -433,10 +444,38 @@ void weft__uring_submit(weft_port *port, weft_op *op)
             weft__uring_start(u, op);
         return;
     }
-    if (u->lone && sent_past(u, op))
+    if (port->lone && sent_past(u, op))
         return;
     if (!start_transfer(u, op))
         weft__uring_start(u, op);
+}
+
+/* What submit comes to for one of these, written straight into the entry. */
+void weft__uring_transfer(weft_port *port, weft_op *op, enum weft_opcode code, weft_desc *d, void *buf, size_t len)
+{
+    weft__uring *u = weft__uring_at(port);
+    weft__uring_op *x = weft__uring_of(op);
+    weft__straight_begin(port, op, code, d, buf, len);
+    x->where = WEFT__AT_RING;
+    x->stage = WEFT__STAGE_DIRECT;
+    x->queued = 0;
+    x->straight = 1;
+    x->cancel = x->offload = 0;
+    op->drv[7] = 0;
+    if (!weft__uring_list_empty(&u->deferred) || weft__uring_unsubmitted(u) >= u->sq_entries) {
+        weft__uring_start(u, op); /* waits for a slot */
+        return;
+    }
+    op->tag = ++u->generation;
+    u->in_ring++;
+    u->sqes[u->sq_tail++ & u->sq_mask] = (struct io_uring_sqe){
+        .opcode = code == WEFT_OP_SEND ? IORING_OP_SEND : IORING_OP_RECV,
+        .fd = (int)d->handle,
+        .addr = (uintptr_t)buf,
+        .len = (uint32_t)len,
+        .msg_flags = code == WEFT_OP_SEND ? MSG_NOSIGNAL : 0,
+        .user_data = weft__uring_data(op),
+    };
 }
 
 void weft__uring_wait(weft__uring *u, weft_op *op, enum weft__uring_stage stage)

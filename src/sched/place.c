@@ -1,4 +1,5 @@
-/* Placement: how many workers, which mode, who is near whom, where a lane begins. Planning runs once on the starting thread. */
+/* Placement: how many workers, which mode, who is near whom, where a lane begins.
+ * Planning runs once on the starting thread. */
 #include <errno.h>
 #include <string.h>
 
@@ -126,6 +127,16 @@ static unsigned distance(const weft_runtime *rt, unsigned a, unsigned b)
     return t->package[x] == t->package[y] ? 1 : 2;
 }
 
+/* With more workers than processors, binding would only put them on top of each other. */
+static void bind(weft__worker *w)
+{
+    weft_runtime *rt = w->rt;
+    if (rt->mode != WEFT_PER_CORE || rt->opt.no_binding || w->host == WEFT__GUEST || !rt->env->bind ||
+        rt->topology.count < rt->workers)
+        return;
+    w->bound = rt->env->bind(rt->env->self, &rt->topology.cpu[seat(rt, w->index)], 1) == 0;
+}
+
 void weft__place_worker(weft__worker *w)
 {
     weft_runtime *rt = w->rt;
@@ -137,8 +148,15 @@ void weft__place_worker(weft__worker *w)
         w->near_ends[d] = n;
     }
     w->last_victim = n ? w->near[0] : w->index;
-    if (rt->mode == WEFT_PER_CORE && !rt->opt.no_binding && !w->host && rt->env->bind && rt->topology.count >= rt->workers)
-        rt->env->bind(rt->env->self, &rt->topology.cpu[seat(rt, w->index)], 1);
+    bind(w);
+}
+
+void weft__worker_unbind(weft__worker *w)
+{
+    weft_runtime *rt = w->rt;
+    if (w->bound)
+        rt->env->bind(rt->env->self, NULL, 0);
+    w->bound = 0;
 }
 
 /* It has come, and does not mean to leave. */
@@ -147,9 +165,12 @@ static int takes_lanes(weft__worker *v)
     return v && !weft__load_seq(&v->retiring, "place.retiring");
 }
 
-/* In the modes where nothing is stolen the spawner decides, taking turns. In the others a lane stays with its maker, to be stolen by
- * who is idle, unless its maker has clearly more lanes at home than the least loaded worker: then it is born there, because what was
- * born here would wake up here for ever. */
+/* How many lanes more are not yet clearly more. */
+static uint64_t slack(uint64_t fewest) { return 4 + fewest / 8; }
+
+/* In the modes where nothing is stolen the spawner decides, taking turns. In the others a lane stays with its maker, to
+ * be stolen by who is idle, unless its maker has clearly more lanes at home than the least loaded worker: then it is
+ * born there, because what was born here would wake up here for ever. */
 weft__worker *weft__place_lane(weft_runtime *rt, weft__worker *w)
 {
     unsigned cpu_workers = rt->workers - rt->first_cpu_worker;
@@ -176,5 +197,42 @@ weft__worker *weft__place_lane(weft_runtime *rt, weft__worker *w)
             least = v;
         }
     }
-    return least && mine > fewest + 4 + fewest / 8 ? least : NULL;
+    return least && mine > fewest + slack(fewest) ? least : NULL;
+}
+
+/* Lanes at home, and the connections that will be. */
+static uint64_t burden(weft__worker *v)
+{
+    uint32_t coming = (uint32_t)weft__load_relaxed(&v->coming, "place.coming"); /* all of them: see WEFT__LOOSE */
+    return weft__load_relaxed(&v->load, "place.connection") + coming;
+}
+
+/* Connections come in bursts, many before the first of them is born; and they stay for long. So those to come are
+ * counted, too. And of those that stay here only so many may be stolen that a single thief of all of them, be it the
+ * one that has most, would not have clearly more than anybody; one always may, so that who is idle finds it. */
+weft__worker *weft__place_connection(weft__worker *w, int *movable)
+{
+    weft_runtime *rt = w->rt;
+    weft__worker *least = w;
+    *movable = 0;
+    if (rt->mode == WEFT_PER_CORE || w->io_only || rt->workers - rt->first_cpu_worker == 1)
+        return NULL;
+    uint64_t mine = takes_lanes(w) ? burden(w) : UINT32_MAX, fewest = mine, most = 0;
+    for (unsigned i = rt->first_cpu_worker; i < rt->workers; i++) {
+        weft__worker *v = weft__load_acquire(&rt->worker[i], "place.connection");
+        if (v == w || !takes_lanes(v))
+            continue;
+        uint64_t n = burden(v);
+        if (n > most)
+            most = n;
+        if (n < fewest) {
+            fewest = n;
+            least = v;
+        }
+    }
+    if (mine > fewest + slack(fewest))
+        return least;
+    uint64_t loose = weft__load_relaxed(&w->coming, "place.loose") / WEFT__LOOSE;
+    *movable = !loose || most + 2 * loose < fewest + slack(fewest);
+    return w;
 }

@@ -1,5 +1,5 @@
-/* The runtime object: options, memory, starting and halting the workers. Called by whoever starts and ends a runtime; the bloom runs on the
- * workers' own threads as they come up. */
+/* The runtime object: options, memory, starting and halting the workers. Called by whoever starts and ends a runtime;
+ * the bloom runs on the workers' own threads as they come up. */
 #include <errno.h>
 #include <stdarg.h>
 #include <string.h>
@@ -21,8 +21,8 @@ void weft__say(weft_runtime *rt, enum weft_log_level level, const char *fmt, ...
         rt->env->log(rt->env->self, level, text, n < sizeof text ? n : sizeof text - 1);
 }
 
-/* Ids of one runtime are not those of the next: 512..1023 in turn, so that the part of an id which has it is large (slab.h). A process-wide count,
- * because it is the process that holds both. */
+/* Ids of one runtime are not those of the next: 512..1023 in turn, so that the part of an id which has it is large
+ * (slab.h). A process-wide count, because it is the process that holds both. */
 static uint16_t next_tag(void)
 {
     static uint32_t count;
@@ -108,8 +108,9 @@ int weft__runtime_open(weft_runtime **out, const weft_options *opt, const weft__
     rt->env = &rt->env_storage;
     rt->hooks = *hooks;
     weft__worker *maker = weft__worker_self();
+    /* From now on what runs here may wake what waits there. */
     if (maker)
-        weft__add_seq(&maker->rt->expected, 1, "runtime.neighbour"); /* from now on what runs here may wake what waits there */
+        weft__add_seq(&maker->rt->expected, 1, "runtime.neighbour");
     rt->tag = next_tag();
     if (opt)
         rt->opt = *opt;
@@ -136,7 +137,8 @@ unmap:
 
 static void worker_thread(void *arg);
 
-/* Which worker the v-th thread of ours is. The host's threads are the first CPU workers; the I/O worker is always ours, and the first. */
+/* Which worker the v-th thread of ours is. The host's threads are the first CPU workers;
+ * the I/O worker is always ours, and the first. */
 static unsigned index_of(const weft_runtime *rt, unsigned v)
 {
     return v == 0 && rt->first_cpu_worker ? 0 : rt->host_places + v;
@@ -173,7 +175,8 @@ static void count_up(weft_runtime *rt, uint32_t *counter)
     rt->env->unpark(rt->env->self, &rt->starter);
 }
 
-/* Thread v starts threads 2v+1 and 2v+2. What it cannot start is missing with all that would have come of it: the starter gives up. */
+/* Thread v starts threads 2v+1 and 2v+2. What it cannot start is missing with all that would have come of it:
+ * the starter gives up. */
 static void start_children(weft_runtime *rt, unsigned v)
 {
     for (unsigned child = 2 * v + 1; child <= 2 * v + 2 && child < own_threads(rt); child++) {
@@ -188,8 +191,8 @@ static int all_halted(weft_runtime *rt)
     return weft__load_seq(&rt->halted, "runtime.halted") > weft__load_seq(&rt->running, "runtime.halted");
 }
 
-/* A worker, or who halts them, wakes none of them any more. Whoever says so was counted as running before: the last one finds
- * that all have. */
+/* A worker, or who halts them, wakes none of them any more. Whoever says so was counted as running before:
+ * the last one finds that all have. */
 static void halted(weft_runtime *rt)
 {
     weft__add_seq(&rt->halted, 1, "runtime.halt");
@@ -216,7 +219,7 @@ static void worker_thread(void *arg)
     weft__seed *s = arg;
     weft_runtime *rt = s->rt;
     weft__worker *w = NULL;
-    int r = weft__worker_open(rt, index_of(rt, s->index), 0, &w);
+    int r = weft__worker_open(rt, index_of(rt, s->index), WEFT__OURS, &w);
     if (r < 0)
         record_error(rt, r);
     else

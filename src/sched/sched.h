@@ -1,5 +1,5 @@
-/* The scheduler's inside: workers, queues, the runtime they belong to. Layers above (fibers, lanes) hook in by the functions in
- * weft__sched_hooks and never the other way round.
+/* The scheduler's inside: workers, queues, the runtime they belong to. Layers above (fibers, lanes) hook in by the
+ * functions in weft__sched_hooks and never the other way round.
  *
  * Fields are grouped by who may touch them. "Home" means: the worker's own thread. */
 #ifndef WEFT_SCHED_SCHED_H
@@ -19,10 +19,15 @@
 
 #define WEFT__WORKERS_MAX 64 /* one bit each in the idle word */
 #define WEFT__CROWD_UNKNOWN UINT32_MAX
+#define WEFT__LOOSE ((uint64_t)1 << 32) /* in `coming`: one that may be stolen; below it are all */
 #define WEFT__RUNTIME_MAGIC 0x77656674u
 #define WEFT__WORKER_MAGIC 0x776f726bu
 
 typedef struct weft__worker weft__worker;
+
+/* Whose thread a worker has: one that the runtime started; the one that is the runtime's from its start to its end
+ * (weft_main, weft_init); one that comes and goes (weft_run, weft_run_once). */
+enum weft__whose { WEFT__OURS, WEFT__MAIN, WEFT__GUEST };
 
 /* What the layers above install before any worker starts. */
 typedef struct weft__sched_hooks {
@@ -31,7 +36,8 @@ typedef struct weft__sched_hooks {
     void (*worker_leave)(weft__worker *w);
     /* The worker is about to sleep: time for what can wait. NULL: nothing. */
     void (*idle)(weft__worker *w);
-    /* What the worker runs now, for the monitor; in a signal handler on that worker, whose registers `machine` holds. */
+    /* What the worker runs now, for the monitor; in a signal handler on that worker,
+     * whose registers `machine` holds. */
     size_t (*describe)(weft__worker *w, const void *machine, char *buf, size_t size);
     /* Fills in the figures that the layers above keep. Any thread. */
     void (*stats)(weft_runtime *rt, weft_stats *out);
@@ -57,11 +63,13 @@ struct weft__worker {
     weft_runtime *rt;
     weft_port *port;           /* its own, or in single-io mode the I/O worker's */
     int owns_port;
+    int by_ring;               /* its own port's driver has ways of its own for reads and writes */
     int at_once;               /* its own port can do without ops */
     int retiring;              /* it leaves, or closes: nothing is to be sent to it any more (atomic) */
     int io_only;               /* single-io mode: the worker that runs nothing but the port */
-    int host;                  /* a thread of the host's, not of ours */
+    enum weft__whose host;     /* WEFT__OURS, 0: not a host's */
     uint32_t vacant;           /* whose thread has left: another may take its place (atomic) */
+    uint8_t bound;             /* its thread runs on one processor only */
     uint8_t polled;            /* it sleeps in a foreign loop, too, which may wake anybody */
     uint8_t verdict;           /* home: nothing can run any more, as the report says (NULL: no memory for it) */
     char *report;
@@ -70,16 +78,20 @@ struct weft__worker {
 
     /* Home: what is to run. */
     weft__tasks ready;         /* private FIFO: pinned here */
-    int budget;                /* tasks left in this tick: what the monitor watches, beside turn (atomic; home writes) */
-    int due;                   /* the budget with which it is the turn of the oldest and the shared queue; below 0: in a later tick */
-    int pause;                 /* the budget with which there is more to look at than the FIFO: the turn, or the tick's end */
+    /* Tasks left in this tick: what the monitor watches, beside turn (atomic; home writes). */
+    int budget;
+    /* The budget with which it is the turn of the oldest and the shared queue; below 0: in a later tick. */
+    int due;
+    /* The budget with which there is more to look at than the FIFO: the turn, or the tick's end. */
+    int pause;
     int fair;                  /* the budget with which the FIFO alone decides for the rest of the tick */
     uint64_t favour;           /* the number of the switch since which one has gone ahead of the FIFO */
     unsigned tick_tasks;       /* adaptive: how many tasks fit in tick_ns */
     int64_t task_cost_ns;      /* moving average, in 1/16 ns */
     int64_t now_ns;            /* read once a tick */
     int64_t looked_ns;         /* when it last looked at its port */
-    int64_t owed;              /* turns that what the last look brought may still take: until then time alone is no reason for the next */
+    /* Turns that what the last look brought may still take: until then time alone is no reason for the next. */
+    int64_t owed;
     weft__wheel wheel;
     void *fibers;              /* the fiber layer's */
     void *running;             /* the fiber layer's: what runs now */
@@ -105,6 +117,8 @@ struct weft__worker {
         uint64_t close_failures[WEFT_ID_KINDS];
     } stats;
     uint32_t load;             /* lanes at home here (atomic) */
+    /* Connections that are to be born here: 1 each, and WEFT__LOOSE if others may take it (atomic). */
+    uint64_t coming;
     uint32_t crowd;            /* how much was ready at the last look; unknown where no lane may move (atomic) */
     uint64_t turn;             /* raised with each tick; odd while one runs: what the monitor watches (atomic) */
     uintptr_t tag;             /* env's name for the thread, for interrupts */
@@ -132,7 +146,9 @@ struct weft_runtime {
     void *lanes;               /* the lane layer's */
     uint16_t tag;              /* tells this runtime's ids from another's */
     unsigned workers;          /* places, the I/O worker included */
-    unsigned scatter;          /* for tests (WEFT_SCATTER): every lane is mobile, and leaves in each tick with a chance of one in so many; 0: not */
+    /* For tests (WEFT_SCATTER): every lane is mobile, and leaves in each tick with a
+     * chance of one in so many; 0: not. */
+    unsigned scatter;
     unsigned first_cpu_worker; /* 1 in single-io mode, else 0 */
 
     /* Anybody. */
@@ -174,7 +190,8 @@ struct weft_runtime {
     } monitor;
 };
 
-/* The worker whose thread this is, or NULL. weft__current is out of line for DESIGN rule 7: no compiler keeps its answer across a switch. */
+/* The worker whose thread this is, or NULL. weft__current is out of line for DESIGN rule 7:
+ * no compiler keeps its answer across a switch. */
 static inline weft__worker *weft__worker_self(void) { return weft__current(); }
 
 /* ---- queueing ---- */
@@ -192,8 +209,9 @@ static inline void weft__worker_ready_ahead(weft__worker *w, weft_task *t)
     w->favour = w->stats.switches;
     weft__tasks_push_front(&w->ready, t);
 }
-/* Every so many picks the oldest movable task and the shared queue get a turn, also where fibers go straight from one to the next for a whole tick.
- * Picks are counted by the budget alone: it comes down to `pause` before anything but the FIFO has to be looked at. */
+/* Every so many picks the oldest movable task and the shared queue get a turn, also where fibers go straight from
+ * one to the next for a whole tick. Picks are counted by the budget alone: it comes down to `pause` before anything
+ * but the FIFO has to be looked at. */
 enum { WEFT__OLDEST_TURN = 61 };
 /* Their turn is so many picks away. Home. */
 static inline void weft__worker_turn_in(weft__worker *w, int picks)
@@ -215,7 +233,8 @@ static inline int weft__worker_oldest_due(weft__worker *w)
 static inline void weft__worker_spend(weft__worker *w) { weft__store_relaxed(&w->budget, w->budget - 1, "monitor.turn"); }
 /* Any thread: runs on exactly that worker, waking it if it sleeps. Order between one sender and one worker is kept. */
 void weft__worker_send(weft__worker *w, weft_task *t);
-/* The same, with publish(arg) called between the task's being in the inbox and the waking: what is sent by whoever sees what it wrote comes after. */
+/* The same, with publish(arg) called between the task's being in the inbox and the waking:
+ * what is sent by whoever sees what it wrote comes after. */
 void weft__worker_hand(weft__worker *w, weft_task *t, void (*publish)(void *arg), void *arg);
 /* The same for what any other worker could run as well: 0 if this one is about to leave. */
 int weft__worker_place(weft__worker *w, weft_task *t);
@@ -233,7 +252,8 @@ void weft__inject(weft_runtime *rt, weft_task *t);
 void weft__notify(weft_runtime *rt);
 /* Looks everywhere for work that may move. 1: something is on a queue of w now. */
 int weft__search(weft__worker *w);
-/* Waits for a message for a short time without sleeping, if that has been worth it lately: 1 there is something to run, 0. */
+/* Waits for a message for a short time without sleeping, if that has been worth it lately:
+ * 1 there is something to run, 0. */
 int weft__linger(weft__worker *w, int64_t deadline);
 /* Ends the search of w, which has something to do now. Looks whether there is more, and passes the baton. */
 void weft__search_over(weft__worker *w);
@@ -248,8 +268,8 @@ void weft__undoze(weft__worker *w);
 int weft__any_work(weft_runtime *rt);
 
 /* ---- stuck.c ---- */
-/* w has said that it waits, without a deadline and with nothing in flight: 1 if nothing can ever run again; then it does not wait, and once it
- * is awake calls _act. */
+/* w has said that it waits, without a deadline and with nothing in flight: 1 if nothing can ever run again;
+ * then it does not wait, and once it is awake calls _act. */
 int weft__stuck_look(weft__worker *w);
 /* w is awake again; before it does anything. */
 void weft__stuck_wake(weft__worker *w);
@@ -262,7 +282,7 @@ void weft__worker_look(weft__worker *w, int64_t deadline);
 void weft__worker_tick(weft__worker *w, int64_t deadline);
 /* Rounds until the runtime's workers are told to end. */
 void weft__worker_loop(weft__worker *w);
-int weft__worker_open(weft_runtime *rt, unsigned index, int host, weft__worker **out);
+int weft__worker_open(weft_runtime *rt, unsigned index, enum weft__whose whose, weft__worker **out);
 /* A worker that leaves before the others: what still reaches it goes to them. `retiring` is set. */
 void weft__worker_retire(weft__worker *w);
 void weft__worker_close(weft__worker *w);
@@ -275,15 +295,23 @@ int weft__worker_busy(const weft__worker *w);
 /* ---- place.c ---- */
 /* Fills mode and number of workers from options, environment and topology; 0 or -EINVAL after saying why. */
 int weft__place_plan(weft_runtime *rt);
-/* The order in which w looks at others, its coprime step, and its binding. */
+/* The order in which w looks at others, its coprime step, and its binding: before anything is made by its thread, and
+ * before anybody waits for it, for the thread may have to wait for that processor. */
 void weft__place_worker(weft__worker *w);
+/* The calling thread, which is w's, runs where it could before it was bound. */
+void weft__worker_unbind(weft__worker *w);
 /* A step coprime to n for walking n places, from n/2..n-2 where there is one; 1 for n without such a step. n >= 1. */
 unsigned weft__coprime_step(unsigned n);
 /* The worker for a lane made by `w` (or from outside: NULL). NULL: let it be taken by whoever comes first. */
 weft__worker *weft__place_lane(weft_runtime *rt, weft__worker *w);
+/* The same for a connection that `w` has accepted, where that goes by load: whose it is to be, w's or
+ * another's, and whether others may take it before it is born. NULL: it does not go by load, so a
+ * connection goes where any lane does. */
+weft__worker *weft__place_connection(weft__worker *w, int *movable);
 
 /* ---- runtime.c ---- */
-/* Memory and threads for a runtime; hooks come from above. host_places: this many workers are threads that come by themselves. */
+/* Memory and threads for a runtime; hooks come from above. host_places:
+ * this many workers are threads that come by themselves. */
 int weft__runtime_open(weft_runtime **out, const weft_options *opt, const weft__sched_hooks *hooks, unsigned host_places);
 /* Starts the workers that are ours, in a bloom: each starts two more. Waits until all run. */
 int weft__runtime_bloom(weft_runtime *rt);
@@ -320,8 +348,8 @@ static inline void weft__timer_arm(weft__worker *w, weft__timer *t, int64_t dead
 
 static inline void weft__timer_cancel(weft__worker *w, weft__timer *t) { weft__wheel_cancel(&w->wheel, t); }
 
-/* Takes a timer along to another worker: out of the wheel of the one, if it was armed, and into that of the other. Home, each. On its way it has a
- * link that nothing else has: it leads nowhere, and back to itself. */
+/* Takes a timer along to another worker: out of the wheel of the one, if it was armed, and into that of the other.
+ * Home, each. On its way it has a link that nothing else has: it leads nowhere, and back to itself. */
 static inline void weft__timer_lift(weft__worker *w, weft__timer *t)
 {
     if (!weft__timer_armed(t))

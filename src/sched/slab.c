@@ -37,6 +37,7 @@ int weft__slab_init(weft__slab *s, const weft_env *env, size_t object_size, unsi
     s->env = env;
     s->object_size = (object_size + WEFT__SLAB_ALIGN - 1) / WEFT__SLAB_ALIGN * WEFT__SLAB_ALIGN;
     s->shift = shift;
+    s->mask = (1u << shift) - 1;
     s->max_chunks = max_chunks;
     WEFT_ASSERT(chunk_bytes(s) <= WEFT__SLAB_PIECE);
     s->single = (unsigned)(WEFT__SLAB_SMALL / chunk_bytes(s));
@@ -102,7 +103,8 @@ static weft__slab_head *list_of(weft__slab *s, char *chunk, uint32_t first)
     for (uint32_t i = 1u << s->shift; i-- > 0;) {
         weft__slab_head *h = (void *)(chunk + i * s->object_size);
         h->key = WEFT__KEY_BASE + first + i;
-        weft__store_relaxed(&h->word, WEFT__GEN_FIRST << WEFT__GEN_SHIFT, "slab.birth"); /* a guessed id may be looked up already */
+        /* A guessed id may be looked up already. */
+        weft__store_relaxed(&h->word, WEFT__GEN_FIRST << WEFT__GEN_SHIFT, "slab.birth");
         h->next = list;
         list = h;
     }
@@ -153,7 +155,8 @@ uint32_t weft__slab_end(weft__slab *s, void *record, int seen)
         if (gen > s->gen_max)
             gen = 0; /* names nothing, for ever */
         next = gen << WEFT__GEN_SHIFT | (word & 0xffff & ~WEFT__LIVE);
-    } while (!weft__cas_acq_rel(&h->word, &word, next, "slab.end")); /* pairs with the CAS of whoever sets flags by id */
+        /* Pairs with the CAS of whoever sets flags by id. */
+    } while (!weft__cas_acq_rel(&h->word, &word, next, "slab.end"));
     return word & 0xffff & ~WEFT__LIVE;
 }
 
@@ -179,7 +182,8 @@ void *weft__slab_refill(weft__slab_cache *c)
         h = grow(c->slab);
     if (!h)
         return NULL;
-    /* Whatever its length is: to count would be to wait for each record's memory in turn. A shorter one only goes back a little sooner. */
+    /* Whatever its length is: to count would be to wait for each record's memory in turn.
+     * A shorter one only goes back a little sooner. */
     c->count = WEFT__SLAB_CHAIN - 1;
     c->head = h->next;
     __builtin_prefetch(c->head, 1);

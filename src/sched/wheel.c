@@ -1,8 +1,9 @@
 /* The timer wheel. Owned by one worker; every function here is called on its thread.
  *
- * Invariants: a timer due at grain e (its deadline rounded up) lies in level l, slot (e >> 6l) & 63, where l is the highest level at which
- * e and `now` differ; so on level l all filled slots lie ahead of now's own index, and the nearest one is the first set bit after it. Which
- * slot that is, a timer does not remember: its neighbours tell, once there is no other in it. */
+ * Invariants: a timer due at grain e (its deadline rounded up) lies in level l, slot (e >> 6l) & 63, where l is
+ * the highest level at which e and `now` differ; so on level l all filled slots lie ahead of now's own index, and
+ * the nearest one is the first set bit after it. Which slot that is, a timer does not remember: its neighbours
+ * tell, once there is no other in it. */
 #include "sched/wheel.h"
 
 #include <string.h>
@@ -38,6 +39,7 @@ void weft__wheel_arm(weft__wheel *w, weft__timer *t, int64_t deadline_ns)
 {
     t->deadline_ns = deadline_ns;
     w->armed++;
+    w->next_ns = 0;
     insert(w, t);
 }
 
@@ -45,9 +47,11 @@ void weft__wheel_cancel(weft__wheel *w, weft__timer *t)
 {
     if (!weft__timer_armed(t))
         return;
-    weft__link *last = t->link.next == t->link.prev ? t->link.next : NULL; /* it is the only one: both its neighbours are the slot */
+    /* It is the only one: both its neighbours are the slot. */
+    weft__link *last = t->link.next == t->link.prev ? t->link.next : NULL;
     weft__link_remove(&t->link);
     w->armed--;
+    w->next_ns = 0;
     size_t slot = last ? (size_t)((uintptr_t)last - (uintptr_t)w->slots) / sizeof *last : SIZE_MAX;
     if (slot < (size_t)WEFT__WHEEL_LEVELS * WEFT__WHEEL_SLOTS) /* else it was due */
         w->filled[slot / WEFT__WHEEL_SLOTS] &= ~((uint64_t)1 << (slot % WEFT__WHEEL_SLOTS));
@@ -71,8 +75,8 @@ static uint64_t first_filled(const weft__wheel *w, unsigned *level)
     return UINT64_MAX;
 }
 
-/* When the first timer of a slot of a higher level is due, if it has a few only; else when the slot begins. To wake just for putting timers nearer is
- * a waste that a single one far off would cause several times. */
+/* When the first timer of a slot of a higher level is due, if it has a few only; else when the slot begins. To wake
+ * just for putting timers nearer is a waste that a single one far off would cause several times. */
 static uint64_t first_in_slot(const weft__wheel *w, unsigned level, uint64_t begin)
 {
     enum { FEW = 8 };
@@ -89,7 +93,7 @@ static uint64_t first_in_slot(const weft__wheel *w, unsigned level, uint64_t beg
     return n ? first : begin; /* empty: taken out of a slot whose bit was still set */
 }
 
-int64_t weft__wheel_next(weft__wheel *w)
+static int64_t find_next(weft__wheel *w)
 {
     if (!w->armed)
         return WEFT_NEVER;
@@ -101,6 +105,8 @@ int64_t weft__wheel_next(weft__wheel *w)
         return WEFT_NEVER;
     return (int64_t)(grain << WEFT__WHEEL_GRAIN_BITS);
 }
+
+int64_t weft__wheel_seek(weft__wheel *w) { return w->next_ns = find_next(w); }
 
 /* Empties a slot onto w->due. */
 static void take_slot(weft__wheel *w, unsigned level, unsigned i)
@@ -116,7 +122,8 @@ static void take_slot(weft__wheel *w, unsigned level, unsigned i)
     weft__link_init(slot);
 }
 
-/* Fires what is due and puts the rest back, nearer. A fired timer may arm or cancel any other, one still on `due` included. */
+/* Fires what is due and puts the rest back, nearer. A fired timer may arm or cancel any other,
+ * one still on `due` included. */
 static unsigned settle(weft__wheel *w)
 {
     unsigned fired = 0;
@@ -151,5 +158,6 @@ unsigned weft__wheel_turn(weft__wheel *w, uint64_t target)
     }
     if (target > w->now)
         w->now = target;
+    w->next_ns = 0;
     return fired;
 }

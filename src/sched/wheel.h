@@ -1,9 +1,10 @@
-/* Timers: a hierarchical wheel. Arming and cancelling are O(1) in intrusive storage, whatever the number of timers. One worker's, only it
- * touches it.
+/* Timers: a hierarchical wheel. Arming and cancelling are O(1) in intrusive storage, whatever the number of timers.
+ * One worker's, only it touches it.
  *
- * Level 0 has slots of WEFT__WHEEL_GRAIN ns, each level above slots 64 times as long; a timer goes into the level at which its distance
- * fits and moves down as its time comes near. It never fires early, and at most one grain late (Varghese and Lauck, "Hashed and
- * Hierarchical Timing Wheels", 1987, scheme 7, with a bit map per level so that idle time is skipped and not stepped through). */
+ * Level 0 has slots of WEFT__WHEEL_GRAIN ns, each level above slots 64 times as long; a timer goes into the level at
+ * which its distance fits and moves down as its time comes near. It never fires early, and at most one grain late
+ * (Varghese and Lauck, "Hashed and Hierarchical Timing Wheels", 1987, scheme 7, with a bit map per level so that idle
+ * time is skipped and not stepped through). */
 #ifndef WEFT_SCHED_WHEEL_H
 #define WEFT_SCHED_WHEEL_H
 
@@ -27,6 +28,8 @@ typedef struct weft__wheel {
     weft__link slots[WEFT__WHEEL_LEVELS][WEFT__WHEEL_SLOTS];
     weft__link due;                        /* being fired */
     uint64_t armed;                        /* timers in the wheel */
+    /* What weft__wheel_next has found, until something changes; 0: to be found. */
+    int64_t next_ns;
 } weft__wheel;
 
 /* When a timer for that time fires, in grains. */
@@ -47,8 +50,10 @@ static inline unsigned weft__wheel_advance(weft__wheel *w, int64_t now_ns)
     uint64_t grain = (uint64_t)now_ns >> WEFT__WHEEL_GRAIN_BITS;
     return grain < w->first ? 0 : weft__wheel_turn(w, grain);
 }
-/* When advance has something to do next: a lower bound that is exact for the nearest level; WEFT_NEVER if nothing is armed. */
-int64_t weft__wheel_next(weft__wheel *w);
+/* When advance has something to do next: a lower bound that is exact for the nearest level;
+ * WEFT_NEVER if nothing is armed. */
+int64_t weft__wheel_seek(weft__wheel *w);
+static inline int64_t weft__wheel_next(weft__wheel *w) { return w->next_ns ? w->next_ns : weft__wheel_seek(w); }
 
 static inline int weft__timer_armed(const weft__timer *t) { return t->link.next && t->link.next != &t->link; }
 

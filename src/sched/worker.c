@@ -1,10 +1,11 @@
-/* Workers: an OS thread each, running tasks in ticks. All of it is home-thread code except weft__worker_send, weft__inject and
- * weft_task_submit.
+/* Workers: an OS thread each, running tasks in ticks. All of it is home-thread code except weft__worker_send,
+ * weft__inject and weft_task_submit.
  *
- * A tick: run tasks until the budget is used up or nothing is left; fire timers; look at the port, which hands over everything submitted
- * meanwhile and reaps what completed, in one kernel entry; sleep in that same entry if there is nothing to do. The budget is a number
- * of tasks, derived from a moving average of what a task costs, so that a tick takes about tick_ns and the clock is read once. A look that brought
- * more than a tick takes is followed by ticks without one. */
+ * A tick: run tasks until the budget is used up or nothing is left; fire timers; look at the port, which hands
+ * over everything submitted meanwhile and reaps what completed, in one kernel entry; sleep in that same entry
+ * if there is nothing to do. The budget is a number of tasks, derived from a moving average of what a task
+ * costs, so that a tick takes about tick_ns and the clock is read once. A look that brought more than a tick
+ * takes is followed by ticks without one. */
 #include "sched/sched.h"
 
 #include <errno.h>
@@ -19,9 +20,13 @@ enum {
     TASKS_MAX = 8192,
     COST_SHIFT = 4,
     STEAL_EVERY = 16,
-    TURNS_EACH = 2,    /* of what a look brings: the completion and the fiber that it wakes; or a fiber, and its reply that need not wait */
-    TICKS_UNSEEN = 20, /* how long the port goes without a look because of what the last one brought: where calls are tried at once; */
-    TICKS_UNSENT = 4   /* where what is submitted waits for the look */
+    /* Of what a look brings: the completion and the fiber that it wakes; or a fiber, and its reply that need not
+     * wait. */
+    TURNS_EACH = 2,
+    /* How long the port goes without a look because of what the last one brought: where calls are tried at once; where
+     * what is submitted waits for the look. */
+    TICKS_UNSEEN = 20,
+    TICKS_UNSENT = 4
 };
 
 /* ---- queues ---- */
@@ -59,7 +64,8 @@ void weft__worker_hand(weft__worker *w, weft_task *t, void (*publish)(void *arg)
 int weft__worker_place(weft__worker *w, weft_task *t)
 {
     weft_runtime *rt = w->rt;
-    weft__add_seq(&rt->guests, 1, "worker.place"); /* before the look; pairs with the store of retiring and the wait in weft__worker_retire */
+    /* Before the look; pairs with the store of retiring and the wait in weft__worker_retire. */
+    weft__add_seq(&rt->guests, 1, "worker.place");
     int stays = !weft__load_seq(&w->retiring, "worker.place");
     if (stays)
         push_to(w, t);
@@ -78,10 +84,12 @@ void weft__workers_rouse(weft_runtime *rt, int hosts_only)
     weft__sub_seq(&rt->guests, 1, "worker.rouse");
 }
 
-/* Nobody searches in per-core mode: whose turn it is looks at the shared queue. Where no worker has come yet, the first will look. */
+/* Nobody searches in per-core mode: whose turn it is looks at the shared queue.
+ * Where no worker has come yet, the first will look. */
 static void wake_in_turn(weft_runtime *rt)
 {
-    weft__fence_seq("inject.turn"); /* the queue is filled before the look for a worker; pairs with the fence in weft__worker_open */
+    /* The queue is filled before the look for a worker; pairs with the fence in weft__worker_open. */
+    weft__fence_seq("inject.turn");
     weft__add_seq(&rt->guests, 1, "inject.turn");
     weft__worker *w = weft__place_lane(rt, NULL);
     if (w)
@@ -160,7 +168,8 @@ static weft_task *take_oldest(weft__worker *w)
 {
     weft__worker_turn_in(w, WEFT__OLDEST_TURN);
     weft_runtime *rt = w->rt;
-    if (weft__load_relaxed(&rt->injected, "worker.turn") && !w->io_only) { /* a lane would be at home there, and make all of its own elsewhere */
+    if (weft__load_relaxed(&rt->injected, "worker.turn") && !w->io_only) {
+        /* A lane would be at home there, and make all of its own elsewhere. */
         weft__spin_lock(&rt->inject_lock);
         weft_task *t = weft__tasks_pop(&rt->inject);
         if (t)
@@ -228,9 +237,10 @@ void weft__worker_look(weft__worker *w, int64_t deadline)
     w->owed = TURNS_EACH * (int64_t)(weft__port_yielded(w->port) - before);
 }
 
-/* What a look brings runs behind what is ready already. So while something of the last one may still be waiting for its turn, the next would let nobody
- * run sooner here, and costs a system call; a plain loop over a batch of events does not make it either. It is put off for some ticks at most:
- * what comes may be others' to run, and who computes for long does not keep it away. Timers are looked at in every tick. */
+/* What a look brings runs behind what is ready already. So while something of the last one may still be waiting for its
+ * turn, the next would let nobody run sooner here, and costs a system call; a plain loop over a batch of events does
+ * not make it either. It is put off for some ticks at most: what comes may be others' to run, and who computes for long
+ * does not keep it away. Timers are looked at in every tick. */
 static int look_can_wait(const weft__worker *w)
 {
     int64_t most = w->at_once ? TICKS_UNSEEN : TICKS_UNSENT;
@@ -242,7 +252,8 @@ static int64_t sooner(int64_t a, int64_t b) { return a < b ? a : b; }
 void weft__worker_tick(weft__worker *w, int64_t deadline)
 {
     weft__store_relaxed(&w->turn, w->turn + 2, "monitor.tick");
-    if (w->searching && weft__worker_busy(w)) /* woken as the searcher, and its own work came first: others shall look */
+    /* Woken as the searcher, and its own work came first: others shall look. */
+    if (w->searching && weft__worker_busy(w))
         weft__search_over(w);
     run_tasks(w);
     if (!w->owns_port)
@@ -250,7 +261,8 @@ void weft__worker_tick(weft__worker *w, int64_t deadline)
     weft__count(&w->stats.timers_fired, weft__wheel_advance(&w->wheel, w->now_ns));
     if (w->mobile)
         w->rt->hooks.balance(w);
-    const int steals_first = ++w->lingered % STEAL_EVERY == 0; /* who always has a message waiting is to look around now and then, too */
+    /* Who always has a message waiting is to look around now and then, too. */
+    const int steals_first = ++w->lingered % STEAL_EVERY == 0;
     if (!steals_first && w->soon && !weft__worker_busy(w) && weft__linger(w, deadline))
         return;
     if (weft__worker_busy(w) || (weft__search(w) && weft__worker_busy(w))) {
@@ -310,18 +322,20 @@ static int open_port(weft__worker *w)
     w->port = &w->port_storage;
     w->owns_port = 1;
     w->at_once = w->port->at_once;
+    w->by_ring = w->port->transfer != NULL;
     return 0;
 }
 
-static weft__worker *make(weft_runtime *rt, unsigned index, int host)
+static weft__worker *make(weft_runtime *rt, unsigned index, enum weft__whose whose)
 {
-    weft__worker *w = rt->env->map(rt->env->self, weft__worker_bytes(rt), 0); /* by its own thread, so it lies near it */
+    /* By its own thread, so it lies near it. */
+    weft__worker *w = rt->env->map(rt->env->self, weft__worker_bytes(rt), 0);
     if (!w)
         return NULL;
     w->magic = WEFT__WORKER_MAGIC;
     w->index = index;
     w->rt = rt;
-    w->host = host;
+    w->host = whose;
     w->io_only = index < rt->first_cpu_worker;
     w->tick_tasks = 256;
     w->due = -WEFT__OLDEST_TURN;
@@ -331,11 +345,12 @@ static weft__worker *make(weft_runtime *rt, unsigned index, int host)
     return w;
 }
 
-/* The record of a thread that has left, for another. Who still looks at it finds a worker that is retiring, and an empty queue. */
+/* The record of a thread that has left, for another. Who still looks at it finds a worker that
+ * is retiring, and an empty queue. */
 static weft__worker *take_over(weft__worker *w)
 {
     w->ready = (weft__tasks){0};
-    w->owns_port = w->at_once = w->searching = 0;
+    w->owns_port = w->at_once = w->by_ring = w->searching = 0;
     w->running = NULL;
     memset(&w->port_storage, 0, sizeof w->port_storage);
     return w;
@@ -350,10 +365,10 @@ static void give_up(weft__worker *w)
         w->rt->env->unmap(w->rt->env->self, w, weft__worker_bytes(w->rt));
 }
 
-int weft__worker_open(weft_runtime *rt, unsigned index, int host, weft__worker **out)
+int weft__worker_open(weft_runtime *rt, unsigned index, enum weft__whose whose, weft__worker **out)
 {
     weft__worker *w = weft__load_acquire(&rt->worker[index], "worker.open");
-    w = w ? take_over(w) : make(rt, index, host);
+    w = w ? take_over(w) : make(rt, index, whose);
     if (!w)
         return -ENOMEM;
     weft__place_worker(w);
@@ -384,6 +399,7 @@ leave_env:
     if (rt->env->worker_leave)
         rt->env->worker_leave(rt->env->self);
 give_up:
+    weft__worker_unbind(w);
     give_up(w);
     return r;
 }
@@ -406,15 +422,17 @@ void weft__worker_retire(weft__worker *w)
         weft__inject(rt, t);
 }
 
-/* The record stays where others can see it until the runtime is closed, and may be another thread's meanwhile: a late thief may
- * still look at its queue. */
+/* The record stays where others can see it until the runtime is closed, and may be another thread's meanwhile:
+ * a late thief may still look at its queue. */
 void weft__worker_close(weft__worker *w)
 {
     weft_runtime *rt = w->rt;
-    weft__store_seq(&w->retiring, 1, "worker.close"); /* nobody wakes it from here on; pairs with the loads in weft__worker_place and _rouse */
+    /* Nobody wakes it from here on; pairs with the loads in weft__worker_place and _rouse. */
+    weft__store_seq(&w->retiring, 1, "worker.close");
     drain_inbox(w);
+    /* Late messages, before the pools they are freed to go. */
     if (w->owns_port)
-        while (weft__load_acquire(&w->port->inbox, "worker.close")) /* late messages, before the pools they are freed to go */
+        while (weft__load_acquire(&w->port->inbox, "worker.close"))
             weft__port_enter(w->port, WEFT_NOW);
     rt->hooks.worker_leave(w);
     weft__set_current(NULL);
@@ -431,4 +449,5 @@ void weft__worker_close(weft__worker *w)
     weft__context_drop(&w->context);
 }
 
-void weft__worker_vacate(weft__worker *w) { weft__store_seq(&w->vacant, 1, "worker.vacate"); /* pairs with the CAS in claim_vacant */ }
+/* Pairs with the CAS in claim_vacant. */
+void weft__worker_vacate(weft__worker *w) { weft__store_seq(&w->vacant, 1, "worker.vacate"); }

@@ -1,6 +1,6 @@
-/* Owns the simulated environment: the table through which a program in the simulation sees clocks, threads and memory. Every slot runs
- * on the simulation's OS thread. Memory, guards and symbols are the real ones: their addresses differ from run to run, and nothing that
- * is chosen or logged depends on them. */
+/* Owns the simulated environment: the table through which a program in the simulation sees clocks, threads and memory.
+ * Every slot runs on the simulation's OS thread. Memory, guards and symbols are the real ones: their addresses differ
+ * from run to run, and nothing that is chosen or logged depends on them. */
 #include <errno.h>
 #include <string.h>
 
@@ -123,11 +123,12 @@ static int env_topology(void *self, weft_topology *out)
 
 static int env_bind(void *self, const uint16_t *cpu, unsigned count)
 {
-    (void)self, (void)cpu;
-    return count > 0 ? 0 : -EINVAL;
+    (void)self, (void)cpu, (void)count;
+    return 0;
 }
 
-/* What is said goes where it always goes, and that it was said is logged; the text may hold addresses and is not hashed. */
+/* What is said goes where it always goes, and that it was said is logged;
+ * the text may hold addresses and is not hashed. */
 static void env_log(void *self, enum weft_log_level level, const char *text, size_t n)
 {
     sim *s = weft__sim_current();
@@ -147,8 +148,8 @@ static uintptr_t env_worker_tag(void *self)
     return s && s->running ? s->running->ordinal + 1 : 0;
 }
 
-/* Settings are the process's own, as everywhere: what is asked for is part of the run, so it is logged, and named in the line that replays
- * it. */
+/* Settings are the process's own, as everywhere: what is asked for is part of the run, so it is logged,
+ * and named in the line that replays it. */
 static const char *env_setting(void *self, const char *name)
 {
     sim *s = weft__sim_current();

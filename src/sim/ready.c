@@ -1,12 +1,13 @@
-/* Owns what makes a simulated port one of readiness: attempts without an op, and news for who watches a descriptor. As a kernel's edges: whatever
- * happens to a watched socket puts it into its port's line, once until it is fetched; what is told is what there is then, which may be nothing.
+/* Owns what makes a simulated port one of readiness: attempts without an op, and news for who watches a descriptor. As
+ * a kernel's edges: whatever happens to a watched socket puts it into its port's line, once until it is fetched; what
+ * is told is what there is then, which may be nothing.
  *
- * Ops of such a port are carried out as those of any other (driver.c), but they stand in their descriptor's queue from their submission to their
- * end, behind whoever watches: nobody overtakes. */
+ * Ops of such a port are carried out as those of any other (driver.c), but they stand in their descriptor's queue from
+ * their submission to their end, behind whoever watches: nobody overtakes. */
 #include <errno.h>
 
 #include "base/check.h"
-#include "port/port.h"
+#include "port/desc.h"
 #include "sim/sim.h"
 
 #define CALL_NS 500 /* what a system call costs */
@@ -97,16 +98,9 @@ static void leave_line(sim_sock *k)
     k->in_line = 0;
 }
 
-static void tell(weft_desc *d, int writes)
-{
-    weft_watcher *watcher = d->watcher[writes];
-
-    if (watcher)
-        watcher->told(watcher);
-}
-
-/* One time in sixteen there is less than it says: others may have taken it, or bytes that were counted be thrown away. */
-static void tell_of(sim *s, sim_sock *k)
+/* One time in sixteen there is less than it says: others may have taken it, or bytes
+ * that were counted be thrown away. */
+static void tell_of(sim *s, weft_port *port, sim_sock *k)
 {
     weft_desc *d = k->watched;
     unsigned now = weft__sim_events(k);
@@ -118,9 +112,9 @@ static void tell_of(sim *s, sim_sock *k)
     weft__sim_note(s, "ready", "sock", k->ordinal, now);
     d->latch = (uint8_t)(d->latch | (now & (WEFT_READABLE | WEFT_WRITABLE)));
     if (now & (WEFT_READABLE | WEFT_HANGUP))
-        tell(d, 0);
+        weft__desc_tell(port, d, 0);
     if (now & (WEFT_WRITABLE | WEFT_HANGUP))
-        tell(d, 1);
+        weft__desc_tell(port, d, 1);
 }
 
 /* What is in line, or some of it: a batch has an end. */
@@ -130,7 +124,7 @@ void weft__sim_tell_line(sim *s, sim_port *p)
         sim_sock *k = p->line;
 
         leave_line(k);
-        tell_of(s, k);
+        tell_of(s, p->port, k);
         if (sim_random_one_in(&s->choices, 8))
             break;
     }
@@ -154,8 +148,8 @@ static int64_t transfer(sim *s, sim_sock *k, enum weft_opcode code, void *buf, s
     }
 }
 
-/* A call into the kernel is a place where others may run. What is left, or how much room, a short result tells by the way, if the seed says so,
- * as TCP does. */
+/* A call into the kernel is a place where others may run. What is left, or how much room,
+ * a short result tells by the way, if the seed says so, as TCP does. */
 int64_t weft__sim_attempt(weft_port *port, weft_desc *d, enum weft_opcode code, void *buf, size_t len)
 {
     sim *s = weft__sim_current();

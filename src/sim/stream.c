@@ -1,6 +1,6 @@
-/* Owns the bytes of simulated connections: each end has a ring that holds what has arrived and, behind it, what is under way to it.
- * Sending copies into the peer's ring at once and lets an event say later that the bytes have arrived; so order is kept, the space is
- * bounded, and a reader sees bytes when the seed says. */
+/* Owns the bytes of simulated connections: each end has a ring that holds what has arrived and, behind it, what is
+ * under way to it. Sending copies into the peer's ring at once and lets an event say later that the bytes have arrived;
+ * so order is kept, the space is bounded, and a reader sees bytes when the seed says. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

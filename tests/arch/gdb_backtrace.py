@@ -33,7 +33,8 @@ def frames(text):
     """The functions of the backtraces in text, one list each, innermost first."""
     traces = []
     for number, function in re.findall(r"^#(\d+)\s+(?:0x[0-9a-f]+ in )?([A-Za-z_][\w.]*)", text, re.M):
-        function = function.replace("weft.", "weft__").split(".")[0]  # gdb reads some names as Ada's; compilers add .isra
+        # gdb reads some names as Ada's; compilers add .isra.
+        function = function.replace("weft.", "weft__").split(".")[0]
         if number == "0":
             traces.append([])
         traces[-1].append(function)

@@ -1,7 +1,8 @@
-/* Threads: run on the stack they are given, under their name, with every signal blocked but faults and interrupts; the current worker is
- * each thread's own; an interrupt runs a function on a thread that does not come back by itself. */
+/* Threads: run on the stack they are given, under their name, with every signal blocked but faults and interrupts; the
+ * current worker is each thread's own; an interrupt runs a function on a thread that does not come back by itself. */
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 
 #include "env/current.h"
@@ -73,7 +74,59 @@ static void mask_is_kept(void)
     e->thread_join(NULL, t);
 }
 
-/* Who was not started by us may have everything blocked: as a worker it hears interrupts, and nothing else that it did not want to. */
+static void note_processors(void *arg) { CHECK_EQ(sched_getaffinity(0, sizeof(cpu_set_t), arg), 0); }
+
+/* A worker that is bound to its processor may start threads for blocking calls: those are not. */
+static void binding_stays_with_the_thread(void)
+{
+    static weft_topology machine;
+    cpu_set_t before, now, there;
+    weft_thread *t;
+
+    note_processors(&before);
+    CHECK_EQ(e->topology(NULL, &machine), 0);
+    CHECK_EQ(e->bind(NULL, machine.cpu, 1), 0);
+    note_processors(&now);
+    CHECK_EQ(CPU_COUNT(&now), 1);
+    CHECK_EQ(e->thread_start(NULL, &t, NULL, note_processors, &there), 0);
+    e->thread_join(NULL, t);
+    CHECK(CPU_EQUAL(&there, &before));
+    note_processors(&there);
+    CHECK(CPU_EQUAL(&there, &now));
+    CHECK_EQ(e->bind(NULL, NULL, 0), 0);
+    note_processors(&now);
+    CHECK(CPU_EQUAL(&now, &before));
+}
+
+/* What the program itself changes between two bindings counts the second time, and for threads that are started then. */
+static void each_binding_begins_anew(void)
+{
+    static weft_topology machine;
+    cpu_set_t before, less, there;
+    weft_thread *t;
+
+    note_processors(&before);
+    CHECK_EQ(e->topology(NULL, &machine), 0);
+    CHECK_EQ(e->bind(NULL, machine.cpu, 1), 0);
+    CHECK_EQ(e->bind(NULL, NULL, 0), 0);
+    CPU_ZERO(&less);
+    CPU_SET(machine.cpu[machine.count - 1], &less);
+    CHECK_EQ(sched_setaffinity(0, sizeof less, &less), 0);
+    CHECK_EQ(e->thread_start(NULL, &t, NULL, note_processors, &there), 0);
+    e->thread_join(NULL, t);
+    CHECK(CPU_EQUAL(&there, &less));
+    CHECK_EQ(e->bind(NULL, &machine.cpu[machine.count - 1], 1), 0);
+    CHECK_EQ(e->thread_start(NULL, &t, NULL, note_processors, &there), 0);
+    e->thread_join(NULL, t);
+    CHECK(CPU_EQUAL(&there, &less));
+    CHECK_EQ(e->bind(NULL, NULL, 0), 0);
+    note_processors(&there);
+    CHECK(CPU_EQUAL(&there, &less));
+    CHECK_EQ(sched_setaffinity(0, sizeof before, &before), 0);
+}
+
+/* Who was not started by us may have everything blocked: as a worker it hears interrupts,
+ * and nothing else that it did not want to. */
 static void *joins_as_worker(void *arg)
 {
     sigset_t all, now;
@@ -191,6 +244,8 @@ int main(void)
     e = weft_env_posix();
     start();
     mask_is_kept();
+    binding_stays_with_the_thread();
+    each_binding_begins_anew();
     hosts_thread();
     current_worker();
     interrupts();

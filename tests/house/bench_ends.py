@@ -12,7 +12,8 @@ import sys
 HOUSE = str(pathlib.Path(sys.argv[1]) / "bench" / "house")
 LIMIT_S = 30
 
-# Stands for the house: a contender that answers, one that does nothing, one that would not heed its end of input, and a run in the foreground.
+# Stands for the house: a contender that answers, one that does nothing, one that would not heed its end of input,
+# and a run in the foreground.
 BODY = """
 import os, subprocess, sys
 sys.path.insert(0, sys.argv[1])

@@ -1,5 +1,5 @@
-/* A mobile lane moves while its fibers wait for each other, for time, locks and messages; what they wait for comes where it is by then, or its
- * deadline, a cancel or a kill does. */
+/* A mobile lane moves while its fibers wait for each other, for time, locks and messages; what they wait for comes
+ * where it is by then, or its deadline, a cancel or a kill does. */
 #include "lane/moving.h"
 
 /* ---- time ---- */
@@ -556,10 +556,34 @@ static int tells(void *arg)
     return 0;
 }
 
+/* The timer of a wait that was over early stays behind; what is waited for later has one where it ends. */
+static int woken_early(void *arg)
+{
+    weft_id self = weft_self();
+
+    (void)arg;
+    for (int i = 0; i < 2; i++) {
+        const int64_t early = weft_after(10 * WEFT_MILLISECOND), late = early + 30 * WEFT_MILLISECOND;
+        weft_id f;
+
+        CHECK_OK(weft_spawn(&f, unparks, &self));
+        const int r = weft_park(early);
+        CHECK(r == 0 || r == -ETIMEDOUT);
+        CHECK_EQ(result_of(f), 0);
+        tour();
+        if (r == -ETIMEDOUT) /* a slow machine: the token is still to be used */
+            CHECK_OK(weft_park(soon()));
+        CHECK_EQ(weft_park(late), -ETIMEDOUT);
+        CHECK(weft_now() >= late);
+    }
+    return 0;
+}
+
 /* ---- running them ---- */
 
 static const test_case cases[] = {
     CASE(while_sleeping, 0),
+    CASE(woken_early, 0),
     CASE(while_waiting_for_a_timer, 0),
     CASE(with_alarms_set, 0),
     CASE(within_scopes, 0),

@@ -1,4 +1,5 @@
-/* A mobile lane moves while its fibers read, accept, stream and send files: what they wait for comes where it is by then.
+/* A mobile lane moves while its fibers read, accept, stream and send files:
+ * what they wait for comes where it is by then.
  *
  *     moves_io [CASE]      all but this one */
 #include "lane/moving.h"

@@ -279,6 +279,42 @@ static int whichever(int argc, char **argv)
     return 0;
 }
 
+static void sleeps_longer(void *arg)
+{
+    const int64_t until = weft_after(20 * WEFT_MILLISECOND);
+
+    CHECK_OK(weft_sleep(until));
+    CHECK(weft_now() >= until);
+    step(arg);
+}
+
+static int waits_briefly(void *arg)
+{
+    (void)arg;
+    CHECK_OK(weft_defer(sleeps_longer, TEXT("slept")));
+    for (;;) {
+        bump(&there);
+        weft_park(weft_after(10 * WEFT_MILLISECOND));
+    }
+}
+
+/* The timer of the wait that a kill ended is not taken for the clean-up's. */
+static int while_a_timer_runs(int argc, char **argv)
+{
+    weft_id l;
+
+    (void)argc, (void)argv;
+    forget();
+    put(&there, 0);
+    CHECK_OK(weft_lane_spawn(&l, waits_briefly, NULL));
+    while (!get(&there))
+        weft_yield();
+    CHECK_OK(weft_kill(l));
+    CHECK_OK(weft_lane_join(l, NULL, soon()));
+    EXPECT("slept");
+    return 0;
+}
+
 static int arguments(int argc, char **argv)
 {
     (void)argc, (void)argv;
@@ -475,6 +511,7 @@ int main(void)
     for (int i = 0; i < 10; i++)
         run_clean(order, 1 + (unsigned)i % 3);
     run_clean(whichever, 2);
+    run_clean(while_a_timer_runs, 2);
     run_clean(arguments, 1);
     in_time();
     run_clean(unusual, 2);

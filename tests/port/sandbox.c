@@ -4,33 +4,14 @@
 #include "bed.h"
 
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <stddef.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 
-/* Answers `error` to the given call from now on. */
-static int refuse(long call, int error)
-{
-    struct sock_filter code[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)call, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (uint32_t)error),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog program = {.len = sizeof code / sizeof *code, .filter = code};
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
-        return -errno;
-    return 0;
-}
+#include "refused.h"
 
 static void ring_refused(void)
 {
     unsetenv("WEFT_PORT");
     if (refuse(425 /* io_uring_setup */, EPERM) < 0)
-        _exit(77);
+        _exit(NO_FILTERS);
     const weft_port_driver *d = weft_driver_named("auto");
     CHECK(d && strcmp(d->name, "epoll") == 0);
     weft_port *p;
@@ -54,7 +35,7 @@ static void fine_waits_refused(void)
     job r = {0};
     setenv("WEFT_PORT", "epoll", 1);
     if (refuse(441 /* epoll_pwait2 */, ENOSYS) < 0)
-        _exit(77);
+        _exit(NO_FILTERS);
     bed_open(&b, NULL);
     bed_pair(&x, &raw, AF_UNIX);
     weft_op_recv(&r.op, &x, &c, 1);
@@ -77,7 +58,7 @@ static void openat2_refused(int error)
     weft_desc dir;
     setenv("WEFT_PORT", "epoll", 1);
     if (refuse(437 /* openat2 */, error) < 0)
-        _exit(77);
+        _exit(NO_FILTERS);
     bed_open(&b, NULL);
     weft__desc_init(&dir, open("/proc/self", O_RDONLY | O_DIRECTORY | O_CLOEXEC), WEFT_DESC_DIR);
     static const struct {
@@ -110,22 +91,7 @@ int main(void)
         {"openat2_unknown", openat2_unknown},
         {"openat2_forbidden", openat2_forbidden},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        int status;
-        printf("%s\n", cases[i].name);
-        fflush(stdout);
-        pid_t pid = fork();
-        CHECK(pid >= 0);
-        if (pid == 0) {
-            alarm(60);
-            cases[i].run();
-            _exit(0);
-        }
-        CHECK(waitpid(pid, &status, 0) == pid);
-        if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
-            SKIP("no system call filters here");
-        if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-            TEST_FAIL("%s ended with status %x", cases[i].name, (unsigned)status);
-    }
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        in_sandbox(cases[i].name, cases[i].run);
     return 0;
 }

@@ -152,6 +152,56 @@ static void a_send_in_company_goes_by_the_ring(void)
     fake_ring_finish(&b, f);
 }
 
+/* Who has no op yet asks the port, and is told the same. */
+static void a_lone_send_needs_no_op(void)
+{
+    static char much[100000];
+    bed b = {0};
+    fake_ring *f = fresh_with_sends(&b, NULL);
+    weft_desc d = fake_stream();
+    CHECK(b.port.send_past);
+    plain.answer = 5;
+    one_completion(&b, f);
+    CHECK_EQ(b.port.lone, 1);
+    const uint64_t counted = b.port.calls;
+    CHECK_EQ(b.port.send_past(&b.port, &d, much, sizeof much), -EAGAIN); /* too much: nothing has happened */
+    CHECK(plain.calls == 0 && b.port.lone == 1 && b.port.calls == counted);
+    CHECK_EQ(b.port.send_past(&b.port, &d, "hello", 5), 5);
+    CHECK(plain.calls == 1 && plain.socket == 1000000 && plain.len == 5 && memcmp(plain.buf, "hello", 5) == 0);
+    CHECK(b.port.lone == 0 && b.port.calls == counted + 1); /* once between two entries */
+    CHECK(b.port.flying == 0 && d.flying == 0);
+
+    weft_op op;
+    weft_op_send(&op, &d, "again", 5); /* of whichever kind the first was */
+    plain.calls = 0;
+    goes_by_the_ring(&b, f, &op);
+
+    one_completion(&b, f);
+    plain.answer = -EAGAIN; /* tried in vain: the one try is used up */
+    CHECK_EQ(b.port.send_past(&b.port, &d, "hello", 5), -EAGAIN);
+    CHECK(plain.calls == 1 && b.port.lone == 0);
+    goes_by_the_ring(&b, f, &op);
+
+    one_completion(&b, f);
+    f->shared->sq_flags |= IORING_SQ_TASKRUN; /* more is on its way */
+    CHECK_EQ(b.port.send_past(&b.port, &d, "hello", 5), -EAGAIN);
+    CHECK_EQ(plain.calls, 1);
+    f->shared->sq_flags &= ~(uint32_t)IORING_SQ_TASKRUN;
+    weft_op_recv(&op, &d, much, 1); /* or something is to be handed over */
+    weft__port_start(&b.port, &op);
+    CHECK_EQ(b.port.send_past(&b.port, &d, "hello", 5), -EAGAIN);
+    CHECK_EQ(plain.calls, 1);
+    bed_tick(&b);
+    fake_ring_answer(f, &op, 1, 0);
+    bed_tick(&b);
+    fake_ring_finish(&b, f);
+
+    f = fresh_with_sends(&b, &(weft_port_config){.shared = 1});
+    one_completion(&b, f);
+    CHECK_EQ(b.port.lone, 0);
+    fake_ring_finish(&b, f);
+}
+
 /* Where there is no room the ring waits for it, and the send is one like any other. */
 static void a_lone_send_that_has_to_wait_waits_in_the_ring(void)
 {
@@ -229,6 +279,7 @@ int main(void)
 {
     a_lone_send_goes_past_the_ring();
     a_send_in_company_goes_by_the_ring();
+    a_lone_send_needs_no_op();
     a_lone_send_that_has_to_wait_waits_in_the_ring();
     a_lone_send_from_another_thread_is_delivered();
     return 0;

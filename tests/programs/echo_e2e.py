@@ -1,8 +1,13 @@
 """weft echo, end to end: bytes come back, whoever the client is and however it goes."""
+import fcntl
+import os
 import random
 import select
 import signal
 import socket
+import struct
+import tempfile
+import termios
 import time
 import unittest
 
@@ -26,6 +31,80 @@ def exchange(s, data):
     s.setblocking(True)
     s.settimeout(limit())
     return bytes(got)
+
+
+PIECE = b"p" * 1024  # far from what an echo server's small buffer holds
+
+
+def asked(s, what):
+    """What an ioctl that fills an integer says of a socket."""
+    return struct.unpack("i", fcntl.ioctl(s, what, bytes(4)))[0]
+
+
+def pieces_that_fit():
+    """How many pieces a Unix socket takes that nobody reads from: the kernel counts alike for everybody."""
+    mine, others = socket.socketpair()
+    with mine, others:
+        mine.setblocking(False)
+        for n in range(100000):
+            try:
+                mine.send(PIECE)
+            except BlockingIOError:
+                return n
+    raise AssertionError("a Unix socket takes everything")
+
+
+class Unread(unittest.TestCase):
+    """Clients that send, piece by piece, and do not read: what they are sent back has no room at last. Over a Unix socket,
+    where it is known how much that takes, and whether the other side has read what it was sent."""
+
+    IDLE = 1.5  # seconds, multiplied for slow builds
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.path = os.path.join(folder.name, "echo")
+        self.idle = limit(self.IDLE)
+        self.server = Server("echo", "--idle-timeout", f"{self.idle:.3f}", listen="unix:" + self.path)
+        self.addCleanup(self.server.stop)
+        self.fit = pieces_that_fit()
+
+    def stuck(self):
+        """A client with a reply that waits, and the moment before it sent what that one answers. Its pieces are read one at
+        a time, so the server's small buffer does."""
+        s = socket.socket(socket.AF_UNIX)
+        self.addCleanup(s.close)
+        s.settimeout(limit())
+        s.connect(self.path)
+        for _ in range(self.fit + 1):
+            sent = time.monotonic()
+            s.sendall(PIECE)
+            wait_until(lambda: asked(s, termios.TIOCOUTQ) == 0, "the server to read a piece")
+        return s, sent
+
+    def end_of(self, s):
+        """The moment at which the server is seen to have closed."""
+        poll = select.poll()
+        poll.register(s, 0)  # a hang-up is told whatever is asked for
+        self.assertTrue(poll.poll(limit(self.IDLE + 30) * 1000), "it is not closed")
+        return time.monotonic()
+
+    def test_who_does_not_read_is_closed(self):
+        s, sent = self.stuck()
+        self.assertGreaterEqual(self.end_of(s) - sent, self.idle)
+        self.assertEqual(asked(s, termios.FIONREAD), self.fit * len(PIECE))  # the last reply had no room
+
+    def test_the_wait_of_a_reply_counts_as_silence(self):
+        s, sent = self.stuck()
+        time.sleep(self.idle / 2)  # the client is slow to read; nobody is waited for
+        self.assertEqual(asked(s, termios.FIONREAD), self.fit * len(PIECE))  # it waits indeed
+        read = time.monotonic()
+        for _ in range(self.fit + 1):
+            self.assertEqual(s.recv(len(PIECE), socket.MSG_WAITALL), PIECE)
+        end = self.end_of(s)
+        self.assertGreaterEqual(end - sent, self.idle)
+        self.assertLess(end - read, self.idle)  # not a whole time-out from its end on
+        self.assertEqual(s.recv(1), b"")
 
 
 class Echo(unittest.TestCase):
@@ -61,7 +140,8 @@ class Echo(unittest.TestCase):
             for n in [200000] + small * [64]:
                 data = dice.randbytes(n)
                 self.assertEqual(exchange(s, data), data, n)
-            time.sleep(0.1)  # silent, for long enough that the buffer has gone back; whether or not, the echo is the same
+            # Silent, for long enough that the buffer has gone back; whether or not, the echo is the same.
+            time.sleep(0.1)
 
     def test_ping_pong(self):
         s = self.connect()

@@ -1,11 +1,11 @@
 /* Placement on machines that are made up (DESIGN rule 7 and section 4): how many workers, who is near whom, who is
- * bound where, and what a lane placed by load or by turn gets. */
+ * bound where, and what a lane or a connection placed by load or by turn gets. */
 #include "lane/world.h"
 #include "sched/sched.h"
 
 static weft_topology machine;
 static uint64_t bound;
-static int asked;
+static int asked, unbound;
 
 static int given_topology(void *self, weft_topology *out)
 {
@@ -18,7 +18,12 @@ static int given_topology(void *self, weft_topology *out)
 static int noted_bind(void *self, const uint16_t *cpu, unsigned count)
 {
     (void)self;
+    if (count == 0) { /* as before */
+        unbound++;
+        return 0;
+    }
     CHECK_EQ(count, 1);
+    CHECK(!weft__worker_self()); /* nobody waits for it yet: it may have to wait for the processor itself */
     for (unsigned i = 0; i < machine.count; i++)
         if (machine.cpu[i] == *cpu)
             __atomic_or_fetch(&bound, (uint64_t)1 << i, __ATOMIC_SEQ_CST);
@@ -144,6 +149,31 @@ static void binding(void)
     spy_close(&s);
 }
 
+/* The program's own thread is a worker like the others, and gets back what it had. */
+static void main_is_bound(void)
+{
+    static spy s;
+    weft_options opt = {.mode = WEFT_PER_CORE, .workers = 2, .blocked_ns = -1, .env = spy_open(&s), .port = "epoll"};
+
+    make_machine(4);
+    s.env.topology = given_topology;
+    s.env.bind = noted_bind;
+    bound = 0;
+    unbound = 0;
+    CHECK_OK(weft_init(&opt));
+    CHECK_EQ(bound, 0x3);
+    CHECK_EQ(unbound, 0);
+    CHECK_OK(weft_fini(WEFT_NEVER));
+    CHECK_EQ(unbound, 1);
+    bound = 0;
+    opt.no_binding = 1;
+    CHECK_OK(weft_init(&opt));
+    CHECK_OK(weft_fini(WEFT_NEVER));
+    CHECK_EQ(bound, 0);
+    CHECK_EQ(unbound, 1);
+    spy_close(&s);
+}
+
 static void bad_numbers(void)
 {
     static spy s;
@@ -237,13 +267,100 @@ static void pinned_stay(void)
     }
 }
 
+/* ---- where connections go ---- */
+
+enum { ACCEPTOR, OTHER, THIRD, WORKERS };
+
+static weft_runtime made_up;
+static weft__worker crew[WORKERS];
+
+/* Where one goes that the first of three accepts, with so many lanes at home there, so many connections to come, and of
+ * those to the first so many that others may take. -1: it does not go by load. */
+static int goes(enum weft_mode mode, const unsigned load[WORKERS], const unsigned coming[WORKERS], unsigned loose,
+                int *movable)
+{
+    memset(&made_up, 0, sizeof made_up);
+    memset(crew, 0, sizeof crew);
+    made_up.mode = mode;
+    made_up.workers = WORKERS;
+    for (unsigned i = 0; i < WORKERS; i++) {
+        crew[i].rt = &made_up;
+        crew[i].index = i;
+        crew[i].load = load[i];
+        crew[i].coming = coming[i];
+        made_up.worker[i] = &crew[i];
+    }
+    crew[ACCEPTOR].coming += loose * WEFT__LOOSE;
+    const weft__worker *at = weft__place_connection(&crew[ACCEPTOR], movable);
+    return at ? (int)at->index : -1;
+}
+
+static void connections_go_by_load_and_by_what_is_to_come(void)
+{
+    static const struct {
+        unsigned load[WORKERS], coming[WORKERS];
+        int where;
+    } cases[] = {
+        {{2, 0, 0}, {0, 0, 0}, ACCEPTOR}, /* what woke here runs here */
+        {{4, 0, 0}, {0, 0, 0}, ACCEPTOR},
+        {{5, 0, 0}, {0, 0, 0}, OTHER},
+        {{2, 0, 0}, {3, 0, 0}, OTHER},
+        {{2, 0, 0}, {3, 1, 0}, THIRD},
+        {{2, 0, 0}, {3, 1, 1}, ACCEPTOR},
+        {{5, 1, 0}, {0, 0, 2}, ACCEPTOR},
+        {{6, 1, 0}, {0, 0, 2}, OTHER},
+        {{48, 40, 40}, {0, 0, 0}, ACCEPTOR}, /* 4 and an eighth more are not clearly more */
+        {{49, 40, 40}, {0, 0, 0}, ACCEPTOR},
+        {{50, 40, 40}, {0, 0, 0}, OTHER},
+        {{30, 40, 40}, {20, 1, 0}, THIRD},
+        {{0, 40, 40}, {0, 0, 0}, ACCEPTOR},
+    };
+    const unsigned many[WORKERS] = {50, 0, 0}, none[WORKERS] = {0};
+    int movable;
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        CHECK_EQ(goes(WEFT_SHARED, cases[i].load, cases[i].coming, 0, &movable), cases[i].where);
+    CHECK_EQ(goes(WEFT_PER_CORE, many, none, 0, &movable), -1);
+    goes(WEFT_SHARED, many, none, 0, &movable);
+    crew[OTHER].retiring = crew[THIRD].retiring = 1;
+    CHECK(weft__place_connection(&crew[ACCEPTOR], &movable) == &crew[ACCEPTOR]);
+    made_up.workers = 1;
+    CHECK(!weft__place_connection(&crew[ACCEPTOR], &movable));
+}
+
+/* All that others may take could be taken by one of them: he must not have clearly more then than anybody. */
+static void connections_are_stolen_until_that_would_tip_the_scales(void)
+{
+    static const struct {
+        unsigned load[WORKERS], most;
+    } cases[] = {{{2, 0, 0}, 2},     {{4, 0, 0}, 2},    {{10, 10, 10}, 3}, {{36, 30, 30}, 4}, {{31, 36, 36}, 1},
+                 {{10, 20, 20}, 1}, {{10, 10, 20}, 1}, {{14, 14, 10}, 1}};
+    const unsigned none[WORKERS] = {0};
+    int movable;
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        unsigned n = 0;
+
+        while (goes(WEFT_SHARED, cases[i].load, none, n, &movable) == ACCEPTOR && movable)
+            n++;
+        CHECK_EQ(n, cases[i].most);
+        for (unsigned thief = OTHER; n > 1 && thief < WORKERS; thief++) { /* one always may */
+            const unsigned theirs = cases[i].load[thief] + n, mine = cases[i].load[ACCEPTOR];
+            CHECK(theirs <= mine + 5 + mine / 8);
+        }
+    }
+}
+
 int main(void)
 {
     counts();
     not_asked();
     binding();
+    main_is_bound();
     bad_numbers();
     per_core_never_moves();
     pinned_stay();
+    connections_go_by_load_and_by_what_is_to_come();
+    connections_are_stolen_until_that_would_tip_the_scales();
     return 0;
 }

@@ -105,7 +105,7 @@ MISTAKES = {
     # A reader grants a byte more than it has room for.
     "flow": ("../net/flow.c", "send_frame(f, GRANT, n, deadline) == 0", "send_frame(f, GRANT, n + 1, deadline) == 0"),
     # Who gives up stays the one that watches; who is dismissed does not hear of it.
-    "transfers-left": ("../lane/transfer.c", "    if (a->watcher.desc)\n", "    if (!f && a->watcher.desc)\n"),
+    "transfers-left": ("../lane/transfer.c", "    if (d)\n", "    if (!f && d)\n"),
     "transfers-closed": ("../lane/transfer.c", "if (f->waiting != WEFT__WAIT_READY)",
                          "if (!watcher->desc || f->waiting != WEFT__WAIT_READY)"),
     # A reader that has read lets no sender in.
@@ -116,10 +116,8 @@ MISTAKES = {
     # Who has slept is taken to sleep still, with nothing on its way to it.
     "stuck": ("../sched/stuck.c", "(!undisturbed(v) || weft__load_seq(&v->nap, \"stuck.again\") != naps[i])", "(undisturbed(v) > 1 && naps[i] == 0)"),
     # Who falls asleep last does not see that all others do.
-    "stuck-missed": ("../sched/stuck.c", """    weft__store_seq(&w->nap, w->nap + 1, "stuck.sleep"); /* before the look at the others'; pairs with itself in each of them */
-    if (!all_nap(rt, NULL))
-        return 0;""", """    weft__store_seq(&w->nap, w->nap + 1, "stuck.sleep");
-    for (unsigned i = 0; i < rt->workers; i++)
+    "stuck-missed": ("../sched/stuck.c", """    if (!all_nap(rt, NULL))
+        return 0;""", """    for (unsigned i = 0; i < rt->workers; i++)
         if (i != w->index && !(weft__load_seq(&present(rt, i)->nap, "stuck.nap") & 1)) {
             weft__store_seq(&w->nap, w->nap - 1, "stuck.sleep");
             return 0;

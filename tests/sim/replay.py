@@ -46,7 +46,8 @@ def check(program, how):
     lines = LINE.findall(first.stderr)
     if first.returncode == 0:
         fail(how, "it did not fail", first)
-    # A sanitizer that takes the fault after us ends the process with a status of its own, and the parent tells it as well.
+    # A sanitizer that takes the fault after us ends the process with a status of its own,
+    # and the parent tells it as well.
     if len(lines) != 1 and not (how == "fault" and len(set(command for _, command in lines)) == 1):
         fail(how, f"{len(lines)} lines instead of one", first)
     if lines[0][0] != reason:

@@ -1,5 +1,5 @@
-/* What the simulated sockets promise, by many seeds: refusals, addresses, backlog, half-close, resets, streaming with few buffers,
- * readiness, vectors, options, descriptors used up. */
+/* What the simulated sockets promise, by many seeds: refusals, addresses, backlog, half-close, resets, streaming with
+ * few buffers, readiness, vectors, options, descriptors used up. */
 #include "world.h"
 
 enum { PORT = 8000 };
@@ -373,6 +373,7 @@ static void files(actor *a)
     weft_op_sendfile(&op, &c, &f, 12, 100);
     CHECK_EQ(await(a, &op), 0);
     drop(a, &c, &s);
+
     drop(a, &f, &dir);
 }
 
