@@ -1,5 +1,6 @@
-"""The tables of bars in docs/benchmarks.md, and of choices in docs/design/choices.md: one section a CPU model, between two marks, written from
-bench/verdicts.json and the rows."""
+"""The tables of bars in docs/benchmarks.md, and of choices in docs/design/choices.md: one section a CPU model, between
+two marks, written from bench/verdicts.json and the rows. Rows that nobody has looked at on that CPU are counted, and
+left out."""
 
 import choices
 import peers
@@ -66,8 +67,10 @@ def section(cpu, of):
     yield f"On {cpu}: {summary(cpu, of)}.\n"
     yield "| row | bar | verdict | ratio [98 %] | pairs, left out | with all | against itself | date, commit |"
     yield "|---|---|---|---|---|---|---|---|"
+    looked_at = {row.name for row, _bar, result in every(cpu, of) if result}
     for row, bar, result in every(cpu, of):
-        yield cells(row, bar, result)
+        if row.name in looked_at:
+            yield cells(row, bar, result)
 
 
 def marks(cpu):
