@@ -1,7 +1,8 @@
-"""Judges the bars of a row. Ours and all comparators run; slices of 0.6 s alternate, and the ratio is taken inside each pair (contest.plan says in which
-order). It looks after 16, 48 and 96 pairs, with 98 % intervals so that looking three times costs nothing, and a bar is settled at the first look that
-settles it. Among the pairs are 16 of ours against itself: a verdict closer to the bar than that strays from 1 is unresolved. All bars with the same
-comparator are judged by the same pairs, whatever their metric."""
+"""Judges the bars of a row. Ours and all comparators run; slices of 0.6 s alternate, and the ratio is taken inside each
+pair (contest.plan says in which order). It looks after 16, 48 and 96 pairs, with 98 % intervals so that looking three
+times costs nothing, and a bar is settled at the first look that settles it. Among the pairs are as many of ours against
+itself: a verdict closer to the bar than that strays from 1 is unresolved. All bars with the same comparator are judged
+by the same pairs, whatever their metric."""
 
 import time
 
@@ -12,7 +13,6 @@ import stats
 LOOKS = (16, 48, 96)
 LEVEL = 0.98
 SLICE_S = 0.6
-SELF_PAIRS = 16
 CHOICE_ROUNDS = 5
 SAVE_EVERY = 4           # rounds
 WIDEST = 0.03            # half of an interval relative to the ratio; beyond it after the last look: not measured
@@ -133,11 +133,9 @@ class Case:
 
     def wanted(self, look):
         """Who needs more pairs for that look."""
-        if not self.open_bars():
-            return []
-        names = dict.fromkeys([AGAIN] + [comparator(bar, self.kept["choice"]) for bar in self.open_bars()])
-        enough = lambda name: SELF_PAIRS if name == AGAIN else look
-        return [n for n in names if n and n not in self.absent and len(self.pairs.get(n, ())) < enough(n)]
+        names = dict.fromkeys(comparator(bar, self.kept["choice"]) for bar in self.open_bars())
+        there = [n for n in names if n and n not in self.absent]
+        return [n for n in [AGAIN] + there if len(self.pairs.get(n, ())) < look] if there else []
 
     def undecided(self):
         return [] if self.kept["choice"] or not self.open_bars() else candidates(self.row)
@@ -189,7 +187,7 @@ class Case:
                 made += 1.5
             self.kept["slice_took"] = (time.monotonic() - begun) / made
             self.say(f"{self.row.name}: round {number + 1} of {look} with {' '.join(c.name for c in now)}")
-            if all(hopeless(self.pairs[c.name], SELF_PAIRS if c.name == AGAIN else look) for c in now):
+            if all(hopeless(self.pairs[c.name], look) for c in now):
                 break
             if number % SAVE_EVERY == SAVE_EVERY - 1:
                 self.save()
@@ -218,7 +216,7 @@ class Case:
     def give_up(self, look):
         """Pairs that cannot count are thrown away, whatever they say. Whether ours against itself is among them."""
         lost = [name for name, pairs in self.pairs.items()
-                if pairs and (not_ours(pairs) or hopeless(pairs, SELF_PAIRS if name == AGAIN else look))]
+                if pairs and (not_ours(pairs) or hopeless(pairs, look))]
         for name in lost:
             self.pairs[name] = []
         self.kept["given_up"] = self.kept.get("given_up", 0) + len(lost)
