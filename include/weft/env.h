@@ -133,6 +133,10 @@ struct weft_env {
     /* Ends the system call that the thread with this tag waits in, where a signal can end it, with EINTR; nothing else
      * happens to the thread. It does not wait. Any thread. 0 or -errno. May be NULL. */
     int (*disturb)(void *self, uintptr_t worker_tag);
+    /* Whether the thread with this tag wants a processor: 0 it runs, or waits for one, and *ran_ns is how long it has
+     * run so far, ns; 1 it is blocked in the kernel; -errno: not known (-ESRCH no such thread). Any thread. May be
+     * NULL: never known. */
+    int (*ran)(void *self, uintptr_t worker_tag, int64_t *ran_ns);
     /* A setting from outside by its name ("WEFT_MODE"): its text, or NULL where it is not set. May be NULL: no
      * settings. */
     const char *(*setting)(void *self, const char *name);

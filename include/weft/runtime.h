@@ -41,7 +41,8 @@ typedef struct weft_options {
     unsigned max_stacks;            /* alive or pooled at once, 0: no limit */
     int64_t tick_ns;                /* how long a worker runs tasks before it looks at its port, default 100 us */
     int64_t blocked_ns;             /* a fiber that runs longer than this is reported, and again each time its turn is
-                                     * twice as long as at the report before; default 100 ms; negative: never */
+                                     * twice as long as at the report before; time in which the machine kept its
+                                     * worker waiting for a processor does not count; default 100 ms; negative: never */
     int64_t grace_ns;               /* between asking lanes to end and killing them at stop, default 5 s */
     unsigned pool_threads;          /* blocking pool, default 8 */
     /* Limits, 0: none. At one the call that would pass it answers -EAGAIN (memory: -ENOMEM), or waits for room if its

@@ -260,6 +260,11 @@ static int block_interrupt(void *self, uintptr_t worker_tag, void (*fn)(void *ct
 
 static int block_disturb(void *self, uintptr_t worker_tag) { return base(self)->disturb(base(self)->self, worker_tag); }
 
+static int block_ran(void *self, uintptr_t worker_tag, int64_t *ran_ns)
+{
+    return base(self)->ran(base(self)->self, worker_tag, ran_ns);
+}
+
 static size_t block_symbol(void *self, uintptr_t pc, char *buf, size_t size)
 {
     return base(self)->symbol(base(self)->self, pc, buf, size);
@@ -290,7 +295,7 @@ static weft_env table(struct block *b, const weft_env *e)
         .unguard = e->guard && e->unguard ? block_unguard : NULL,
         SLOT(now), SLOT(wall), SLOT(entropy), SLOT(populate), SLOT(resident), SLOT(thread_start), SLOT(thread_join), SLOT(park),
         SLOT(unpark), SLOT(relax), SLOT(topology), SLOT(bind), SLOT(log), SLOT(worker_enter), SLOT(worker_leave), SLOT(fault_watch),
-        SLOT(fault_unwatch), SLOT(worker_tag), SLOT(interrupt), SLOT(disturb), SLOT(symbol),
+        SLOT(fault_unwatch), SLOT(worker_tag), SLOT(interrupt), SLOT(disturb), SLOT(ran), SLOT(symbol),
         SLOT(setting), SLOT(signals),
     };
 }

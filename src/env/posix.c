@@ -169,6 +169,7 @@ static void fill(void)
         .worker_tag = weft__posix_worker_tag,
         .interrupt = weft__posix_interrupt,
         .disturb = weft__posix_disturb,
+        .ran = weft__posix_ran,
         .symbol = weft__posix_symbol,
         .setting = weft__posix_setting,
         .signals = weft__posix_signals,

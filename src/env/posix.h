@@ -54,6 +54,9 @@ int weft__posix_disturb(void *self, uintptr_t worker_tag);
 int weft__posix_disturb_signal(void);
 int weft__posix_interrupt_signal(void);
 
+/* posix_ran.c */
+int weft__posix_ran(void *self, uintptr_t worker_tag, int64_t *ran_ns);
+
 /* posix_symbol.c */
 size_t weft__posix_symbol(void *self, uintptr_t pc, char *buf, size_t size);
 

@@ -1,5 +1,6 @@
 /* The monitor: a thread that notices a worker which has not come back from a task for longer than blocked_ns, and has
- * that worker say what it is doing, by a signal handler on its own stack. When nothing has run since its last look it
+ * that worker say what it is doing, by a signal handler on its own stack. One that only waits for a processor, as on a
+ * machine that has too few for what it is to do, has done nothing that could be told. When nothing has run since its last look it
  * sleeps without a limit, and the next worker to wake rouses it. While it finds nobody inside a tick, although ticks
  * there were, it looks seldom: at a low rate of requests its own wake-ups would be more than the worker's (0.3 for each
  * at 100 a second, before it did). */
@@ -29,6 +30,7 @@ typedef struct watch {
     int moved;                        /* some were others at the look before */
     uint64_t turn[WEFT__WORKERS_MAX]; /* and with it the budget: no two tasks have the same */
     int64_t since[WEFT__WORKERS_MAX];
+    int64_t ran[WEFT__WORKERS_MAX]; /* what it had run when it was seen in the same turn again; negative: not yet */
     /* Doubled at each report: what was asked of a stuck fiber meanwhile, its death for one, is said too. */
     int64_t tell_after[WEFT__WORKERS_MAX];
 } watch;
@@ -40,6 +42,21 @@ static void tell(weft__worker *w)
     if (rt->env->interrupt(rt->env->self, w->tag, report, w) < 0)
         weft__say(rt, WEFT_LOG_WARNING, "worker %u has not come back from a task for more than %lld ms", w->index,
                   (long long)(rt->opt.blocked_ns / WEFT_MILLISECOND));
+}
+
+/* Whether it is blocked in the kernel; where env does not know, it may be. *ran_ns: what it has run. */
+static int is_blocked(const weft__worker *w, int64_t *ran_ns)
+{
+    const weft_env *env = w->rt->env;
+    *ran_ns = 0;
+    return !env->ran || env->ran(env->self, w->tag, ran_ns) != 0;
+}
+
+/* It has had a processor for half of the time at least, since it was first seen there again, or has not asked for one. */
+static int is_stuck(const weft__worker *w, const watch *seen)
+{
+    int64_t ran_ns;
+    return is_blocked(w, &ran_ns) || ran_ns - seen->ran[w->index] >= w->rt->opt.blocked_ns / 2;
 }
 
 /* Looks at every worker once, and offers to others what waits behind one that is stuck.
@@ -63,11 +80,16 @@ static unsigned look(weft_runtime *rt, watch *seen, int64_t now)
         if (turn != seen->turn[i]) {
             seen->turn[i] = turn;
             seen->since[i] = now;
+            seen->ran[i] = -1;
             seen->tell_after[i] = rt->opt.blocked_ns;
-        } else if (now - seen->since[i] >= rt->opt.blocked_ns) {
+            continue;
+        }
+        if (seen->ran[i] < 0)
+            is_blocked(w, &seen->ran[i]);
+        if (now - seen->since[i] >= rt->opt.blocked_ns) {
             if (weft__deque_length(&w->deque))
                 weft__notify(rt); /* it kept that back, to run it next */
-            if (now - seen->since[i] >= seen->tell_after[i]) {
+            if (now - seen->since[i] >= seen->tell_after[i] && is_stuck(w, seen)) {
                 seen->tell_after[i] = 2 * (now - seen->since[i]);
                 tell(w);
             }

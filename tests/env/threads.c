@@ -239,6 +239,46 @@ static void interrupts(void)
     e->thread_join(NULL, t);
 }
 
+struct sleeper {
+    uintptr_t tag;
+    uint32_t ready;
+    weft_parker parker;
+};
+
+static void sleep_on(void *arg)
+{
+    struct sleeper *s = arg;
+
+    s->tag = e->worker_tag(NULL);
+    __atomic_store_n(&s->ready, 1, __ATOMIC_RELEASE);
+    e->park(NULL, &s->parker, WEFT_NEVER);
+}
+
+/* One that computes wants a processor, and its time grows; one that sleeps is blocked, sooner or later. */
+static void knows_who_runs(void)
+{
+    struct busy b = {0};
+    struct sleeper s = {0};
+    weft_thread *t = start_busy(&b), *d;
+    int64_t before, ran = 0;
+
+    CHECK_EQ(e->thread_start(NULL, &d, NULL, sleep_on, &s), 0);
+    CHECK_EQ(e->ran(NULL, b.tag, &before), 0);
+    do
+        CHECK_EQ(e->ran(NULL, b.tag, &ran), 0);
+    while (ran < before + 10 * WEFT_MILLISECOND);
+    __atomic_store_n(&b.stop, 1, __ATOMIC_RELEASE);
+    e->thread_join(NULL, t);
+    while (!__atomic_load_n(&s.ready, __ATOMIC_ACQUIRE))
+        e->relax(NULL);
+    while (e->ran(NULL, s.tag, &ran) == 0)
+        e->relax(NULL);
+    CHECK_EQ(e->ran(NULL, s.tag, &ran), 1);
+    e->unpark(NULL, &s.parker);
+    e->thread_join(NULL, d);
+    CHECK_EQ(e->ran(NULL, (uintptr_t)1 << 30, &ran), -ESRCH);
+}
+
 int main(void)
 {
     e = weft_env_posix();
@@ -249,5 +289,6 @@ int main(void)
     hosts_thread();
     current_worker();
     interrupts();
+    knows_who_runs();
     return 0;
 }
