@@ -2,8 +2,8 @@
 
     show [--quick] [NAME]     rows side by side: all, the quick ones, or those of a name
     verdict [--minutes N] [ROW]   judges one row, those of a name, or all: the most telling first
-    table                     keeps what was judged in bench/verdicts.json and writes it into docs/benchmarks.md; the newest run of all
-                              rows becomes docs/side-by-side.md
+    table                     keeps what was judged in bench/verdicts.json, and the pairs of what is still open in bench/pairs/;
+                              writes docs/benchmarks.md from it; the newest run of all rows becomes docs/side-by-side.md
     check [--update]          deterministic figures against bench/baseline.json
     choices [--minutes N] [NAME]  design choices beside what was not chosen, built apart
     modes                     the three modes side by side, into docs/modes.md
@@ -17,6 +17,7 @@ import sys
 import time
 
 import bars
+import begun
 import campaign
 import children
 import choices
@@ -103,6 +104,7 @@ def command_choices(options, say):
 
 def judge(wanted, options, say):
     kept = store.Store()
+    begun.take_up(kept)
     status = 0
     try:
         if not campaign.Campaign(wanted, kept, say, options.minutes).run():
@@ -116,6 +118,8 @@ def judge(wanted, options, say):
 
 def command_table(_options, say):
     kept = store.Store()
+    begun.take_up(kept)
+    begun.keep(kept, rows.all_rows())
     kept.keep_verdicts()
     report.keep(kept)
     for cpu in store.judged():

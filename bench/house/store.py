@@ -60,7 +60,7 @@ class Store:
     # ---- slices of verdicts ----
 
     def pairs_file(self, row):
-        return OUT / "pairs" / re.sub(r"[^A-Za-z0-9]+", "-", self.cpu) / self.commit / f"{row}.json"
+        return OUT / "pairs" / file_name(self.cpu) / self.commit / f"{row}.json"
 
     def load_pairs(self, row):
         """{comparator: [(ours, theirs), ...]}; a slice of ours may be in pairs of two comparators, and is kept once."""
@@ -79,9 +79,12 @@ class Store:
                 slices.append(slice_)
             return places[id(slice_)]
         numbered = {name: [(place(a), place(b)) for a, b in of] for name, of in pairs.items()}
+        self.keep_slices(row, slices, numbered)
+
+    def keep_slices(self, row, slices, pairs):
         path = self.pairs_file(row)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write(path, {"slices": slices, "pairs": numbered})
+        write(path, {"slices": slices, "pairs": pairs})
 
     # ---- what belongs to the tree ----
 
@@ -111,6 +114,10 @@ def round_all(value):
 
 def judged():
     return json.loads(VERDICTS.read_text()) if VERDICTS.exists() else {}
+
+
+def file_name(text):
+    return re.sub(r"[^A-Za-z0-9]+", "-", text)
 
 
 def write(path, content):

@@ -2,6 +2,7 @@
 """How the benchmark house judges: bench.py SOURCE_DIR. On made-up slices, so nothing is timed."""
 
 import contextlib
+import itertools
 import pathlib
 import sys
 import tempfile
@@ -9,6 +10,7 @@ import tempfile
 sys.path.insert(0, str(pathlib.Path(sys.argv[1]) / "bench" / "house"))
 
 import bars  # noqa: E402
+import begun  # noqa: E402
 import campaign  # noqa: E402
 import choices  # noqa: E402
 import contest  # noqa: E402
@@ -165,6 +167,8 @@ class Kept:
     cpu = "a processor"
     load_pairs = store.Store.load_pairs
     save_pairs = store.Store.save_pairs
+    keep_slices = store.Store.keep_slices
+    commit = "abc"
 
 
 def with_contenders(make, work):
@@ -246,6 +250,41 @@ def interrupted():
         check(bars_of(kept), {"wall <= 1 of peer": "met"}, "a verdict in the end")
 
 
+def taken_up():
+    """What is open goes into the tree with its pairs; another machine goes on with them, at the same commit only."""
+    bars_ = (rows.Bar("cpu", "peer", 1.0), rows.Bar("p99", "peer", 1.0), rows.Bar("cpu", "worse", 1.0))
+    row = rows.Row("made-up", "echo", ours="us", bars=bars_)
+    class Wobbles(Pretended):
+        def slice(self, s):
+            made = super().slice(s)
+            return dict(made, latency=[[500, 300000], [1000, 680000], [50 * made["wall_ns"] // 1000, 20000]])
+    walls = {"us": itertools.cycle((90, 110)).__next__, "self": 100, "peer": 100, "worse": 300}
+    with tempfile.TemporaryDirectory() as folder:
+        here, there, later = (Kept() for _ in range(3))
+        for n, kept in enumerate((here, there, later)):
+            kept.pairs_file = lambda row, n=n: pathlib.Path(folder) / str(n) / row
+        real, begun.FOLDER = begun.FOLDER, pathlib.Path(folder) / "tree"
+        try:
+            case = verdict.Case(row, here, lambda *_a, **_k: None)
+            with_contenders(lambda n: Wobbles(n, walls[n]), lambda: case.look(16))
+            check([verdict.key(b) for b in case.open_bars()], ["cpu <= 1 of peer", "p99 <= 1 of peer"], "what is open")
+            begun.keep(here, [row])
+            later.commit = "def"
+            for kept in (there, later):
+                begun.take_up(kept)
+            check(later.here["verdicts"], {}, "pairs of another commit")
+            second = verdict.Case(row, there, lambda *_a, **_k: None)
+            check({n: len(p) for n, p in second.pairs.items()}, {"peer": 16, "self": 16}, "pairs that are needed")
+            for metric in ("cpu", "p99"):
+                check(verdict.ratio(second.pairs["peer"], metric), verdict.ratio(case.pairs["peer"], metric), "what they say")
+            check((second.wanted(16), second.wanted(48)), ([], ["self", "peer"]), "what a second look wants")
+            there.here["verdicts"]["made-up"]["bars"] = {verdict.key(b): {"final": True} for b in bars_}
+            begun.keep(there, [row])
+            check(list(begun.FOLDER.glob("*/*")), [], "nothing is open any more")
+        finally:
+            begun.FOLDER = real
+
+
 def campaigns():
     """All rows once before any twice, the most telling first, and no more than fits."""
     looked = []
@@ -314,5 +353,5 @@ def pages():
     check(bars.standing(dict(met, verdict="unresolved", final=True)), "unresolved", "what is")
 
 
-for test in (judging, leaving_out, quantiles, callgrind, baselines, tables, order, cases, interrupted, campaigns, written_otherwise, pages):
+for test in (judging, leaving_out, quantiles, callgrind, baselines, tables, order, cases, interrupted, taken_up, campaigns, written_otherwise, pages):
     test()
