@@ -52,11 +52,12 @@ static int is_blocked(const weft__worker *w, int64_t *ran_ns)
     return !env->ran || env->ran(env->self, w->tag, ran_ns) != 0;
 }
 
-/* It has had a processor for half of the time at least, since it was first seen there again, or has not asked for one. */
+/* It has had a processor for some of that time, not counted before it was seen there again: for half of what that is at
+ * the first report; or it has not asked for one. */
 static int is_stuck(const weft__worker *w, const watch *seen)
 {
     int64_t ran_ns;
-    return is_blocked(w, &ran_ns) || ran_ns - seen->ran[w->index] >= w->rt->opt.blocked_ns / 2;
+    return is_blocked(w, &ran_ns) || ran_ns - seen->ran[w->index] >= w->rt->opt.blocked_ns / 4;
 }
 
 /* Looks at every worker once, and offers to others what waits behind one that is stuck.

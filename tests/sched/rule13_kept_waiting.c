@@ -55,10 +55,11 @@ static void told_of_one_that(spy *s, int blocked, int64_t each_look)
     put(&say.blocked, blocked);
     while (reports() == before)
         sched_yield();
-    put(&keep_spinning, 0);
-    CHECK_OK(weft_wait(rt, WEFT_NEVER));
     put(&say.blocked, 0);
     __atomic_store_n(&say.each_look, 0, __ATOMIC_SEQ_CST);
+    wait_for_looks(s, 3); /* none is under way any more that has heard something else */
+    put(&keep_spinning, 0);
+    CHECK_OK(weft_wait(rt, WEFT_NEVER));
 }
 
 int main(void)
@@ -71,7 +72,7 @@ int main(void)
     __atomic_store_n(&s.watched_parker, (void *)&rt->monitor.parker, __ATOMIC_SEQ_CST);
     told_of_one_that(&s, 1, 0);
     told_of_one_that(&s, -ENOTSUP, 0);
-    told_of_one_that(&s, 0, opt.blocked_ns / 2);
+    told_of_one_that(&s, 0, opt.blocked_ns / 4);
     CHECK_OK(weft_end(rt));
     spy_close(&s);
     return 0;
