@@ -104,7 +104,7 @@ def command_choices(options, say):
 
 def judge(wanted, options, say):
     kept = store.Store()
-    begun.take_up(kept)
+    begun.take_up(kept, wanted)
     status = 0
     try:
         if not campaign.Campaign(wanted, kept, say, options.minutes).run():
@@ -118,7 +118,7 @@ def judge(wanted, options, say):
 
 def command_table(_options, say):
     kept = store.Store()
-    begun.take_up(kept)
+    begun.take_up(kept, rows.all_rows())
     begun.keep(kept, rows.all_rows())
     kept.keep_verdicts()
     report.keep(kept)

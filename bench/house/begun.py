@@ -1,8 +1,10 @@
-"""Rows that a campaign has begun and not settled, kept in the tree (bench/pairs/, a file a row), so that another machine of
-the same CPU model goes on with them as long as what is measured stays the same. A file holds what the row's open bars
-need and no more: the slices of their pairs without what nobody asks for, of latencies what lies beyond the median."""
+"""Rows that a campaign has begun and not settled, kept in the tree (bench/pairs/, a file a row), so that another machine
+of the same CPU model goes on with them as long as what is measured, who takes part and in which version, and the number
+of processors stay the same. A file holds what the row's open bars need and no more: the slices of their pairs without
+what nobody asks for, of latencies what lies beyond the median."""
 
 import json
+import re
 
 import contest
 import peers
@@ -14,40 +16,57 @@ FOLDER = peers.ROOT / "bench" / "pairs"
 FIGURES = ("ops", "wall_ns", "cpu_ns", "switches", "others")
 
 
-def upper_half(histogram):
-    """What no quantile from the median on can tell from the whole."""
-    middle = stats.quantile(stats.pool([histogram]), 0.5)
-    below = sum(count for edge, count in histogram if edge <= middle)
-    return [[middle, below]] + [[edge, count] for edge, count in histogram if edge > middle]
+def circumstances(kept):
+    """What has to be the same for pairs of two machines to count together, beside the CPU model."""
+    machine = kept.here.get("machine", {})
+    versions = {k: series(v) if k == "kernel" else v for k, v in machine.get("versions", {}).items()}
+    return {"commit": kept.commit, "processors": machine.get("processors"), "versions": versions}
 
 
-def slim(slice_, with_latency):
-    found = {k: slice_[k] for k in FIGURES if k in slice_}
-    return found | {"latency": upper_half(slice_["latency"])} if with_latency else found
+def series(release):
+    """Of a kernel's release: 6.18 of 6.18.3-any."""
+    return ".".join(re.split(r"[.-]", release)[:2])
+
+
+def is_of_a_commit(kept):
+    return kept.commit != "unknown" and "+" not in kept.commit
+
+
+# ---- what is kept ----
+
+def median(histogram):
+    return stats.quantile(stats.pool([histogram]), 0.5)
+
+
+def beyond(histogram, edge):
+    """What no quantile above that edge can tell from the whole."""
+    return [[edge, sum(count for at, count in histogram if at <= edge)]] + [[at, count] for at, count in histogram if at > edge]
 
 
 def needed(case):
-    """{comparator: whether its latencies are} of a row's open bars."""
-    found = {verdict.AGAIN: False}
+    """{comparator: whether its latencies are} of a row's open bars. Whoever is chosen yet, ours has to stand beside."""
+    found = {verdict.AGAIN: any(bar.metric in contest.QUANTILES for bar in case.open_bars())}
     for bar in case.open_bars():
-        name, asks = verdict.comparator(bar, case.kept["choice"]), bar.metric in contest.QUANTILES
+        name = verdict.comparator(bar, case.kept["choice"])
         if name:
-            found[name] = found.get(name, False) or asks
-            found[verdict.AGAIN] = found[verdict.AGAIN] or asks
+            found[name] = found.get(name, False) or bar.metric in contest.QUANTILES
     return found
 
 
 def packed(case):
-    """The slices of the pairs that are needed, each once, and the pairs as places among them."""
+    """The slices of the pairs that are needed, each once, and the pairs as places among them. Latencies are cut at one
+    edge, which is below the median of any slices together."""
     slices, places, pairs, wanted = [], {}, {}, needed(case)
-    asked = {id(s) for name, of in case.pairs.items() if wanted.get(name) for pair in of for s in pair}
-    for name, of in case.pairs.items():
-        if name in wanted:
-            for s in (s for pair in of for s in pair):
-                if id(s) not in places:
-                    places[id(s)] = len(slices)
-                    slices.append(slim(s, id(s) in asked))
-            pairs[name] = [[places[id(a)], places[id(b)]] for a, b in of]
+    of_pairs = {name: [s for pair in case.pairs.get(name, ()) for s in pair] for name in wanted}
+    asked = {id(s): median(s["latency"]) for name in wanted if wanted[name] for s in of_pairs[name]}
+    edge = min(asked.values(), default=0)
+    for name in wanted:
+        for s in of_pairs[name]:
+            if id(s) not in places:
+                places[id(s)] = len(slices)
+                latency = {"latency": beyond(s["latency"], edge)} if id(s) in asked else {}
+                slices.append({k: s[k] for k in FIGURES if k in s} | latency)
+        pairs[name] = [[places[id(a)], places[id(b)]] for a, b in case.pairs.get(name, ())]
     return {"slices": slices, "pairs": pairs}
 
 
@@ -56,25 +75,49 @@ def path_of(kept, row):
 
 
 def keep(kept, all_rows):
-    """Writes what is open at this commit, and takes away what is not any more."""
-    wanted = {}
+    """Of the rows that were judged here: writes what is open, and takes away what is not any more."""
+    if not is_of_a_commit(kept):
+        return
     for row in all_rows:
-        if row.name in kept.here["verdicts"]:
-            case = verdict.Case(row, kept, None)
-            if case.open_bars() and any(case.pairs.values()):
-                wanted[path_of(kept, row.name)] = {"commit": kept.commit, "row": case.kept} | packed(case)
-    folder = path_of(kept, "").parent
-    for old in set(folder.glob("*.json")) - set(wanted):
-        old.unlink()
-    folder.mkdir(parents=True, exist_ok=True)
-    for path, content in wanted.items():
-        store.write(path, content)
+        if not kept.here["verdicts"].get(row.name, {}).get("bars"):
+            continue
+        case, path = verdict.Case(row, kept, None), path_of(kept, row.name)
+        if case.open_bars() and any(case.pairs.values()):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            store.write(path, circumstances(kept) | {"row": case.kept} | packed(case))
+        else:
+            path.unlink(missing_ok=True)
 
 
-def take_up(kept):
-    """What the tree has of rows that were not judged here yet."""
-    for path in sorted(path_of(kept, "").parent.glob("*.json")):
-        found = json.loads(path.read_text())
-        if found["commit"] == kept.commit and path.stem not in kept.here["verdicts"]:
-            kept.here["verdicts"][path.stem] = found["row"]
-            kept.keep_slices(path.stem, found["slices"], found["pairs"])
+# ---- what is taken up ----
+
+def number(pairs):
+    return sum(map(len, pairs.values()))
+
+
+def answers(case):
+    """Whether its pairs have what its open bars ask for: bars may have changed since."""
+    chosen = case.kept["choice"].values()
+    if any(bar.metric not in of for bar in case.open_bars() if isinstance(bar.against, tuple) for of in chosen):
+        return False
+    return all("latency" in s for name, asks in needed(case).items() if asks for pair in case.pairs.get(name, ()) for s in pair)
+
+
+def take_up(kept, all_rows):
+    """What the tree has more of than was found here."""
+    if not is_of_a_commit(kept):
+        return
+    for row in all_rows:
+        path = path_of(kept, row.name)
+        found = json.loads(path.read_text()) if path.exists() else {}
+        mine = kept.load_pairs(row.name)
+        if any(found.get(k) != v for k, v in circumstances(kept).items()) or number(found["pairs"]) <= number(mine):
+            continue
+        before = kept.here["verdicts"].get(row.name)
+        kept.here["verdicts"][row.name] = found["row"]
+        kept.keep_slices(row.name, found["slices"], found["pairs"])
+        if not answers(verdict.Case(row, kept, None)):
+            kept.here["verdicts"].pop(row.name)
+            kept.save_pairs(row.name, mine)
+            if before is not None:
+                kept.here["verdicts"][row.name] = before

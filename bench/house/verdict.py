@@ -138,7 +138,9 @@ class Case:
         return [n for n in [AGAIN] + there if len(self.pairs.get(n, ())) < look] if there else []
 
     def undecided(self):
-        return [] if self.kept["choice"] or not self.open_bars() else candidates(self.row)
+        if self.kept["choice"] or not self.open_bars():
+            return []
+        return [name for name in candidates(self.row) if name not in self.absent]
 
     def seconds(self, look):
         """About how long that look takes."""
@@ -225,17 +227,18 @@ class Case:
     def judge(self, look):
         lost = self.give_up(look)
         own = self.pairs.get(AGAIN)
-        if not own:
+        against = {bar: comparator(bar, self.kept["choice"]) for bar in self.open_bars()}
+        if not own and any(name and name not in self.absent for name in against.values()):
             raise contest.Broken(NOT_OURS)
-        for bar in self.open_bars():
-            against = comparator(bar, self.kept["choice"])
-            pairs = self.pairs.get(against, [])[:look]
+        for bar, name in against.items():
+            pairs = self.pairs.get(name, [])[:look] if own else []
+            last = look == LOOKS[-1] and len(pairs) >= look
             if not pairs:
-                result = {"verdict": "not measured", "why": NOT_OURS if against in lost else ABSENT}
+                result = {"verdict": "not measured", "why": NOT_OURS if name in lost else ABSENT}
             else:
                 stray = strays(own, bar.metric)
-                result = settle(pairs, bar, stray, look == LOOKS[-1]) | {"against": against, "stray": stray}
-                result["final"] = result["verdict"] in ("met", "not met") or look == LOOKS[-1]
+                result = settle(pairs, bar, stray, last) | {"against": name, "stray": stray}
+                result["final"] = result["verdict"] in ("met", "not met") or last
             result["date"] = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
             self.kept["bars"][key(bar)] = result
             self.say(f"{self.row.name}: {sentence(bar, result)}", keep=True)

@@ -2,6 +2,7 @@
 """How the benchmark house judges: bench.py SOURCE_DIR. On made-up slices, so nothing is timed."""
 
 import contextlib
+import dataclasses
 import itertools
 import pathlib
 import sys
@@ -211,6 +212,11 @@ def cases():
               {"slow": 5, "fast": 5 + 16, "peer": 16, "self": 16}, "slices")
         check(bars_of(kept), {"throughput >= 0.97 of best of slow fast": "not met", "cpu <= 1.05 of best of slow fast": "not met",
                               "cpu <= 1 of peer": "met", "cpu <= 1 of gone": "not measured"}, "bars")
+        alone = rows.Row("alone", "echo", ours="us", bars=(rows.Bar("cpu", "gone", 1.0), rows.Bar("cpu", ("gone", "too"), 1.0)))
+        nobody = verdict.Case(alone, kept, lambda *_a, **_k: None)
+        with_contenders(lambda n: Pretended(n, 100) if n in ("us", "self") else None, lambda: nobody.look(16))
+        check({r["why"] for r in nobody.kept["bars"].values()}, {verdict.ABSENT}, "a row without anybody else")
+        check((nobody.wanted(48), nobody.undecided()), ([], []), "nobody is asked for again")
         # Settled bars are left alone, by another run, too.
         again = verdict.Case(THREE, kept, lambda *_a, **_k: None)
         check((again.wanted(48), len(again.pairs["fast"])), (["self", "gone"], 16), "what a second run still wants")
@@ -254,10 +260,12 @@ def taken_up():
     """What is open goes into the tree with its pairs; another machine goes on with them, at the same commit only."""
     bars_ = (rows.Bar("cpu", "peer", 1.0), rows.Bar("p99", "peer", 1.0), rows.Bar("cpu", "worse", 1.0))
     row = rows.Row("made-up", "echo", ours="us", bars=bars_)
+
     class Wobbles(Pretended):
         def slice(self, s):
             made = super().slice(s)
             return dict(made, latency=[[500, 300000], [1000, 680000], [50 * made["wall_ns"] // 1000, 20000]])
+
     walls = {"us": itertools.cycle((90, 110)).__next__, "self": 100, "peer": 100, "worse": 300}
     with tempfile.TemporaryDirectory() as folder:
         here, there, later = (Kept() for _ in range(3))
@@ -268,16 +276,27 @@ def taken_up():
             case = verdict.Case(row, here, lambda *_a, **_k: None)
             with_contenders(lambda n: Wobbles(n, walls[n]), lambda: case.look(16))
             check([verdict.key(b) for b in case.open_bars()], ["cpu <= 1 of peer", "p99 <= 1 of peer"], "what is open")
+            begun.keep(here, [dataclasses.replace(row, bars=bars_[:1])])
+            begun.take_up(later, [row])
+            check(later.here["verdicts"], {}, "pairs without what a bar asks for that is new")
             begun.keep(here, [row])
             later.commit = "def"
+            verdict.Case(row, there, None)  # one that was on a list and not looked at
             for kept in (there, later):
-                begun.take_up(kept)
+                begun.take_up(kept, [row])
             check(later.here["verdicts"], {}, "pairs of another commit")
             second = verdict.Case(row, there, lambda *_a, **_k: None)
             check({n: len(p) for n, p in second.pairs.items()}, {"peer": 16, "self": 16}, "pairs that are needed")
             for metric in ("cpu", "p99"):
                 check(verdict.ratio(second.pairs["peer"], metric), verdict.ratio(case.pairs["peer"], metric), "what they say")
             check((second.wanted(16), second.wanted(48)), ([], ["self", "peer"]), "what a second look wants")
+            with_contenders(lambda n: Wobbles(n, walls[n]) if n != "peer" else None, lambda: second.look(96))
+            check({bar for bar, r in second.kept["bars"].items() if r["final"]}, {"cpu <= 1 of worse"}, "who is not here is not settled")
+            second = verdict.Case(row, there, lambda *_a, **_k: None)
+            with_contenders(lambda n: Wobbles(n, walls[n]), lambda: second.look(48))
+            begun.keep(there, [row])
+            begun.take_up(here, [row])
+            check({n: len(p) for n, p in here.load_pairs("made-up").items()}, {"peer": 48, "self": 48}, "who has more")
             there.here["verdicts"]["made-up"]["bars"] = {verdict.key(b): {"final": True} for b in bars_}
             begun.keep(there, [row])
             check(list(begun.FOLDER.glob("*/*")), [], "nothing is open any more")
