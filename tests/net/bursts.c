@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <sys/socket.h>
 
+#include "lane/realm.h"
 #include "sched/sched.h"
 #include "sched/spy.h"
 
@@ -120,21 +121,13 @@ static void all_have_their_share(void)
         TEST_FAIL("of %d connections the workers have, with the lanes of the test:%s", burst.clients, text);
 }
 
-static uint32_t load_of_all(void)
-{
-    weft_runtime *rt = weft_current();
-    uint32_t sum = 0;
-    for (unsigned i = rt->first_cpu_worker; i < rt->workers; i++)
-        sum += load_of(i);
-    return sum;
-}
+static uint32_t lanes(void) { return __atomic_load_n(&weft__lanes_of(weft_current())->alive, __ATOMIC_SEQ_CST); }
 
-/* Lanes are over some time after their connections, and count until then: the next burst is to find none. How many
- * there were before may have held one that was about to come or go, so that is not waited for beyond all measure. */
+/* Lanes are over some time after their connections, and count until then: the next burst is to find none. */
 static void share_out(int n)
 {
     weft_id fiber;
-    const uint32_t before = load_of_all();
+    const uint32_t before = lanes();
     open_door();
     knock(n);
     CHECK_OK(weft_spawn(&fiber, accepting, NULL));
@@ -145,8 +138,7 @@ static void share_out(int n)
     CHECK_OK(weft_cancel(fiber));
     CHECK_OK(weft_join(fiber, NULL, WEFT_NEVER));
     CHECK_OK(weft_close(burst.listener));
-    const int64_t enough = weft_after(WEFT_SECOND);
-    while (load_of_all() > before && weft_now() < enough)
+    while (lanes() > before)
         CHECK_OK(weft_sleep(weft_after(WEFT_MILLISECOND)));
 }
 
