@@ -113,9 +113,10 @@ typedef struct weft_conn {
 } weft_conn;
 
 /* Accepts connections for ever, each in a lane of its own that runs handler(weft_conn *): its death closes everything.
- * In per-core mode every worker accepts from a socket of its own. Returns when the fiber is cancelled or the listener
- * closed, after the drain: 0 if all handlers had ended by themselves, else -ECANCELED; or the error that made accepting
- * impossible. At entry -ECANCELED; -EINVAL no handler, or no listener; -ENOMEM. */
+ * In per-core mode every worker accepts from a socket of its own, and none before all can. Returns when the fiber is
+ * cancelled or the listener closed, after the drain: 0 if all handlers had ended by themselves, else -ECANCELED; or the
+ * error that made accepting impossible. At entry -ECANCELED; -EINVAL no handler, or no listener; -EAGAIN, -ENOMEM the
+ * acceptors, a fiber in a lane each, meet a limit or find no memory. */
 WEFT_API int weft_accept_each(weft_id listener, int (*handler)(void *conn), const weft_accept_options *opt);
 
 #ifdef __cplusplus

@@ -69,14 +69,14 @@ static void leave_room(weft__fiber *f)
     shard->waiter = NULL;
 }
 
-/* A place for one more connection: 0, or -ECANCELED. */
-static int take_place(weft__shard *shard)
+/* Until the hub says yes: 0, or -ECANCELED. */
+static int wait_until(weft__shard *shard, int (*agrees)(weft__hub *hub))
 {
     weft__hub *hub = shard->hub;
     weft__fiber *f = weft__fiber_self();
-    while (!weft__hub_enter(hub)) {
-        weft__store_seq(&shard->wants_room, 1, "shard.wants_room"); /* pairs with the look at it in make_room */
-        if (weft__hub_enter(hub))
+    while (!agrees(hub)) {
+        weft__store_seq(&shard->wants_room, 1, "shard.wants_room"); /* pairs with the look at it in tell_waiting */
+        if (agrees(hub))
             break;
         if (weft__canceled(f))
             return -ECANCELED;
@@ -101,7 +101,7 @@ static int64_t accept_one(weft__shard *shard)
         r = weft__handle_await(&shard->listener->h, &op, WEFT_NEVER);
     }
     if (r >= 0)
-        r = take_place(shard);
+        r = wait_until(shard, weft__hub_enter); /* a place for one more */
     if (r < 0)
         return r;
     r = -ECANCELED;
@@ -140,12 +140,14 @@ static int accept_for_ever(weft__shard *shard)
 }
 
 /* The shard's fiber. It fails nobody: what went wrong is told to the hub, and the connections go on until the drain
- * is over. */
+ * is over. Nobody accepts before all can: connections might take the stack that another acceptor is to have. */
 static int accept_in_shard(void *arg)
 {
     weft__shard *shard = *(weft__shard **)arg;
     shard->fiber = weft_self();
-    int r = shard->stopping ? 0 : accept_for_ever(shard);
+    shard->begun = 1;
+    weft__hub_begin(shard->hub);
+    int r = shard->stopping || wait_until(shard, weft__hub_begun) < 0 ? 0 : accept_for_ever(shard);
     shard->fiber = WEFT_NOID;
     weft__hub_stopped(shard->hub, r);
     return 0;
@@ -202,6 +204,7 @@ static int start_shards(weft__hub *hub, weft__listener *l, shards *s)
             return r;
         s->count++;
     }
+    weft__hub_begin(hub);
     return 0;
 }
 

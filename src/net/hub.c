@@ -47,7 +47,7 @@ int weft__hub_make(weft__hub **out)
     if (r < 0)
         return r;
     weft__hub *hub = weft__container(res, weft__hub, res);
-    hub->refs = 1;
+    hub->refs = hub->unborn = 1;
     weft__lane_stay(res->lane); /* its worker is where its shards and notes look for it */
     hub->home = weft__worker_self();
     hub->rt = hub->home->rt;
@@ -85,6 +85,8 @@ static void close_shard(weft__resource *r)
     weft__crew *crew = &shard->lane->crew;
     if (crew->cancelled)
         weft__lane_apply(shard->lane, crew->killed ? WEFT__SIG_KILL : WEFT__SIG_CANCEL);
+    if (!shard->begun) /* it found no stack: the others wait for it in vain */
+        weft__hub_stopped(hub, shard->lane->result);
     weft__spin_lock(&hub->lock);
     weft__shard **at = &hub->shards;
     while (*at != shard)
@@ -109,6 +111,7 @@ int weft__shard_make(weft__hub *hub, weft__lane *lane, weft__worker *worker, wef
     shard->lane = lane;
     shard->worker = worker;
     weft__hub_ref(hub);
+    weft__add_relaxed(&hub->unborn, 1, "hub.unborn");
     weft__spin_lock(&hub->lock);
     shard->next = hub->shards;
     hub->shards = shard;
@@ -160,19 +163,24 @@ static unsigned take_waiting(weft__hub *hub, weft__shard **out)
     return n;
 }
 
-/* All that wait are told: which of them has a connection at its door, nobody knows. No wake-up is lost: a shard sets
- * wants_room and then tries to enter once more; this subtracts and then looks at wants_room. */
-static void make_room(weft__hub *hub)
+/* No wake-up is lost: a shard sets wants_room and then tries once more; this comes after what it waits for and then
+ * looks at wants_room. */
+static void tell_waiting(weft__hub *hub)
 {
-    weft__sub_seq(&hub->live, 1, "hub.leave");
-    if (!hub->limit || hub->refuse)
-        return;
     weft__shard *waiting[WEFT__WORKERS_MAX];
     unsigned n = take_waiting(hub, waiting);
     for (unsigned i = 0; i < n; i++) {
         waiting[i]->room_note.run = run_room;
         weft__worker_send(waiting[i]->worker, &waiting[i]->room_note);
     }
+}
+
+/* All that wait are told: which of them has a connection at its door, nobody knows. */
+static void make_room(weft__hub *hub)
+{
+    weft__sub_seq(&hub->live, 1, "hub.leave");
+    if (hub->limit && !hub->refuse)
+        tell_waiting(hub);
 }
 
 void weft__hub_undo(weft__hub *hub) { make_room(hub); }
@@ -184,6 +192,16 @@ void weft__hub_left(weft__hub *hub, int refused)
     else
         make_room(hub);
     weft__hub_unref(hub);
+}
+
+/* ---- beginning ---- */
+
+int weft__hub_begun(weft__hub *hub) { return weft__load_seq(&hub->unborn, "hub.begun") == 0; }
+
+void weft__hub_begin(weft__hub *hub)
+{
+    if (weft__sub_seq(&hub->unborn, 1, "hub.begin") == 1)
+        tell_waiting(hub);
 }
 
 /* ---- stopping ---- */

@@ -26,6 +26,7 @@ struct weft__hub {
     uint32_t refs;         /* 1 for the record + shards + connections + notes (atomic) */
     uint32_t live;         /* connections that count against the limit (atomic) */
     uint32_t refusing;     /* connections beyond it that are being told so (atomic) */
+    uint32_t unborn;       /* shards whose acceptor has yet to begin, and 1 while they are being made (atomic) */
     uint32_t stopped;      /* a shard has stopped and said so (atomic) */
     int32_t error;         /* why the first one that failed did (atomic) */
 
@@ -44,7 +45,7 @@ struct weft__shard {
     weft__shard *next;
     uint32_t pins;             /* notes under way */
     uint32_t room_noted;       /* room_note is one of them */
-    uint32_t wants_room;       /* it waits until a connection has ended (atomic) */
+    uint32_t wants_room;       /* it waits until a connection has ended, or for the others to begin (atomic) */
     weft__lane *lane;
     weft__worker *worker;
     weft__listener *listener;
@@ -52,9 +53,9 @@ struct weft__shard {
 
     /* Home: the shard's worker. */
     weft_id fiber;             /* its acceptor, once that runs */
-    weft__fiber *waiter;       /* the acceptor, while it waits for room */
+    weft__fiber *waiter;       /* the acceptor, while it waits for that */
     weft__fiber *armed;        /* the acceptor, while it waits for its op */
-    uint8_t stopping;
+    uint8_t begun, stopping;
     uint8_t failed;            /* a connection could not be given a lane: time for a pause */
     uint32_t failing;          /* the note that says so is under way (atomic) */
     weft_task stop_note, room_note, fail_note;
@@ -73,6 +74,9 @@ int weft__hub_enter(weft__hub *hub);
 void weft__hub_undo(weft__hub *hub);
 /* A record in `lane`, which is not born yet, entered into the hub's list. */
 int weft__shard_make(weft__hub *hub, weft__lane *lane, weft__worker *worker, weft__shard **out);
+/* One more acceptor has begun, or all have been made. Any worker. */
+void weft__hub_begin(weft__hub *hub);
+int weft__hub_begun(weft__hub *hub);
 /* Asks all shards to stop accepting. Home of the hub. */
 void weft__hub_stop(weft__hub *hub);
 /* Keeps a shard's record until the note about to be sent has arrived; run by the note, on the shard's worker. */
