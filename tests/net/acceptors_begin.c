@@ -15,9 +15,9 @@ static struct {
     int port;     /* 0: not listening yet (atomic) */
     int busy;     /* the worker that computes, and 1; 0: none yet (atomic) */
     int go;       /* it may end (atomic) */
-    int served;   /* connections that have a handler (atomic) */
+    int served;   /* connections that had a handler (atomic) */
+    int workers;  /* that had one of them, a bit each (atomic) */
     int parked;   /* fibers that have a stack, and keep it */
-    int workers;  /* that had one, a bit each (atomic) */
 } scene;
 
 static int get(int *value) { return __atomic_load_n(value, __ATOMIC_SEQ_CST); }
@@ -60,7 +60,6 @@ static int accepting(void *arg)
     return 0;
 }
 
-
 /* ---- its clients ---- */
 
 static int dial(void)
@@ -83,7 +82,7 @@ static uint64_t born_on(weft_runtime *rt, unsigned worker)
     return s.lanes_born;
 }
 
-/* One worker computes while the other one's acceptor has a crowd at its door that takes all the fibers there may be.
+/* One worker computes while the other one's acceptor has a crowd at its door that takes all the stacks there are.
  * Once it is done both accept. */
 static void the_late_one_is_not_missing(void)
 {
