@@ -33,8 +33,8 @@ enum weft_desc_kind { WEFT_DESC_STREAM, WEFT_DESC_LISTENER, WEFT_DESC_FILE, WEFT
  * makes the kernel's close come with the last handle and the last terminal completion (DESIGN rule 6). Only the home
  * port's thread touches it. */
 struct weft_desc {
+    /* What each operation looks at, up to write_head. */
     weft_handle handle;
-    uint64_t key;      /* the caller's; completions on stand-alone ports carry it */
     weft_port *port;   /* home, or NULL before its first op */
     uint32_t handles;  /* who may still submit */
     uint32_t flying;   /* ops not yet terminal */
@@ -45,14 +45,17 @@ struct weft_desc {
     uint8_t drains;    /* the driver's: a short read or write proves that the next one would wait */
     uint8_t offsets;   /* the driver's: it was asked, and is not one that pread(2) refuses */
     weft_op *ops;      /* in flight, by desc_next/desc_prev, and not asked to end */
-    weft_op *ops2;     /* the same, of those that have this as desc2 */
-    weft_op *ending, *ending2; /* those that were asked to end and have not yet */
-    weft_op *closers;  /* CLOSE ops that wait for the end of this, by wait_next */
-    /* A readiness driver's waiting ops, in order, one queue a direction, and POLL ops apart: they take nothing from
-     * anybody. */
-    weft_op *read_head, *read_tail, *write_head, *write_tail, *poll_head, *poll_tail;
     weft_watcher *watcher[2]; /* a readiness driver's: of reading, of writing; whoever it is stands before the ops in
                                * that queue */
+    /* A readiness driver's waiting ops, in order, one queue a direction, and POLL ops apart: they take nothing from
+     * anybody. */
+    weft_op *read_head, *write_head;
+    weft_op *read_tail, *write_tail, *poll_head, *poll_tail;
+
+    weft_op *ops2;     /* as ops, of those that have this as desc2 */
+    weft_op *ending, *ending2; /* those that were asked to end and have not yet */
+    weft_op *closers;  /* CLOSE ops that wait for the end of this, by wait_next */
+    uint64_t key;      /* the caller's; completions on stand-alone ports carry it */
     /* Called with the close's result once the descriptor is gone and this record may be reused; on the home port's
      * thread. */
     void (*closed)(weft_desc *desc, int result);

@@ -27,8 +27,9 @@ struct visit {
     struct echo *echo;
     struct local *local;
     uint32_t slot;
-    char *big; /* a pooled buffer, or NULL */
     unsigned small_reads; /* in a row, with the pooled buffer */
+    char *big; /* a pooled buffer, or NULL */
+    char small[SMALL]; /* last, so that what is above lies beside the frames of who works with it */
 };
 
 static void shrink(struct visit *v)
@@ -62,14 +63,13 @@ static void end_visit(void *arg)
 /* Writes back everything until the client is done, one read and one write at a time: a slow reader is read slowly. */
 static int pump(weft_id conn, struct visit *v)
 {
-    char small[SMALL];
     struct tracker *t = &v->echo->tracker;
     int64_t idle = v->echo->options->idle_timeout_ns, deadline = weft_after(idle);
     for (;;) {
         if (!tracker_idle(t, v->slot))
             return -ECANCELED;
-        char *buf = v->big != NULL ? v->big : small;
-        size_t cap = v->big != NULL ? BUFFER_SIZE : sizeof small;
+        char *buf = v->big != NULL ? v->big : v->small;
+        size_t cap = v->big != NULL ? BUFFER_SIZE : sizeof v->small;
         const bool briefly = v->big != NULL && idle > SILENT_NS;
         ssize_t n = weft_read(conn, buf, cap, briefly ? weft_after(SILENT_NS) : deadline);
         if (n == -ETIMEDOUT && briefly) {
@@ -83,7 +83,7 @@ static int pump(weft_id conn, struct visit *v)
         int r = weft_write_all(conn, buf, (size_t)n, NULL, deadline);
         if (r < 0)
             return r;
-        if (buf != small)
+        if (buf != v->small)
             deadline = weft_after(idle);
         fit(v, (size_t)n);
     }
@@ -92,7 +92,11 @@ static int pump(weft_id conn, struct visit *v)
 static int session(void *arg)
 {
     weft_conn *accepted = arg;
-    struct visit v = {.echo = accepted->arg, .local = local_here()};
+    struct visit v;
+    v.echo = accepted->arg;
+    v.local = local_here();
+    v.big = NULL;
+    v.small_reads = 0;
     v.slot = tracker_enter(&v.echo->tracker);
     if (v.slot == TRACKER_NONE)
         return 0; /* over the limit: an echo server has no words for it */

@@ -21,23 +21,30 @@ typedef struct weft__handle weft__handle;
 
 struct weft__handle {
     weft__resource res;
-    weft_desc *desc;           /* the host's `own` */
-    weft_port *port;           /* as above */
     weft_task task;            /* carries the close to the port's thread, and the news of its end back */
     weft__worker *closer;      /* who began the close */
-    /* Called on the closer's worker once the port has done its part of the close; ends by weft__handle_gone.
-     * NULL: nothing to add to that. */
-    void (*ended)(weft__handle *h);
+    weft_desc *desc;           /* the host's `own` */
+    weft_port *port;           /* as above */
     uint32_t busy;             /* calls that wait through it */
     uint8_t last;              /* the close under way is the last handle's */
+    uint8_t streams;           /* a socket's: what comes may be on its way by the streaming form, or lie there */
 
     /* The host's. */
     uint8_t anchored;          /* its home worker's load counts it: others need that port */
     uint32_t handles, users;   /* atomic */
+    weft_desc own;
     /* The descriptor is closed, and no handle is left: before the record is freed; any worker; or NULL. */
     void (*over)(weft__handle *host);
-    weft_desc own;
+
+    /* Called on the closer's worker once the port has done its part of the close; ends by weft__handle_gone.
+     * NULL: nothing to add to that. */
+    void (*ended)(weft__handle *h);
 };
+
+/* What a request touches of it, on a record that begins with a cache line: the resource's, and then this and what
+ * comes first of the descriptor. */
+_Static_assert(sizeof(void *) != 8 || (offsetof(weft__handle, own) + offsetof(weft_desc, port)) % WEFT_CACHE_LINE == 0,
+    "a request touches three lines of a socket");
 
 #define WEFT__KIND_BIT(kind) (1u << (kind))
 #define WEFT__KINDS_SOCKET WEFT__KIND_BIT(WEFT__SOCKET)
@@ -68,12 +75,11 @@ int weft__handle_find(weft_id id, uint32_t kinds, weft__handle **out);
 /* What _find_of would find, if that is certain at a glance, as it nearly always is; NULL: it is not. */
 static inline weft__handle *weft__handle_glance(const weft__fiber *f, weft_id id, enum weft__kind kind)
 {
-    const weft__lane *lane = weft__lane_of(f->crew);
-    weft_runtime *rt = lane->rt;
+    weft_runtime *rt = f->home->rt;
     weft__resource *r = weft__slab_at(&weft__lanes_of(rt)->resources, id.key);
     if (r && weft__slab_named(weft__load_acquire(&r->head.word, "handle.find"), WEFT__NS(rt, kind), id) &&
         weft__load_relaxed(&r->kind, "handle.find") == kind &&
-        weft__load_acquire(&r->owner, "handle.find") == lane->head.key && !r->arriving) /* as there */
+        weft__load_acquire(&r->owner, "handle.find") == f->crew->id.key && !r->arriving) /* as there */
         return weft__handle_of(r);
     return NULL;
 }

@@ -33,14 +33,11 @@ static int find(const weft__fiber *f, weft_id id, weft__sock **out)
     return r;
 }
 
-/* At a glance, data may be on its way by the streaming form, or lie there. */
-static inline int may_stream(const weft__sock *s) { return s->stream || s->count; }
-
 /* For reads: other ways of reading must not have data under way. */
 static int find_reader(const weft__fiber *f, weft_id id, weft__sock **out)
 {
     int r = find(f, id, out);
-    if (r == 0 && may_stream(*out) && weft__stream_busy(*out))
+    if (r == 0 && (*out)->h.streams && weft__stream_busy(*out))
         r = -EBUSY;
     return r;
 }
@@ -71,7 +68,7 @@ ssize_t weft_read(weft_id sock, void *buf, size_t n, int64_t deadline)
 {
     weft__fiber *f = caller();
     weft__sock *s = usual(f, sock, n);
-    if (!s || may_stream(s))
+    if (!s || s->h.streams)
         return read_otherwise(f, sock, buf, n, deadline);
     if (!weft__transfer_here(&s->h, f, 0)) {
         if (weft__transfer_by_ring(&s->h, f, WEFT_OP_RECV))

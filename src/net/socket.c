@@ -40,6 +40,7 @@ static void copy(weft__resource *fresh, const weft__resource *of, int shared)
     s->ended = from->ended;
     s->last = from->last;
     s->head = from->head;
+    s->h.streams = from->h.streams;
     s->count = from->count;
     memcpy(s->own, from->own, sizeof s->own);
     if (from->ring != from->own) {

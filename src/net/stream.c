@@ -254,6 +254,7 @@ static int arm(weft__sock *s)
             return r;
         s->stream = weft__container(res, weft__stream, res);
         s->stream->sock = s;
+        s->h.streams = 1;
     }
     weft__worker *w = weft__worker_self();
     int r = weft__borrowed_open(weft__handle_home(&s->h)); /* who lends the buffers, whoever reads them */

@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#include "base/check.h"
+
 void weft__wheel_init(weft__wheel *w, int64_t now_ns)
 {
     memset(w, 0, sizeof *w);
@@ -84,7 +86,7 @@ static uint64_t first_in_slot(const weft__wheel *w, unsigned level, uint64_t beg
     uint64_t first = UINT64_MAX;
     unsigned n = 0;
     for (const weft__link *l = slot->next; l != slot; l = l->next) {
-        uint64_t due = weft__wheel_grain(((const weft__timer *)(const void *)l)->deadline_ns);
+        uint64_t due = weft__wheel_grain(weft__container((weft__link *)(uintptr_t)l, weft__timer, link)->deadline_ns);
         if (++n > FEW)
             return begin;
         if (due < first)
@@ -128,7 +130,7 @@ static unsigned settle(weft__wheel *w)
 {
     unsigned fired = 0;
     while (!weft__link_alone(&w->due)) {
-        weft__timer *t = (weft__timer *)(void *)w->due.next;
+        weft__timer *t = weft__container(w->due.next, weft__timer, link);
         weft__link_remove(&t->link);
         if (weft__wheel_grain(t->deadline_ns) > w->now) {
             insert(w, t);

@@ -16,9 +16,9 @@
 #define WEFT__WHEEL_SLOTS 64
 
 typedef struct weft__timer {
-    weft__link link;      /* alone while not armed; all-zero counts as not armed too */
     int64_t deadline_ns;
     void (*fire)(struct weft__timer *t); /* already disarmed: it may be armed again or freed */
+    weft__link link;      /* alone while not armed; all-zero counts as not armed too */
 } weft__timer;
 
 typedef struct weft__wheel {
