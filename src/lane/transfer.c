@@ -44,7 +44,8 @@ void weft__transfer_land(weft__lookout *a)
 /* `unwait` stays set: should the fiber be killed before it runs, its place must be given up all the same. */
 void weft__transfer_told(weft_watcher *watcher)
 {
-    weft__fiber *f = (weft__fiber *)(uintptr_t)watcher->soon; /* const for who only brings it near */
+    /* const for who only brings it near */
+    weft__fiber *f = weft__container((weft_task *)(uintptr_t)watcher->soon, weft__fiber, resume);
     if (f->waiting != WEFT__WAIT_READY)
         return; /* it was told before, or has been woken for another reason */
     f->waiting = WEFT__WAIT_NONE;

@@ -10,7 +10,7 @@
 
 /* Who waits between two attempts; on the waiter's stack. */
 typedef struct weft__lookout {
-    weft_watcher watcher; /* `soon` is the fiber */
+    weft_watcher watcher; /* `soon` is the fiber's `resume` */
 #ifdef WEFT_CHECKED
     weft_op op; /* what would be in flight; a NOP once it is not */
 #endif
@@ -82,8 +82,21 @@ static inline int weft__transfer_watch(weft__lookout *a, const weft__handle *h, 
     a->watcher.desc = h->desc;
     a->watcher.through = h;
     a->watcher.told = weft__transfer_told;
-    a->watcher.soon = f;
+    a->watcher.soon = &f->resume;
     return 1;
+}
+
+/* What the attempt of who runs next begins with comes while this one works with what it has got. */
+WEFT__HINT void weft__transfer_foresee(const weft__worker *w)
+{
+    const weft_task *t = w->ready.head;
+    if (!t || t->run != weft__fiber_resume)
+        return;
+    const weft__fiber *next = weft__container(t, weft__fiber, resume);
+    if (next->unwait != weft__transfer_leave)
+        return;
+    const weft__lookout *a = next->waits_on;
+    weft__near(a->watcher.desc, 2);
 }
 
 /* Waits for news and tries again, until there is a result. */
@@ -104,12 +117,16 @@ static inline int64_t weft__transfer_wait(weft__lookout *a, weft__handle *h, wef
             weft__transfer_land(a);
             return weft__transfer_give_up(h, f, gen, answer);
         }
+        /* The next call begins with these, and while the kernel copies they can come. */
+        weft__near(&h->res, 1);
+        weft__near(&f->crew->id, 1);
         r = port->driver->attempt(port, d, code, buf, len);
     } while (r == -EAGAIN);
     weft__transfer_land(a);
     weft__desc_unwatch(port, d, weft__transfer_writes(code));
     h->busy--;
     weft__count(&f->home->stats.transfers, 1);
+    weft__transfer_foresee(f->home);
     return r;
 }
 

@@ -143,30 +143,30 @@ static inline void on_event(weft__epoll *s, weft_desc *d, uint32_t events)
         weft__epoll_run_queues(s, d);
 }
 
-/* With thousands of descriptors neither they nor who watches them are in any cache. So while one has its news, those
- * behind it are brought near: the descriptor; by that its watcher, mostly in the frame of who waits, with that one's
- * frames around it; by that what the watcher touches. */
-enum { MANY = 32, NEAR_DESC = 8, NEAR_WATCHER = 5, NEAR_REST = 2, NEAR_BELOW = 3, NEAR_ABOVE = 6 /* cache lines */ };
+/* With thousands of descriptors neither they nor who watches them are in any cache. So what the news of a batch touches
+ * is brought near for all of it, a step at a time, since each is found by way of the one before: the descriptor; its
+ * watcher, mostly in the frame of who waits; what that one touches. */
+enum { MANY = 32 }; /* where there is news of fewer they are near, or nobody hurries */
 
-WEFT__HINT void foresee(const weft__epoll *s, int i)
+WEFT__HINT void foresee(const weft__epoll *s)
 {
-    if (i + NEAR_DESC >= s->event_count)
-        return;
-    const weft_desc *d = weft__epoll_desc(&s->events[i + NEAR_WATCHER]), *next = weft__epoll_desc(&s->events[i + NEAR_REST]);
-    weft__near(s->events[i + NEAR_DESC].data.ptr, 3);
-    if (d && d->watcher[0])
-        weft__near((const char *)d->watcher[0] - NEAR_BELOW * WEFT_CACHE_LINE, NEAR_BELOW + NEAR_ABOVE);
-    if (next && next->watcher[0]) {
-        weft__near(next->watcher[0]->soon, 3);
-        weft__near(next->watcher[0]->through, 2);
+    for (int i = 0; i < s->event_count; i++)
+        weft__near(s->events[i].data.ptr, 2);
+    for (int i = 0; i < s->event_count; i++) {
+        const weft_desc *d = weft__epoll_desc(&s->events[i]);
+        if (d && d->watcher[0])
+            weft__near(d->watcher[0], 1);
+    }
+    for (int i = 0; i < s->event_count; i++) {
+        const weft_desc *d = weft__epoll_desc(&s->events[i]);
+        if (d && d->watcher[0])
+            weft__near(d->watcher[0]->soon, 2);
     }
 }
 
 static void handle_batch(weft__epoll *s)
 {
     while (s->event_next < s->event_count && s->port->room > 0) {
-        if (s->event_count >= MANY) /* where there is news of fewer they are near, or nobody hurries */
-            foresee(s, s->event_next);
         struct epoll_event *e = &s->events[s->event_next++];
         weft_desc *d = weft__epoll_desc(e);
         if (d)
@@ -186,6 +186,8 @@ void weft__epoll_enter(weft_port *port, int64_t deadline_ns)
         s->event_next = 0;
         int n = fetch(s, ns);
         s->event_count = n > 0 ? n : 0;
+        if (n >= MANY)
+            foresee(s);
         WEFT_ASSERT(n >= 0 || n == -EINTR);
     }
     weft__epoll_retry_later(s);

@@ -12,8 +12,10 @@
 #ifdef WEFT_HOSTILE
 enum { WEFT__EPOLL_BATCH = 2, WEFT__EPOLL_BURST = 1 };
 #else
-/* Events taken in one kernel entry, and how many results a multishot op may take before others have their turn. */
-enum { WEFT__EPOLL_BATCH = 512, WEFT__EPOLL_BURST = 16 };
+/* Events taken in one kernel entry: the kernel looks at each one's socket as it tells of it, and with more of them that
+ * has left the cache again before the last is served. And how many results a multishot op may take before others have
+ * their turn. */
+enum { WEFT__EPOLL_BATCH = 64, WEFT__EPOLL_BURST = 16 };
 #endif
 
 typedef struct weft__epoll {
