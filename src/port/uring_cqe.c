@@ -11,6 +11,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "port/calls_posix.h"
 #include "port/straight.h"
 #include "port/uring.h"
 
@@ -461,7 +462,7 @@ static int64_t receive_one(weft__uring *u, weft_op *op, weft_buffer *buffer)
     if (weft__uring_buffer_take(u, &bid) < 0)
         return -ENOBUFS;
     weft__uring_buffer_filled(u, bid, u->buffers.size, buffer);
-    const ssize_t n = recv((int)op->desc->handle, buffer->data, buffer->len, MSG_DONTWAIT);
+    const ssize_t n = weft__recv((int)op->desc->handle, buffer->data, buffer->len, MSG_DONTWAIT);
     const int error = errno;
     u->port->calls++;
     if (n > 0) {

@@ -4,9 +4,10 @@
 
 #include <errno.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "port/calls_posix.h"
 
 static int answer(long r) { return r < 0 ? -errno : (int)r; }
 
@@ -50,7 +51,7 @@ static int64_t kernel_send(void *self, int socket, const void *buf, size_t len)
     (void)self;
     ssize_t n;
     do
-        n = send(socket, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+        n = weft__send(socket, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL);
     while (n < 0 && errno == EINTR);
     return n < 0 ? -errno : n;
 }
