@@ -107,10 +107,7 @@ struct weft_op {
     uint16_t tag;       /* generation, to tell late completions apart; the driver's */
     int64_t result;  /* valid once DONE */
     weft_desc *desc; /* what it works on, or NULL */
-    weft_desc *desc2;
-    /* Intermediate result of a MULTI op, called on the home port's thread while it reaps: keep it short, submit
-     * nothing that waits. buffer is NULL for ACCEPT; for RECV it is the callee's from now on. */
-    void (*more)(weft_op *op, int64_t result, weft_buffer *buffer);
+    uint64_t key;    /* the caller's; ports only carry it */
     union {
         struct { void *buf; size_t len; int64_t offset; uint32_t flags; } io; /* RECV SEND PREAD...; offset -1: none */
         struct { const struct iovec *iov; uint32_t count; } vec;
@@ -124,36 +121,39 @@ struct weft_op {
         struct { int64_t (*fn)(void *arg); void *arg; const char *pool; } call; /* pool: name; NULL: the default */
         struct { int datasync; } fsync;
     };
-    uint64_t key; /* the caller's; ports only carry it */
 
-    /* Private to ports and to whoever submitted. */
+    /* Private to ports and to whoever submitted; up to `drv` is what an op's end touches, two cache lines of a record
+     * that mostly lies on the stack of a fiber which waited. */
     weft_port *port;                /* home, fixed at submission */
-    void *origin;                   /* where its end is delivered: the submitter's worker, NULL for the home port */
-    weft_op *link;                  /* next op of a chain: weft_op_then */
-    const char *submitter;          /* a name for reports, or NULL */
-    const void *through, *through2; /* the handles of desc and desc2 that it was submitted through, where somebody told
-                                     * the port to cancel by these; not set by the weft_op_* functions */
-
-    /* Private to the port's core. */
-    weft_op *link_prev;             /* the op before this one in its chain, while that has not ended */
     weft_op *desc_next, **desc_prev;   /* desc's ops in flight: the next, and who points here */
-    weft_op *desc2_next, **desc2_prev; /* the same for desc2 */
-    void (*after)(weft_task *task); /* task.run, while the task carries the op through an inbox */
-    weft_task cancel_task;          /* a stand-alone port's cancel request */
-    uint32_t cancel_state;          /* of it (atomic) */
+    int32_t early;                  /* an error found at acceptance, told when the op's turn comes */
     uint8_t prompt;                 /* the submitter's: task.run may be called while the home thread reaps, for it
                                      * submits and ends nothing */
-    uint64_t done_key;              /* what a stand-alone port's completion carries: desc may be gone by then */
-    int32_t early;                  /* an error found at acceptance, told when the op's turn comes */
     uint8_t accepted;               /* the home port has it */
     uint8_t pinned;                 /* 1: desc, 2: desc2 counts it */
     uint8_t native;                 /* the driver runs its chain */
-    uint8_t spare;
-    weft_op *check_next, *check_prev; /* all ops in flight, in checked builds */
-
-    /* Private to drivers. */
-    weft_op *wait_next;             /* driver's queue */
     uint64_t drv[8];                /* driver's scratch: sockaddr lengths, readiness, small message headers */
+
+    /* The submitter's, as what comes first. */
+    weft_desc *desc2; /* SENDFILE: where from */
+    /* Intermediate result of a MULTI op, called on the home port's thread while it reaps: keep it short, submit
+     * nothing that waits. buffer is NULL for ACCEPT; for RECV it is the callee's from now on. */
+    void (*more)(weft_op *op, int64_t result, weft_buffer *buffer);
+
+    /* Private again. */
+    void *origin;                   /* where its end is delivered: the submitter's worker, NULL for the home port */
+    const char *submitter;          /* a name for reports, or NULL */
+    const void *through, *through2; /* the handles of desc and desc2 that it was submitted through, where somebody told
+                                     * the port to cancel by these; not set by the weft_op_* functions */
+    weft_op *link;                  /* next op of a chain: weft_op_then */
+    weft_op *link_prev;             /* the op before this one in its chain, while that has not ended */
+    weft_op *desc2_next, **desc2_prev; /* as desc_next, for desc2 */
+    void (*after)(weft_task *task); /* task.run, while the task carries the op through an inbox */
+    weft_task cancel_task;          /* a stand-alone port's cancel request */
+    uint32_t cancel_state;          /* of it (atomic) */
+    uint64_t done_key;              /* what a stand-alone port's completion carries: desc may be gone by then */
+    weft_op *check_next, *check_prev; /* all ops in flight, in checked builds */
+    weft_op *wait_next;             /* driver's queue */
 };
 
 /* Flags of weft_op open.flags; the port maps them to the system's. */

@@ -227,12 +227,12 @@ _Static_assert(WEFT__SWITCH_ANNOTATED || sizeof(void *) != 8 || sizeof(weft__fib
 struct weft__await {
     weft_op *op;
     weft__fiber *fiber;
-    weft__cancel_request request;
-    weft__account *account; /* that the op is charged to */
-    weft_op *const *chain;  /* NULL: `op` alone */
     uint32_t count, left;   /* ops, and of them those that have not ended */
     uint32_t asked;         /* how many of them were asked to end */
     uint8_t finished, outstanding;
+    weft_op *const *chain;  /* NULL: `op` alone */
+    weft__account *account; /* that the op is charged to */
+    weft__cancel_request request;
     struct weft__race *race; /* NULL: all of the above; else what this is the head of */
 };
 

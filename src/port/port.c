@@ -89,7 +89,6 @@ static void prepare(weft_port *port, weft_op *op, weft_op *before)
     op->accepted = 0;
     op->pinned = 0;
     op->native = 0;
-    op->spare = 0;
     op->port = port;
     op->link_prev = before;
     weft__inflight_add(op);

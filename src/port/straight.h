@@ -35,7 +35,6 @@ static inline void weft__straight_begin(weft_port *port, weft_op *op, enum weft_
     op->accepted = 1;
     op->pinned = 1;
     op->native = 0;
-    op->spare = 0;
     port->flying++;
     d->flying++;
     weft__ops_add(&d->ops, op);
