@@ -187,10 +187,16 @@ static int instead(weft__uring *u, weft_op *op, int64_t res)
     return 1;
 }
 
+/* Whether an op says nothing by this but that it could not go on just now. */
+static int is_pause(const weft_op *op, int64_t res)
+{
+    return res == -EINTR || res == -EAGAIN || (res == -ENOBUFS && op->flags & WEFT_OP_MULTI && op->code == WEFT_OP_RECV);
+}
+
 /* The kernel's op is over, and failed. */
 static void failed(weft__uring *u, weft_op *op, int64_t res)
 {
-    if (weft__uring_of(op)->cancel && (res == -EINTR || res == -EAGAIN))
+    if (weft__uring_of(op)->cancel && is_pause(op, res))
         res = -ECANCELED;
     if (!instead(u, op, res))
         weft__uring_end(u, op, res);

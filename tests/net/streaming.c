@@ -164,6 +164,41 @@ static int small_pieces_arrive_in_order(void *arg)
     return transfer(97, 97 * 3000, 0) || transfer(97, 97 * 3000, 1);
 }
 
+/* Each keeps a few buffers before it is held up, and together that is more than there are: some are asked to stop as the
+ * port runs out, and none is the worse for it. */
+typedef struct pair {
+    source from;
+    weft_id to;
+} pair;
+
+static int carry(void *arg)
+{
+    pair *p = arg;
+    weft_id sender;
+    CHECK_OK(weft_spawn(&sender, send_pattern, &p->from));
+    CHECK_EQ(receive_pattern(p->to, 1), p->from.total);
+    return weft_join(sender, NULL, SOON);
+}
+
+static int many_streams_share_few_buffers(void *arg)
+{
+    (void)arg;
+    enum { STREAMS = 40 };
+    static pair pairs[STREAMS];
+    weft_id fiber[STREAMS];
+    for (int i = 0; i < STREAMS; i++) {
+        pairs[i].from = (source){.piece = PIECE, .total = 4 * PIECE};
+        connect_pair(&pairs[i].from.sock, &pairs[i].to);
+        CHECK_OK(weft_spawn(&fiber[i], carry, &pairs[i]));
+    }
+    for (int i = 0; i < STREAMS; i++) {
+        int result;
+        CHECK_OK(weft_join(fiber[i], &result, SOON));
+        CHECK_OK(result);
+    }
+    return 0;
+}
+
 /* Nobody reads: what is kept has a bound, so the peer comes to a stop although it never waits for anything. */
 static int a_peer_is_held_up_when_nobody_reads(void *arg)
 {
@@ -265,7 +300,7 @@ static int a_close_ends_the_readers_wait(void *arg)
 static const test_case cases[] = {
     CASE(a_buffer_holds_what_was_sent), CASE(other_reads_are_refused_meanwhile), CASE(one_reader_at_a_time),
     CASE(a_reset_shows_after_what_came_before), CASE(a_quick_reader_gets_every_byte),
-    CASE(a_slow_reader_gets_every_byte), CASE(small_pieces_arrive_in_order),
+    CASE(a_slow_reader_gets_every_byte), CASE(small_pieces_arrive_in_order), CASE(many_streams_share_few_buffers),
     CASE(a_peer_is_held_up_when_nobody_reads), CASE(what_nobody_read_is_given_back),
     CASE(a_lanes_end_gives_it_back_too), CASE(a_close_ends_the_readers_wait)};
 

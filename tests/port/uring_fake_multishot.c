@@ -107,6 +107,29 @@ static void no_buffer_is_flow_control(void)
     fake_ring_finish(&b, f);
 }
 
+/* A cancel and the kernel's end for want of buffers may cross: that one says nothing of the stream. */
+static void no_buffer_beside_a_cancel_is_no_error(void)
+{
+    bed b = {0};
+    fake_ring *f = fake_ring_fresh(&b, &(weft_port_config){.buffer_count = 1, .buffer_size = 256});
+    weft_desc d = fake_stream();
+    weft_op op;
+    heard = 0;
+    weft_op_recv_multi(&op, &d, hear);
+    weft__port_start(&b.port, &op);
+    bed_tick(&b);
+    fake_ring_answer(f, &op, 10, IORING_CQE_F_MORE | fake_ring_take_buffer(f, 'a', 10));
+    bed_tick(&b);
+    CHECK_EQ(heard, 1);
+    weft__port_cancel(&b.port, &op);
+    fake_ring_answer(f, &op, -ENOBUFS, 0);
+    bed_tick(&b);
+    CHECK_EQ(b.done, 1);
+    CHECK_EQ(op.result, -ECANCELED);
+    weft_port_release(&heard_buffer);
+    fake_ring_finish(&b, f);
+}
+
 static void an_idle_starved_receive_does_not_starve_others(void)
 {
     bed b = {0};
@@ -228,6 +251,7 @@ int main(void)
 {
     a_multishot_without_more_is_armed_again();
     no_buffer_is_flow_control();
+    no_buffer_beside_a_cancel_is_no_error();
     an_idle_starved_receive_does_not_starve_others();
     results_wait_for_their_owner();
     an_end_with_a_buffer_returns_it();
