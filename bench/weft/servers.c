@@ -2,7 +2,7 @@
  *
  *     weft-servers sink|plain|mixed|skewed WORKERS PORT MODE
  *
- * sink    swallows, and answers each MiB with one byte
+ * sink    swallows, in buffers of the port's, and answers each MiB with one byte
  * plain   echo
  * mixed   echo; about one message in four costs 20 us of computing
  * skewed  echo; every message on each eighth connection costs 50 us, those of others nothing */
@@ -31,12 +31,13 @@ static int sink(void *arg)
 {
     static const char acknowledge[64];
     weft_id conn = *(weft_id *)arg;
-    char buf[BUFFER];
     size_t owed = 0;
     for (;;) {
-        ssize_t n = weft_read(conn, buf, sizeof buf, WEFT_NEVER);
+        weft_buffer b;
+        ssize_t n = weft_read_buffer(conn, &b, WEFT_NEVER);
         if (n <= 0)
             return (int)n;
+        weft_port_release(&b);
         owed += (size_t)n;
         if (owed >= MIB) {
             int r = weft_write_all(conn, acknowledge, owed / MIB, NULL, WEFT_NEVER);
@@ -84,7 +85,8 @@ static int start(int argc, char **argv)
 int main(int argc, char **argv)
 {
     static const char *const modes[] = {[WEFT_SHARED] = "shared", [WEFT_SINGLE_IO] = "single-io", [WEFT_PER_CORE] = "per-core"};
-    weft_options opt = {.blocked_ns = -1};
+    /* The buffers are sink's, and as many and as large as the ring control's. */
+    weft_options opt = {.blocked_ns = -1, .port_config = {.buffer_size = BUFFER, .buffer_count = 64}};
     if (argc != 5)
         return 2;
     kind = argv[1];
