@@ -428,15 +428,20 @@ static inline weft__context *weft__fiber_go(weft__worker *w, weft__fiber *f)
  * running one: its context. Where the head is something else, the tick is over, or it is the turn of what
  * may move: the worker's own context. */
 weft__context *weft__fiber_turn(weft__worker *w);
+/* The fiber that a task of the FIFO resumes; NULL: the task does something else, or there is none. */
+static inline weft__fiber *weft__fiber_in(weft_task *t)
+{
+    return t && t->run == weft__fiber_resume ? weft__container(t, weft__fiber, resume) : NULL;
+}
 /* Who comes after the one that runs next: its lane and what it restores first are on their way by the time that it
  * is its turn, and of the one behind it the line by which that is known. With more fibers than the caches hold, a
  * switch would be a wait for these. */
-WEFT__HINT void weft__fiber_foresee(const weft_task *t)
+WEFT__HINT void weft__fiber_foresee(weft_task *t)
 {
     enum { STACK = 2 }; /* cache lines */
-    if (!t || t->run != weft__fiber_resume)
+    const weft__fiber *f = weft__fiber_in(t);
+    if (!f)
         return;
-    const weft__fiber *f = weft__container(t, weft__fiber, resume);
     weft__near(f->context.sp, STACK);
     weft__near(&f->crew->id, 1);
     weft__near(t->next, 2);

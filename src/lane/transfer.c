@@ -113,11 +113,9 @@ static void arrived(weft_task *t)
 WEFT__HINT void near_frames(const weft__worker *w)
 {
     enum { RESTORED = 2, FRAMES = 7 }; /* cache lines */
-    const weft_task *t = w->ready.head;
-    if (!t || t->run != weft__fiber_resume)
-        return;
-    const weft__fiber *next = weft__container(t, weft__fiber, resume);
-    weft__near((const char *)next->context.sp + (size_t)RESTORED * WEFT_CACHE_LINE, FRAMES);
+    const weft__fiber *next = weft__fiber_in(w->ready.head);
+    if (next)
+        weft__near((const char *)next->context.sp + (size_t)RESTORED * WEFT_CACHE_LINE, FRAMES);
 }
 
 int64_t weft__transfer_ring(weft__handle *h, weft__fiber *f, enum weft_opcode code, void *buf, size_t len, int64_t deadline)

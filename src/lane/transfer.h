@@ -89,11 +89,8 @@ static inline int weft__transfer_watch(weft__lookout *a, const weft__handle *h, 
 /* What the attempt of who runs next begins with comes while this one works with what it has got. */
 WEFT__HINT void weft__transfer_foresee(const weft__worker *w)
 {
-    const weft_task *t = w->ready.head;
-    if (!t || t->run != weft__fiber_resume)
-        return;
-    const weft__fiber *next = weft__container(t, weft__fiber, resume);
-    if (next->unwait != weft__transfer_leave)
+    const weft__fiber *next = weft__fiber_in(w->ready.head);
+    if (!next || next->unwait != weft__transfer_leave)
         return;
     const weft__lookout *a = next->waits_on;
     weft__near(a->watcher.desc, 2);
