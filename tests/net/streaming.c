@@ -166,31 +166,18 @@ static int small_pieces_arrive_in_order(void *arg)
 
 /* Each keeps a few buffers before it is held up, and together that is more than there are: some are asked to stop as the
  * port runs out, and none is the worse for it. */
-typedef struct pair {
-    source from;
-    weft_id to;
-} pair;
-
 static int carry(void *arg)
 {
-    pair *p = arg;
-    weft_id sender;
-    CHECK_OK(weft_spawn(&sender, send_pattern, &p->from));
-    CHECK_EQ(receive_pattern(p->to, 1), p->from.total);
-    return weft_join(sender, NULL, SOON);
+    (void)arg;
+    return transfer(PIECE, (size_t)4 * PIECE, 1);
 }
 
 static int many_streams_share_few_buffers(void *arg)
 {
-    (void)arg;
     enum { STREAMS = 40 };
-    static pair pairs[STREAMS];
     weft_id fiber[STREAMS];
-    for (int i = 0; i < STREAMS; i++) {
-        pairs[i].from = (source){.piece = PIECE, .total = 4 * PIECE};
-        connect_pair(&pairs[i].from.sock, &pairs[i].to);
-        CHECK_OK(weft_spawn(&fiber[i], carry, &pairs[i]));
-    }
+    for (int i = 0; i < STREAMS; i++)
+        CHECK_OK(weft_spawn(&fiber[i], carry, arg));
     for (int i = 0; i < STREAMS; i++) {
         int result;
         CHECK_OK(weft_join(fiber[i], &result, SOON));
