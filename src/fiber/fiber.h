@@ -436,15 +436,24 @@ static inline weft__fiber *weft__fiber_in(weft_task *t)
 /* Who comes after the one that runs next: its lane and what it restores first are on their way by the time that it
  * is its turn, and of the one behind it the line by which that is known. With more fibers than the caches hold, a
  * switch would be a wait for these. */
+enum { WEFT__RESTORED = 2 }; /* cache lines of a stack that a switch reads */
 WEFT__HINT void weft__fiber_foresee(weft_task *t)
 {
-    enum { STACK = 2 }; /* cache lines */
     const weft__fiber *f = weft__fiber_in(t);
     if (!f)
         return;
-    weft__near(f->context.sp, STACK);
+    weft__near(f->context.sp, WEFT__RESTORED);
     weft__near(&f->crew->id, 1);
     weft__near(t->next, 2);
+}
+/* Who runs next returns to the frames of the call that it waited in, beyond what a switch reads: they come while this
+ * one works, which was woken from a wait itself. */
+WEFT__HINT void weft__fiber_near_frames(const weft__worker *w)
+{
+    enum { FRAMES = 7 }; /* cache lines */
+    const weft__fiber *next = weft__fiber_in(w->ready.head);
+    if (next)
+        weft__near((const char *)next->context.sp + (size_t)WEFT__RESTORED * WEFT_CACHE_LINE, FRAMES);
 }
 
 /* The same. Nearly always the head is a fiber, and there is nothing else to look at: that much is not worth a call. */

@@ -43,11 +43,11 @@ static int fill(weft__stack_pool *pool, weft__stack_shelf *shelf, unsigned class
     return weft__stack_refill(pool->depot, class, size, &shelf->hot, &shelf->hot_count);
 }
 
-/* The one that is asked for next: its record and the lines of its first frames may be far, and are on their way by
- * then. */
+/* The one that is asked for next: its record, the lines of its first frames and of what those call before they wait may
+ * be far, and are on their way by then. */
 static void foresee(const weft__stack *s)
 {
-    enum { LINES = 6 };
+    enum { LINES = 10 };
     for (size_t i = 0; i < LINES; i++)
         __builtin_prefetch((const char *)s - i * WEFT_CACHE_LINE, 1);
 }

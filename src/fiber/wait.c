@@ -51,7 +51,12 @@ void weft__fiber_timer(weft__timer *t)
 
 /* ---- waiting and waking ---- */
 
-int weft__wait(weft__fiber *f, enum weft__wait kind, int64_t deadline) { return weft__wait_here(f, kind, deadline); }
+int weft__wait(weft__fiber *f, enum weft__wait kind, int64_t deadline)
+{
+    int answer = weft__wait_here(f, kind, deadline);
+    weft__fiber_near_frames(f->home);
+    return answer;
+}
 
 /* Its wait is over, with this answer. */
 static inline void answered(weft__fiber *f, int answer)

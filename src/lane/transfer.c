@@ -109,15 +109,6 @@ static void arrived(weft_task *t)
 }
 
 /* Nothing hinders the fiber, nothing ends the op before it waits, and only the op's end makes it go on. */
-/* Who runs next returns to frames with an op in them, beyond what a switch restores; they come while this one works. */
-WEFT__HINT void near_frames(const weft__worker *w)
-{
-    enum { RESTORED = 2, FRAMES = 7 }; /* cache lines */
-    const weft__fiber *next = weft__fiber_in(w->ready.head);
-    if (next)
-        weft__near((const char *)next->context.sp + (size_t)RESTORED * WEFT_CACHE_LINE, FRAMES);
-}
-
 int64_t weft__transfer_ring(weft__handle *h, weft__fiber *f, enum weft_opcode code, void *buf, size_t len, int64_t deadline)
 {
     weft__worker *w = f->home;
@@ -138,7 +129,7 @@ int64_t weft__transfer_ring(weft__handle *h, weft__fiber *f, enum weft_opcode co
     weft__expect_by(f, deadline);
     weft__switch(&f->context, weft__fiber_next(w), NULL, NULL);
     f->await = NULL;
-    near_frames(f->home);
+    weft__fiber_near_frames(f->home);
     int64_t r = op.result == -ECANCELED && f->timed_out && !weft__canceled(f) ? -ETIMEDOUT : op.result;
     return weft__handle_end(h, gen) || r != -EBADF ? r : -ECANCELED; /* as weft__handle_await */
 }
