@@ -16,11 +16,11 @@ FOLDER = peers.ROOT / "bench" / "pairs"
 FIGURES = ("ops", "wall_ns", "cpu_ns", "switches", "others")
 
 
-def circumstances(kept):
+def circumstances(kept, row):
     """What has to be the same for pairs of two machines to count together, beside the CPU model."""
     machine = kept.here.get("machine", {})
     versions = {k: series(v) if k == "kernel" else v for k, v in machine.get("versions", {}).items()}
-    return {"commit": kept.commit, "processors": machine.get("processors"), "versions": versions}
+    return {"commit": kept.commit_of(row), "processors": machine.get("processors"), "versions": versions}
 
 
 def series(release):
@@ -28,8 +28,8 @@ def series(release):
     return ".".join(re.split(r"[.-]", release)[:2])
 
 
-def is_of_a_commit(kept):
-    return kept.commit != "unknown" and "+" not in kept.commit
+def is_of_a_commit(kept, row):
+    return kept.commit_of(row) != "unknown" and "+" not in kept.commit_of(row)
 
 
 # ---- what is kept ----
@@ -76,15 +76,13 @@ def path_of(kept, row):
 
 def keep(kept, all_rows):
     """Of the rows that were judged here: writes what is open, and takes away what is not any more."""
-    if not is_of_a_commit(kept):
-        return
     for row in all_rows:
-        if not kept.here["verdicts"].get(row.name, {}).get("bars"):
+        if not is_of_a_commit(kept, row) or not kept.verdicts(row).get(row.name, {}).get("bars"):
             continue
         case, path = verdict.Case(row, kept, None), path_of(kept, row.name)
         if case.open_bars() and any(case.pairs.values()):
             path.parent.mkdir(parents=True, exist_ok=True)
-            store.write(path, circumstances(kept) | {"row": case.kept} | packed(case))
+            store.write(path, circumstances(kept, row) | {"row": case.kept} | packed(case))
         else:
             path.unlink(missing_ok=True)
 
@@ -105,19 +103,18 @@ def answers(case):
 
 def take_up(kept, all_rows):
     """What the tree has more of than was found here."""
-    if not is_of_a_commit(kept):
-        return
     for row in all_rows:
         path = path_of(kept, row.name)
-        found = json.loads(path.read_text()) if path.exists() else {}
-        mine = kept.load_pairs(row.name)
-        if any(found.get(k) != v for k, v in circumstances(kept).items()) or number(found["pairs"]) <= number(mine):
+        if not is_of_a_commit(kept, row) or not path.exists():
             continue
-        before = kept.here["verdicts"].get(row.name)
-        kept.here["verdicts"][row.name] = found["row"]
-        kept.keep_slices(row.name, found["slices"], found["pairs"])
+        found, mine, here = json.loads(path.read_text()), kept.load_pairs(row), kept.verdicts(row)
+        if any(found.get(k) != v for k, v in circumstances(kept, row).items()) or number(found["pairs"]) <= number(mine):
+            continue
+        before = here.get(row.name)
+        here[row.name] = found["row"]
+        kept.keep_slices(row, found["slices"], found["pairs"])
         if not answers(verdict.Case(row, kept, None)):
-            kept.here["verdicts"].pop(row.name)
-            kept.save_pairs(row.name, mine)
+            here.pop(row.name)
+            kept.save_pairs(row, mine)
             if before is not None:
-                kept.here["verdicts"][row.name] = before
+                here[row.name] = before

@@ -2,6 +2,9 @@
 
     {"AMD EPYC 25/17": {"3f2a9c1": {"machine": {...}, "shows": {row: ...}, "verdicts": {row: {"bars": ...}}}}}
 
+A run of many rows is kept at the last commit that changed anything measured, a row's verdict at the last that changed
+what that row's figures depend on.
+
 Slices of verdicts are kept beside it, a file a row, so that one that was interrupted goes on where it was. On request
 what was judged goes into bench/verdicts.json, the newest of each bar by CPU model, which belongs to the tree: docs/benchmarks.md is written
 from it."""
@@ -31,10 +34,21 @@ def cpu_model():
 # What figures depend on: who judges them and what is written about them may change without making them old.
 MEASURED = ("src", "include", "programs", "bench", ":(exclude)bench/house", ":(exclude)bench/*.md", ":(exclude)bench/*.json")
 
+# What the rows of a kind do not run. Where in doubt a file is not named here.
+SERVE_ONLY = ("access_log.*", "cache*", "conn.*", "files.c", "http_*", "listing.*", "mime.*", "page*", "respond.*", "send_file.*", "serve.c")
+NOT_RUN = {
+    "jobs": (":(exclude)programs",),
+    "cold": (":(exclude)programs",),
+    "server": (":(exclude)programs",),
+    "echo": tuple(f":(exclude)programs/weft/{name}" for name in SERVE_ONLY),
+    "http": (":(exclude)programs/weft/echo.c",),
+}
 
-def commit():
-    """The last one that changed what is measured; a changed tree is told from it."""
-    git = lambda *a: subprocess.run(["git", "-C", str(peers.ROOT), *a, "--", *MEASURED], capture_output=True, text=True)
+
+def commit(kind=None):
+    """The last one that changed what is measured, or what rows of that kind run of it; a changed tree is told from it."""
+    paths = MEASURED + NOT_RUN.get(kind, ())
+    git = lambda *a: subprocess.run(["git", "-C", str(peers.ROOT), *a, "--", *paths], capture_output=True, text=True)
     last = git("log", "-1", "--format=%h", "--abbrev=10")
     if last.returncode != 0 or not last.stdout.strip():
         return "unknown"
@@ -46,12 +60,26 @@ class Store:
     def __init__(self):
         OUT.mkdir(parents=True, exist_ok=True)
         self.all = json.loads(FILE.read_text()) if FILE.exists() else {}
-        self.cpu, self.commit = cpu_model(), commit()
-        self.here = self.all.setdefault(self.cpu, {}).setdefault(self.commit, {})
-        self.here.setdefault("shows", {})
-        self.here.setdefault("verdicts", {})
+        self.cpu, self.commit, self.commits = cpu_model(), commit(), {}
+        self.here = self.at(self.commit)
         self.here["machine"] = {"cpu": self.cpu, "processors": os.cpu_count(), "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
                                 "versions": peers.versions(), "load_average": os.getloadavg()[0]}
+
+    def at(self, commit_):
+        found = self.all.setdefault(self.cpu, {}).setdefault(commit_, {})
+        for part in ("shows", "verdicts"):
+            found.setdefault(part, {})
+        return found
+
+    def commit_of(self, row):
+        """The one that a row's figures are of."""
+        if row.kind not in self.commits:
+            self.commits[row.kind] = commit(row.kind)
+        return self.commits[row.kind]
+
+    def verdicts(self, row):
+        """{row: {"choice": ..., "bars": ...}} of the commit that this row's are of."""
+        return self.at(self.commit_of(row))["verdicts"]
 
     def save(self):
         self.here["machine"]["missing"] = peers.all_missing()
@@ -60,7 +88,7 @@ class Store:
     # ---- slices of verdicts ----
 
     def pairs_file(self, row):
-        return OUT / "pairs" / file_name(self.cpu) / self.commit / f"{row}.json"
+        return OUT / "pairs" / file_name(self.cpu) / self.commit_of(row) / f"{row.name}.json"
 
     def load_pairs(self, row):
         """{comparator: [(ours, theirs), ...]}; a slice of ours may be in pairs of two comparators, and is kept once."""

@@ -123,8 +123,8 @@ class Case:
     def __init__(self, row, store, say, until=None):
         self.row, self.say, self.until = row, say, until
         self.store = store
-        self.kept = store.here["verdicts"].setdefault(row.name, {"choice": {}, "bars": {}})
-        self.pairs = store.load_pairs(row.name)
+        self.kept = store.verdicts(row).setdefault(row.name, {"choice": {}, "bars": {}})
+        self.pairs = store.load_pairs(row)
         self.absent = set()
         self.slice_s = row.slice_s or SLICE_S
 
@@ -157,7 +157,7 @@ class Case:
         return slices * self.kept.get("slice_took", self.slice_s * 1.05) + 0.7 * (len(names) + len(chosen))
 
     def save(self):
-        self.store.save_pairs(self.row.name, self.pairs)
+        self.store.save_pairs(self.row, self.pairs)
         self.store.save()
 
     def check_time(self):

@@ -5,6 +5,8 @@ import contextlib
 import dataclasses
 import itertools
 import pathlib
+import shutil
+import subprocess
 import sys
 import tempfile
 
@@ -165,6 +167,12 @@ class Kept:
     def save(self):
         pass
 
+    def commit_of(self, _row):
+        return self.commit
+
+    def verdicts(self, _row):
+        return self.here["verdicts"]
+
     cpu = "a processor"
     load_pairs = store.Store.load_pairs
     save_pairs = store.Store.save_pairs
@@ -204,7 +212,7 @@ def cases():
     """One row: the best control from one round set, everybody in one assembly, ours against itself once, pairs shared by metrics."""
     with tempfile.TemporaryDirectory() as folder:
         kept = Kept()
-        kept.pairs_file = lambda row: pathlib.Path(folder) / row
+        kept.pairs_file = lambda row: pathlib.Path(folder) / row.name
         case = verdict.Case(THREE, kept, lambda *_a, **_k: None)
         Pretended.calls.clear()
         with_contenders(lambda n: Pretended(n, WALLS[n]) if n in WALLS else None, lambda: case.look(16))
@@ -228,7 +236,7 @@ def interrupted():
     """What was made before an interruption counts; then others use the machine: what they spoilt is thrown away and made again."""
     with tempfile.TemporaryDirectory() as folder:
         kept = Kept()
-        kept.pairs_file = lambda row: pathlib.Path(folder) / row
+        kept.pairs_file = lambda row: pathlib.Path(folder) / row.name
         row = rows.Row("made-up", "jobs", ours="us", bars=(rows.Bar("wall", "peer", 1.0),))
         count = 0
 
@@ -270,7 +278,7 @@ def taken_up():
     with tempfile.TemporaryDirectory() as folder:
         here, there, later = (Kept() for _ in range(3))
         for n, kept in enumerate((here, there, later)):
-            kept.pairs_file = lambda row, n=n: pathlib.Path(folder) / str(n) / row
+            kept.pairs_file = lambda row, n=n: pathlib.Path(folder) / str(n) / row.name
         real, begun.FOLDER = begun.FOLDER, pathlib.Path(folder) / "tree"
         try:
             case = verdict.Case(row, here, lambda *_a, **_k: None)
@@ -296,7 +304,7 @@ def taken_up():
             with_contenders(lambda n: Wobbles(n, walls[n]), lambda: second.look(48))
             begun.keep(there, [row])
             begun.take_up(here, [row])
-            check({n: len(p) for n, p in here.load_pairs("made-up").items()}, {"peer": 48, "self": 48}, "who has more")
+            check({n: len(p) for n, p in here.load_pairs(row).items()}, {"peer": 48, "self": 48}, "who has more")
             there.here["verdicts"]["made-up"]["bars"] = {verdict.key(b): {"final": True} for b in bars_}
             begun.keep(there, [row])
             check(list(begun.FOLDER.glob("*/*")), [], "nothing is open any more")
@@ -317,7 +325,7 @@ def campaigns():
             self.pairs = {n: [None] * look for n in self.wanted(look)}
     real, verdict.Case = verdict.Case, Case
     kept = Kept()
-    kept.pairs_file = lambda row: pathlib.Path("/nonexistent") / row
+    kept.pairs_file = lambda row: pathlib.Path("/nonexistent") / row.name
     try:
         three = [row for row in rows.all_rows() if row.name in ("future", "spawn", "echo-64-uring")]
         check(campaign.Campaign(three, kept, lambda *_a, **_k: None).run(), True, "a campaign that settles everything")
@@ -340,6 +348,36 @@ def campaigns():
         check(0 < len(looked) and all(Case(rows.named(name)[0], fresh, None).seconds(16) < 66 for name, _ in looked), True, "only what fits")
     finally:
         verdict.Case = real
+
+
+def commits():
+    """A change makes old what it is part of: the figures of rows that do not run it stay."""
+    if not shutil.which("git"):
+        return
+    real = store.peers.ROOT
+    with tempfile.TemporaryDirectory() as folder:
+        root = store.peers.ROOT = pathlib.Path(folder)
+        git = ["git", "-C", folder, "-c", "user.name=x", "-c", "user.email=x", "-c", "commit.gpgsign=false"]
+
+        def changed(name):
+            """What rows are of after a change of that file: {kind: whether that is the change}."""
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text(f"{name} {len(list(root.rglob('*')))}")
+            subprocess.run([*git, "add", "."], check=True)
+            subprocess.run([*git, "commit", "-q", "-m", name], check=True)
+            last = subprocess.run([*git, "rev-parse", "--short=10", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+            return {kind for kind in (None, *store.NOT_RUN) if store.commit(kind) == last}
+
+        try:
+            subprocess.run(["git", "init", "-q", folder], check=True)
+            everyone = {None, *store.NOT_RUN}
+            check(changed("src/a.c"), everyone, "the library is run by all")
+            for name, whose in (("programs/weft/serve.c", {None, "http"}), ("programs/weft/http_date.c", {None, "http"}),
+                                ("programs/weft/echo.c", {None, "echo"}), ("programs/weft/daemon.c", {None, "echo", "http"}),
+                                ("bench/load/a.c", everyone), ("bench/house/a.py", set()), ("docs/a.md", set())):
+                check(changed(name), whose, name)
+        finally:
+            store.peers.ROOT = real
 
 
 def written_otherwise():
@@ -372,5 +410,5 @@ def pages():
     check(bars.standing(dict(met, verdict="unresolved", final=True)), "unresolved", "what is")
 
 
-for test in (judging, leaving_out, quantiles, callgrind, baselines, tables, order, cases, interrupted, taken_up, campaigns, written_otherwise, pages):
+for test in (judging, leaving_out, quantiles, callgrind, baselines, tables, order, cases, interrupted, taken_up, campaigns, commits, written_otherwise, pages):
     test()
