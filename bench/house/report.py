@@ -60,15 +60,15 @@ def verdicts(of):
                 yield f"| {name} | {bar} | {r['verdict']}: {r.get('why', '')} | | | | |"
 
 
-def lines(here):
+def lines(here, judged):
     machine = here["machine"]
     yield f"# {machine['cpu']}, {machine['processors']} processors, {machine['date']}\n"
     yield ", ".join(f"{k} {v}" for k, v in machine["versions"].items()) + f". Load average at the start: {machine['load_average']:.2f}.\n"
     for name, why in machine.get("missing", {}).items():
         yield f"- without {name}: {why}"
-    if here["verdicts"]:
+    if judged:
         yield "\n## Verdicts\n"
-        yield from verdicts(here["verdicts"])
+        yield from verdicts(judged)
     yield "\n## Side by side\n\nMedians over rounds in which all took part, with 95 % intervals. They show; only verdicts judge.\n"
     yield from side_by_side(here["shows"])
 
@@ -85,7 +85,8 @@ def side_by_side(shows):
 
 def write(kept):
     path = store.OUT / "results.md"
-    path.write_text("\n".join(lines(kept.here)) + "\n")
+    judged = {row.name: kept.verdicts(row)[row.name] for row in rows.all_rows() if row.name in kept.verdicts(row)}
+    path.write_text("\n".join(lines(kept.here, judged)) + "\n")
     return path
 
 

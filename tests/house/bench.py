@@ -20,6 +20,7 @@ import contest  # noqa: E402
 import counts  # noqa: E402
 import field  # noqa: E402
 import modes  # noqa: E402
+import report  # noqa: E402
 import rows  # noqa: E402
 import stats  # noqa: E402
 import store  # noqa: E402
@@ -360,7 +361,7 @@ def commits():
         git = ["git", "-C", folder, "-c", "user.name=x", "-c", "user.email=x", "-c", "commit.gpgsign=false"]
 
         def changed(name):
-            """What rows are of after a change of that file: {kind: whether that is the change}."""
+            """The kinds of rows whose figures are made old by a change of that file."""
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_text(f"{name} {len(list(root.rglob('*')))}")
             subprocess.run([*git, "add", "."], check=True)
@@ -378,6 +379,21 @@ def commits():
                 check(changed(name), whose, name)
         finally:
             store.peers.ROOT = real
+
+
+def told_together():
+    """Verdicts of rows whose commits differ are in one page."""
+    row = rows.named("spawn")[0]
+    kept = Kept()
+    kept.here = {"machine": {"cpu": "x", "processors": 2, "date": "", "versions": {}, "load_average": 0.0}, "shows": {}, "verdicts": {}}
+    kept.verdicts = lambda of: {row.name: {"bars": {"made up": {"verdict": "met here"}}}} if of.name == row.name else {}
+    real = store.OUT
+    with tempfile.TemporaryDirectory() as folder:
+        store.OUT = pathlib.Path(folder)
+        try:
+            check(report.write(kept).read_text().count("met here"), 1, "a verdict of another commit than the whole tree's")
+        finally:
+            store.OUT = real
 
 
 def written_otherwise():
@@ -410,5 +426,5 @@ def pages():
     check(bars.standing(dict(met, verdict="unresolved", final=True)), "unresolved", "what is")
 
 
-for test in (judging, leaving_out, quantiles, callgrind, baselines, tables, order, cases, interrupted, taken_up, campaigns, commits, written_otherwise, pages):
+for test in (judging, leaving_out, quantiles, callgrind, baselines, tables, order, cases, interrupted, taken_up, campaigns, commits, told_together, written_otherwise, pages):
     test()
