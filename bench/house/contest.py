@@ -50,6 +50,20 @@ def programs():
                 pass  # the kernel's, or gone
 
 
+def interrupt_threads():
+    """The kernel's threads that do what network interrupts leave over: on loopback, the work of who is under load."""
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit() and not os.path.exists(f"/proc/{name}/exe"):
+            try:
+                with open(f"/proc/{name}/comm") as file:
+                    if file.read().startswith("ksoftirqd/"):
+                        found.append(int(name))
+            except OSError:
+                pass
+    return found
+
+
 def family(pid):
     yield pid
     for child in open(f"/proc/{pid}/task/{pid}/children").read().split():
@@ -57,13 +71,14 @@ def family(pid):
 
 
 class Usage:
-    """What the machine does from now on. Programs are asked for their own clocks, to the nanosecond; what those miss, the short-lived, the kernel's count
-    of ticks shows, which is off by much where networking is most of the load: its interrupts are nobody's."""
+    """What the machine does from now on. Programs are asked for their own clocks, to the nanosecond. What those miss, the
+    short-lived, the kernel's count of ticks shows, which is off by much where networking is most of the load: its
+    interrupts are nobody's. What of those the kernel's threads do is known to the nanosecond too, and is no other's: 0.03
+    to 0.07 s in 0.6 s of 10,000 connections."""
 
     def __init__(self):
-        self.clocks = {}
-        for pid in programs():
-            self.clocks[pid] = self.clock(pid) or 0
+        self.clocks = {pid: self.clock(pid) or 0 for pid in programs()}
+        self.interrupts = {pid: self.clock(pid) or 0 for pid in interrupt_threads()}
         self.busy, self.stolen = machine_busy_s()
 
     @staticmethod
@@ -78,7 +93,8 @@ class Usage:
         busy, stolen = machine_busy_s()
         now = {pid: self.clock(pid) for pid in programs()}
         seen = sum(ns - self.clocks.get(pid, 0) for pid, ns in now.items() if ns) / 1e9
-        return max(seen - own_s + stolen - self.stolen, busy - self.busy - own_s - UNSURE_S, 0.0)
+        interrupts = sum((self.clock(pid) or ns) - ns for pid, ns in self.interrupts.items()) / 1e9
+        return max(seen - own_s + stolen - self.stolen, busy - self.busy - own_s - interrupts - UNSURE_S, 0.0)
 
 
 class Contender:

@@ -120,6 +120,32 @@ def tables():
     check([row.name for row in rows.named("spawn")], ["spawn"], "a row by its name")
 
 
+def who_else():
+    """Others are told by programs' clocks, by what was stolen and by ticks; of those, what the kernel's threads did for
+    the network is no other's."""
+    clocks, busy = {1: 0.0, 2: 0.0, 9: 0.0}, [0.0, 0.0]
+    real = {name: getattr(contest, name) for name in ("cpu_ns", "programs", "interrupt_threads", "machine_busy_s")}
+    made_up = {"cpu_ns": lambda pid: int(1e9 + clocks[pid] * 1e9), "programs": lambda: [1, 2], "interrupt_threads": lambda: [9],
+               "machine_busy_s": lambda: tuple(busy)}
+    for name, with_ in made_up.items():
+        setattr(contest, name, with_)
+    try:
+        def found(ours, theirs, network, ticks, stolen=0.0):
+            clocks.update({1: 0.0, 2: 0.0, 9: 0.0})
+            busy[:] = 0.0, 0.0
+            usage = contest.Usage()
+            clocks.update({1: ours, 2: theirs, 9: network})
+            busy[:] = ticks, stolen
+            return round(usage.others_s(ours), 3)
+        check(found(1.0, 0.25, 0.0, 1.25), 0.25, "another program's clock")
+        check(found(1.0, 0.0, 0.0, 1.0, stolen=0.125), 0.125, "what was stolen")
+        check(found(1.0, 0.0, 0.0, 1.5), 0.5 - contest.UNSURE_S, "ticks of nobody that is there")
+        check(found(1.0, 0.0, 0.25, 1.25), 0.0, "ticks of the network's threads")
+    finally:
+        for name, with_ in real.items():
+            setattr(contest, name, with_)
+
+
 class Pretended:
     """A contender whose slices are made up: `wall_ns` each, or what it returns."""
 
@@ -426,5 +452,5 @@ def pages():
     check(bars.standing(dict(met, verdict="unresolved", final=True)), "unresolved", "what is")
 
 
-for test in (judging, leaving_out, quantiles, callgrind, baselines, tables, order, cases, interrupted, taken_up, campaigns, commits, told_together, written_otherwise, pages):
+for test in (judging, leaving_out, who_else, quantiles, callgrind, baselines, tables, order, cases, interrupted, taken_up, campaigns, commits, told_together, written_otherwise, pages):
     test()
