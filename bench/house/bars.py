@@ -39,13 +39,19 @@ def why(result):
     return f": {result['why']}" if "why" in result else ""
 
 
+def slices(row, result):
+    """Of what length, where they are of a second run."""
+    longer = result.get("slice_s", 0) > (row.slice_s or verdict.SLICE_S)
+    return f"{result['pairs']}" + (f" of {result['slice_s']:.3g} s" if longer else "")
+
+
 def cells(row, bar, result):
     found = NAMES[standing(result)] + why(result)
     if result is None or "ratio" not in result:
         return f"| `{row.name}` | {words(bar)} | {found} | | | | | |"
     named = f" ({result['against']})" if isinstance(bar.against, tuple) else ""
     return (f"| `{row.name}` | {words(bar)}{named} | {found} | {result['ratio']:.3f} [{result['low']:.3f}, {result['high']:.3f}] "
-            f"| {result['pairs']}, {result['left_out']} | {result['with_all']['ratio']:.3f} | 1 ± {result['stray']:.3f} "
+            f"| {slices(row, result)}, {result['left_out']} | {result['with_all']['ratio']:.3f} | 1 ± {result['stray']:.3f} "
             f"| {result['date'][:10]}, {result['commit']} |")
 
 

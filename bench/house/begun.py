@@ -89,8 +89,9 @@ def keep(kept, all_rows):
 
 # ---- what is taken up ----
 
-def number(pairs):
-    return sum(map(len, pairs.values()))
+def worth(of_row, pairs):
+    """A second run, of longer slices, more than the first; then who has more."""
+    return of_row.get("slice_s", 0), sum(map(len, pairs.values()))
 
 
 def answers(case):
@@ -108,9 +109,9 @@ def take_up(kept, all_rows):
         if not is_of_a_commit(kept, row) or not path.exists():
             continue
         found, mine, here = json.loads(path.read_text()), kept.load_pairs(row), kept.verdicts(row)
-        if any(found.get(k) != v for k, v in circumstances(kept, row).items()) or number(found["pairs"]) <= number(mine):
-            continue
         before = here.get(row.name)
+        if any(found.get(k) != v for k, v in circumstances(kept, row).items()) or worth(found["row"], found["pairs"]) <= worth(before or {}, mine):
+            continue
         here[row.name] = found["row"]
         kept.keep_slices(row, found["slices"], found["pairs"])
         if not answers(verdict.Case(row, kept, None)):

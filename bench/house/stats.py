@@ -42,11 +42,14 @@ def samples_beyond(histograms, q):
     return sum(count for h in histograms for _, count in h) * (1 - q)
 
 
-def quantile_ratio(ours, theirs, q, level, seed=1):
-    """The ratio of a quantile of the slices of both sides, pooled, and its interval by drawing slices anew."""
+def quantile_ratio(pairs, q, level, seed=1):
+    """The ratio of a quantile of both sides, pooled, and its interval by drawing pairs of slices anew: what both slices of
+    a pair have in common, the mood that the machine was in, is in no ratio then."""
     draw = random.Random(seed)
-    ratio = quantile(pool(ours), q) / quantile(pool(theirs), q)
-    drawn = sorted(quantile(pool(draw.choices(ours, k=len(ours))), q) / quantile(pool(draw.choices(theirs, k=len(theirs))), q)
-                   for _ in range(RESAMPLES // 10))
+
+    def of(drawn):
+        ours, theirs = zip(*drawn)
+        return quantile(pool(ours), q) / quantile(pool(theirs), q)
+    found = sorted(of(draw.choices(pairs, k=len(pairs))) for _ in range(RESAMPLES // 10))
     tail = (1 - level) / 2
-    return ratio, drawn[int(tail * len(drawn))], drawn[min(len(drawn) - 1, int((1 - tail) * len(drawn)))]
+    return of(pairs), found[int(tail * len(found))], found[min(len(found) - 1, int((1 - tail) * len(found)))]

@@ -1,9 +1,11 @@
 """Judges the bars of a row. Ours and all comparators run; slices of 0.6 s alternate, and the ratio is taken inside each
 pair (contest.plan says in which order). It looks after 16, 48 and 96 pairs, with 98 % intervals so that looking three
-times costs nothing, and a bar is settled at the first look that settles it. Among the pairs are as many of ours against
+times costs nothing, and a bar is settled at the first look that settles it. Those whose interval is still too wide after
+the last look begin anew, once, with slices as much longer as that asks for. Among the pairs are as many of ours against
 itself: a verdict closer to the bar than that strays from 1 is unresolved. All bars with the same comparator are judged
 by the same pairs, whatever their metric."""
 
+import math
 import time
 
 import contest
@@ -17,6 +19,9 @@ CHOICE_ROUNDS = 5
 SAVE_EVERY = 4           # rounds
 WIDEST = 0.03            # half of an interval relative to the ratio; beyond it after the last look: not measured
 WIDEST_QUANTILE = 0.10
+LONGEST = 8              # a slice of a second run is at most so many times as long as of the first
+SPARE = 1.25             # and so much longer than what the first lacked
+FEW = "too few samples beyond the quantile"
 NOT_OURS = "the machine was not ours: another run begins anew"
 ABSENT = "the comparator is not here"
 AGAIN = "self"           # ours a second time
@@ -38,9 +43,9 @@ def ratio(pairs, metric):
     """{ratio, low, high} of ours / theirs, and whether there are samples enough."""
     if metric in contest.QUANTILES:
         q = contest.QUANTILES[metric]
-        ours, theirs = [a["latency"] for a, _ in pairs], [b["latency"] for _, b in pairs]
-        value, low, high = stats.quantile_ratio(ours, theirs, q, LEVEL)
-        enough = min(stats.samples_beyond(ours, q), stats.samples_beyond(theirs, q)) >= SAMPLES_BEYOND
+        latencies = [(a["latency"], b["latency"]) for a, b in pairs]
+        value, low, high = stats.quantile_ratio(latencies, q, LEVEL)
+        enough = min(stats.samples_beyond(side, q) for side in zip(*latencies)) >= SAMPLES_BEYOND
     else:
         values = [contest.figure(a, metric) / contest.figure(b, metric) for a, b in pairs]
         value, (low, high), enough = stats.median(values), stats.interval(values, LEVEL), True
@@ -71,6 +76,14 @@ def hopeless(pairs, look):
     return len(pairs) - len(undisturbed(pairs)) > look * contest.LEFT_OUT_MOST
 
 
+def half_width(found):
+    return (found["high"] - found["low"]) / 2 / found["ratio"]
+
+
+def widest(bar):
+    return WIDEST_QUANTILE if bar.metric in contest.QUANTILES else WIDEST
+
+
 def settle(pairs, bar, stray, last):
     """What the pairs say so far."""
     kept = undisturbed(pairs)
@@ -79,13 +92,19 @@ def settle(pairs, bar, stray, last):
         return result | {"verdict": "not measured", "why": NOT_OURS}
     found, enough = ratio(kept, bar.metric)
     result |= found | {"verdict": judge(found, bar, stray)}
-    width = (found["high"] - found["low"]) / 2 / found["ratio"]
-    widest = WIDEST_QUANTILE if bar.metric in contest.QUANTILES else WIDEST
+    width = half_width(found)
     if not enough:
-        result |= {"verdict": "unresolved" if not last else "not measured", "why": "too few samples beyond the quantile"}
-    elif last and result["verdict"] == "unresolved" and width > widest:
+        result |= {"verdict": "unresolved" if not last else "not measured", "why": FEW}
+    elif last and result["verdict"] == "unresolved" and width > widest(bar):
         result |= {"verdict": "not measured", "why": f"the interval is still {width:.1%} wide"}
     return result
+
+
+def times_longer(result, bar):
+    """How much longer slices have to be for an interval narrow enough: it narrows with the root of the time measured.
+    Samples beyond a quantile are not counted in a result: twice as many."""
+    lacks = 2 / SPARE if result.get("why") == FEW else (half_width(result) / widest(bar)) ** 2
+    return min(max(math.ceil(SPARE * lacks), 2), LONGEST)
 
 
 def strays(pairs, metric):
@@ -126,10 +145,36 @@ class Case:
         self.kept = store.verdicts(row).setdefault(row.name, {"choice": {}, "bars": {}})
         self.pairs = store.load_pairs(row)
         self.absent = set()
-        self.slice_s = row.slice_s or SLICE_S
+        self.first_s = row.slice_s or SLICE_S
+        self.lengthen()
+
+    @property
+    def slice_s(self):
+        """Of its pairs."""
+        return self.kept.get("slice_s", self.first_s)
+
+    def result(self, bar):
+        return self.kept["bars"].get(key(bar), {})
+
+    def too_wide(self):
+        """Bars that the last look at the first run left so."""
+        return [bar for bar in self.row.bars if (r := self.result(bar)).get("final") and r.get("verdict") == "not measured"
+                and r.get("slice_s", self.first_s) == self.first_s]
+
+    def is_open(self, bar):
+        return not self.result(bar).get("final") or self.slice_s > self.first_s and bar in self.too_wide()
 
     def open_bars(self):
-        return [bar for bar in self.row.bars if not self.kept["bars"].get(key(bar), {}).get("final")]
+        return [bar for bar in self.row.bars if self.is_open(bar)]
+
+    def lengthen(self):
+        """When nothing is left but what is too wide, or against who is not here: a second run begins."""
+        wide = self.too_wide()
+        if wide and all(self.result(bar).get("why") == ABSENT for bar in self.open_bars()):
+            self.kept["slice_s"] = round(self.first_s * max(times_longer(self.result(bar), bar) for bar in wide), 3)
+            self.kept.pop("slice_took", None)
+            self.pairs = {}
+            self.store.save_pairs(self.row, self.pairs)
 
     def wanted(self, look):
         """Who needs more pairs for that look."""
@@ -237,16 +282,17 @@ class Case:
                 result = {"verdict": "not measured", "why": NOT_OURS if name in lost else ABSENT}
             else:
                 stray = strays(own, bar.metric)
-                result = settle(pairs, bar, stray, last) | {"against": name, "stray": stray}
+                result = settle(pairs, bar, stray, last) | {"against": name, "stray": stray, "slice_s": self.slice_s}
                 result["final"] = result["verdict"] in ("met", "not met") or last
             result["date"] = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
             self.kept["bars"][key(bar)] = result
             self.say(f"{self.row.name}: {sentence(bar, result)}", keep=True)
+        self.lengthen()
 
 
 def sentence(bar, result):
     text = f"{key(bar)}: {result['verdict']}"
     if "ratio" in result:
-        text += f", {result['ratio']:.3f} [{result['low']:.3f}, {result['high']:.3f}] of {result['against']}, {result['pairs']} pairs"
+        text += f", {result['ratio']:.3f} [{result['low']:.3f}, {result['high']:.3f}] of {result['against']}, {result['pairs']} pairs of {result['slice_s']:.1f} s"
         text += f", {result['left_out']} left out (with them {result['with_all']['ratio']:.3f}); against itself 1 ± {result['stray']:.3f}"
     return text + (f" ({result['why']})" if "why" in result else "")

@@ -72,6 +72,10 @@ def quantiles():
     check(said(few, 1.2, metric="p99")["why"], "too few samples beyond the quantile", "a quantile of too few samples")
     many = [(slice_(1, latency=[[e, n * 10000] for e, n in low]), slice_(1, latency=[[e, n * 10000] for e, n in high]))] * 16
     check(said(many, 1.2, metric="p99")["verdict"], "met", "a better tail")
+    # Half of the time the machine is three times as slow, for both: the ratio inside each pair is the same.
+    moods = [tuple([[1000 * mood, 99000], [edge * mood, 3000]] for edge in (9500, 10000)) for mood in (1, 3)] * 8
+    ratio, low, high = stats.quantile_ratio(moods, 0.99, 0.98)
+    check((ratio, low, high), (0.95, 0.95, 0.95), "pairs are drawn as they were made")
 
 
 def callgrind():
@@ -291,6 +295,49 @@ def interrupted():
         check(bars_of(kept), {"wall <= 1 of peer": "met"}, "a verdict in the end")
 
 
+def second_runs():
+    """What is too wide after the last look begins anew with longer slices, once; what was settled stays so."""
+    row = rows.Row("made-up", "jobs", ours="us", bars=(rows.Bar("wall", "wild", 1.0), rows.Bar("wall", "peer", 1.0)))
+    lengths = []
+
+    class Scatters(Pretended):
+        """By 10 % to each side, in slices of the first length; `still`: in the longer ones, too."""
+        still = False
+
+        def slice(self, s):
+            lengths.append(s)
+            self.wall_ns = {"us": 90, "peer": 200}.get(self.name, 100)
+            if self.name == "wild" and (self.still or s == verdict.SLICE_S):
+                self.wall_ns = wild()
+            return super().slice(s)
+    for still, verdict_ in ((False, "met"), (True, "not measured")):
+        wild, Scatters.still = itertools.cycle((80, 80, 80, 101, 101, 101)).__next__, still
+        with tempfile.TemporaryDirectory() as folder:
+            kept = Kept()
+            kept.pairs_file = lambda row: pathlib.Path(folder) / row.name
+            case = verdict.Case(row, kept, lambda *_a, **_k: None)
+            with_contenders(lambda n: Scatters(n), lambda: case.look(16))
+            check((bars_of(kept)["wall <= 1 of peer"], len(case.open_bars())), ("met", 1), "who scatters stays open")
+            with_contenders(lambda n: Scatters(n), lambda: case.look(96))
+            wide = case.kept["bars"]["wall <= 1 of wild"]
+            check((wide["verdict"], wide["final"]), ("not measured", True), "too wide after the last look")
+            check(set(lengths), {verdict.SLICE_S}, "slices of the first run")
+            lengths.clear()
+            again = verdict.Case(row, kept, lambda *_a, **_k: None)
+            check((again.pairs, again.wanted(16)), ({}, ["self", "wild"]), "a second run begins with nothing")
+            with_contenders(lambda n: Scatters(n), lambda: again.look(96))
+            expected = verdict.SLICE_S * verdict.times_longer(wide, row.bars[0])
+            check(set(lengths), {round(expected, 3)}, "slices of the second run")
+            check((bars_of(kept)["wall <= 1 of wild"], again.open_bars()), (verdict_, []), "what the second run found, and no third")
+            check("96 of" in bars.cells(row, row.bars[0], again.kept["bars"]["wall <= 1 of wild"] | {"commit": "abc"}), True, "length told")
+            check("96 of" in bars.cells(row, row.bars[1], again.kept["bars"]["wall <= 1 of peer"] | {"commit": "abc"}), False, "where it differs")
+            lengths.clear()
+    few = {"why": verdict.FEW, "ratio": 1.0, "low": 0.9, "high": 1.1}
+    for half, factor in ((0.03, 2), (0.055, 5), (0.3, verdict.LONGEST)):
+        check(verdict.times_longer({"ratio": 1.0, "low": 1 - half, "high": 1 + half}, row.bars[0]), factor, f"how much longer for {half}")
+    check(verdict.times_longer(few, row.bars[0]), 2, "for more samples")
+
+
 def taken_up():
     """What is open goes into the tree with its pairs; another machine goes on with them, at the same commit only."""
     bars_ = (rows.Bar("cpu", "peer", 1.0), rows.Bar("p99", "peer", 1.0), rows.Bar("cpu", "worse", 1.0))
@@ -452,5 +499,5 @@ def pages():
     check(bars.standing(dict(met, verdict="unresolved", final=True)), "unresolved", "what is")
 
 
-for test in (judging, leaving_out, who_else, quantiles, callgrind, baselines, tables, order, cases, interrupted, taken_up, campaigns, commits, told_together, written_otherwise, pages):
+for test in (judging, leaving_out, who_else, quantiles, callgrind, baselines, tables, order, cases, interrupted, second_runs, taken_up, campaigns, commits, told_together, written_otherwise, pages):
     test()
