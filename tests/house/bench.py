@@ -4,11 +4,13 @@
 import contextlib
 import dataclasses
 import itertools
+import os
 import pathlib
 import shutil
 import subprocess
 import sys
 import tempfile
+import types
 
 sys.path.insert(0, str(pathlib.Path(sys.argv[1]) / "bench" / "house"))
 
@@ -125,26 +127,27 @@ def tables():
 
 
 def who_else():
-    """Others are told by programs' clocks, by what was stolen and by ticks; of those, what the kernel's threads did for
-    the network is no other's."""
-    clocks, busy = {1: 0.0, 2: 0.0, 9: 0.0}, [0.0, 0.0]
-    real = {name: getattr(contest, name) for name in ("cpu_ns", "programs", "interrupt_threads", "machine_busy_s")}
+    """Others are told by programs' clocks, by what was stolen and by how long processors were busy; of that, what the
+    kernel's threads did for the network is no other's."""
+    clocks, machine, clock = {}, [], [0.0]
+    real = {name: getattr(contest, name) for name in ("cpu_ns", "programs", "interrupt_threads", "machine_s", "time")}
     made_up = {"cpu_ns": lambda pid: int(1e9 + clocks[pid] * 1e9), "programs": lambda: [1, 2], "interrupt_threads": lambda: [9],
-               "machine_busy_s": lambda: tuple(busy)}
+               "machine_s": lambda: tuple(machine), "time": types.SimpleNamespace(monotonic=lambda: clock[0])}
     for name, with_ in made_up.items():
         setattr(contest, name, with_)
     try:
-        def found(ours, theirs, network, ticks, stolen=0.0):
+        def found(ours, theirs, network, busy, stolen=0.0):
             clocks.update({1: 0.0, 2: 0.0, 9: 0.0})
-            busy[:] = 0.0, 0.0
+            machine[:] = 0.0, 0.0
             usage = contest.Usage()
             clocks.update({1: ours, 2: theirs, 9: network})
-            busy[:] = ticks, stolen
+            clock[0] += 2.0
+            machine[:] = os.cpu_count() * 2.0 - busy, stolen
             return round(usage.others_s(ours), 3)
         check(found(1.0, 0.25, 0.0, 1.25), 0.25, "another program's clock")
         check(found(1.0, 0.0, 0.0, 1.0, stolen=0.125), 0.125, "what was stolen")
-        check(found(1.0, 0.0, 0.0, 1.5), 0.5 - contest.UNSURE_S, "ticks of nobody that is there")
-        check(found(1.0, 0.0, 0.25, 1.25), 0.0, "ticks of the network's threads")
+        check(found(1.0, 0.0, 0.0, 1.5), 0.5 - contest.UNSURE_S, "a processor that nobody who is there kept busy")
+        check(found(1.0, 0.0, 0.25, 1.25), 0.0, "the network's threads")
     finally:
         for name, with_ in real.items():
             setattr(contest, name, with_)
