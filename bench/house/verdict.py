@@ -17,6 +17,7 @@ LEVEL = 0.98
 SLICE_S = 0.6
 CHOICE_ROUNDS = 5
 SAVE_EVERY = 4           # rounds
+PER_START = 8            # pairs; then everybody is started anew, for where a program's memory came to lie is chance, too
 WIDEST = 0.03            # half of an interval relative to the ratio; beyond it after the last look: not measured
 WIDEST_QUANTILE = 0.10
 LONGEST = 8              # a slice of a second run is at most so many times as long as of the first
@@ -199,7 +200,7 @@ class Case:
             return 0.0
         rounds = max(look - min(len(self.pairs.get(n, ())) for n in names), 0)
         slices = rounds * (1.5 * len(names) + 0.5) + CHOICE_ROUNDS * len(chosen)
-        return slices * self.kept.get("slice_took", self.slice_s * 1.05) + 0.7 * (len(names) + len(chosen))
+        return slices * self.kept.get("slice_took", self.slice_s * 1.05) + 0.7 * (len(names) * math.ceil(rounds / PER_START) + len(chosen))
 
     def save(self):
         self.store.save_pairs(self.row, self.pairs)
@@ -223,9 +224,12 @@ class Case:
         self.kept["choice"] = {name: medians(of, metrics) for name, of in slices.items()}
 
     def play(self, ours, contenders, look):
-        """Rounds until everybody who is wanted has pairs enough. Who has fewest is first, so that those of a run that was interrupted catch up."""
+        """Rounds until everybody who is wanted has pairs enough, or as many as one start may have: how many were made. Who has fewest is first, so that
+        those of a run that was interrupted catch up."""
         begun, made = time.monotonic(), 0
-        while wanted := [c for c in contenders if c.name in self.wanted(look)]:
+        fewest = min((len(self.pairs.get(c.name, ())) for c in contenders if c.name in self.wanted(look)), default=look)
+        enough = min(look, (fewest // PER_START + 1) * PER_START)
+        while wanted := [c for c in contenders if c.name in self.wanted(enough)]:
             self.check_time()
             number = min(len(self.pairs.setdefault(c.name, [])) for c in wanted)
             now = [c for c in wanted if len(self.pairs[c.name]) == number]
@@ -234,31 +238,37 @@ class Case:
                 made += 1.5
             self.kept["slice_took"] = (time.monotonic() - begun) / made
             self.say(f"{self.row.name}: round {number + 1} of {look} with {' '.join(c.name for c in now)}")
-            if all(hopeless(self.pairs[c.name], look) for c in now):
-                break
             if number % SAVE_EVERY == SAVE_EVERY - 1:
                 self.save()
+        return made
+
+    def pointless(self, look):
+        there = [name for name in self.wanted(look) if name not in self.absent]
+        return all(hopeless(self.pairs.get(name, ()), look) for name in there)
+
+    def start(self, look, undecided):
+        """Everybody anew, and as many rounds as that is good for: how many were made."""
+        names = list(dict.fromkeys(undecided + self.wanted(look)))
+        with field.assembled(self.row, [self.row.ours] + names, self.slice_s, again=AGAIN) as contenders:
+            there = {c.name for c in contenders}
+            self.absent |= set(names) - there
+            if undecided:
+                self.choose(contenders)
+            chosen = set(self.wanted(look))
+            for contender in contenders[1:]:
+                if contender.name not in chosen:
+                    contender.close()
+            return self.play(contenders[0], [c for c in contenders[1:] if c.name in chosen], look)
 
     def look(self, look):
         """Makes the pairs that are missing, and says what all of them say."""
-        undecided = self.undecided()
-        names = list(dict.fromkeys(undecided + self.wanted(look)))
         try:
-            if names:
-                with field.assembled(self.row, [self.row.ours] + names, self.slice_s, again=AGAIN) as contenders:
-                    there = {c.name for c in contenders}
-                    self.absent |= set(names) - there
-                    if undecided:
-                        self.choose(contenders)
-                    chosen = set(self.wanted(look))
-                    for contender in contenders[1:]:
-                        if contender.name not in chosen:
-                            contender.close()
-                    self.play(contenders[0], [c for c in contenders[1:] if c.name in chosen], look)
+            while (undecided := self.undecided()) or self.wanted(look):
+                if not self.start(look, undecided) or self.pointless(look):
+                    break
+            self.judge(look)
         finally:
             self.save()
-        self.judge(look)
-        self.save()
 
     def give_up(self, look):
         """Pairs that cannot count are thrown away, whatever they say. Whether ours against itself is among them."""

@@ -156,9 +156,10 @@ def who_else():
 class Pretended:
     """A contender whose slices are made up: `wall_ns` each, or what it returns."""
 
-    calls = []
+    calls, made = [], []
 
     def __init__(self, name, wall_ns=100, others=0.0):
+        self.made.append(name)
         self.name, self.wall_ns, self.others, self.version, self.closed = name, wall_ns, others, "", False
 
     def slice(self, _s):
@@ -249,6 +250,7 @@ def cases():
         kept.pairs_file = lambda row: pathlib.Path(folder) / row.name
         case = verdict.Case(THREE, kept, lambda *_a, **_k: None)
         Pretended.calls.clear()
+        Pretended.made.clear()
         with_contenders(lambda n: Pretended(n, WALLS[n]) if n in WALLS else None, lambda: case.look(16))
         check({n: Pretended.calls.count(n) for n in ("slow", "fast", "peer", "self")},
               {"slow": 5, "fast": 5 + 16, "peer": 16, "self": 16}, "slices")
@@ -259,6 +261,7 @@ def cases():
         with_contenders(lambda n: Pretended(n, 100) if n in ("us", "self") else None, lambda: nobody.look(16))
         check({r["why"] for r in nobody.kept["bars"].values()}, {verdict.ABSENT}, "a row without anybody else")
         check((nobody.wanted(48), nobody.undecided()), ([], []), "nobody is asked for again")
+        check(Pretended.made.count("peer"), 16 // verdict.PER_START, "starts of one whose pairs are 16")
         # Settled bars are left alone, by another run, too.
         again = verdict.Case(THREE, kept, lambda *_a, **_k: None)
         check((again.wanted(48), len(again.pairs["fast"])), (["self", "gone"], 16), "what a second run still wants")
@@ -294,6 +297,7 @@ def interrupted():
         except contest.Broken as e:
             check(str(e), verdict.NOT_OURS, "why")
         check(bars_of(kept), {}, "no verdict from that")
+        check(verdict.Case(row, kept, None).pairs, {"self": [], "peer": []}, "who comes later finds none of those pairs")
         with_contenders(lambda n: Pretended(n, 100 if n != "peer" else 200), lambda: case.look(48))
         check(bars_of(kept), {"wall <= 1 of peer": "met"}, "a verdict in the end")
 
