@@ -2,6 +2,7 @@
 others wait. What a slice gives: operations, wall time, the CPU time of the program under load, for servers the latencies, and how
 much of the machine somebody else used meanwhile, by which alone slices are left out (see LEFT_OUT)."""
 
+import functools
 import json
 import os
 import random
@@ -51,6 +52,7 @@ def programs():
                 pass  # the kernel's, or gone
 
 
+@functools.cache
 def interrupt_threads():
     """The kernel's threads that do what network interrupts leave over: on loopback, the work of who is under load."""
     found = []

@@ -224,8 +224,8 @@ class Case:
         self.kept["choice"] = {name: medians(of, metrics) for name, of in slices.items()}
 
     def play(self, ours, contenders, look):
-        """Rounds until everybody who is wanted has pairs enough, or as many as one start may have: how many were made. Who has fewest is first, so that
-        those of a run that was interrupted catch up."""
+        """Rounds until everybody who is wanted has pairs enough, or as many as one start may have: how many were made. Who
+        has fewest is first, so that those of a run that was interrupted catch up."""
         begun, made = time.monotonic(), 0
         fewest = min((len(self.pairs.get(c.name, ())) for c in contenders if c.name in self.wanted(look)), default=look)
         enough = min(look, (fewest // PER_START + 1) * PER_START)
@@ -243,6 +243,7 @@ class Case:
         return made
 
     def pointless(self, look):
+        """Everybody who is here has lost too many pairs for that look."""
         there = [name for name in self.wanted(look) if name not in self.absent]
         return all(hopeless(self.pairs.get(name, ()), look) for name in there)
 
@@ -303,6 +304,6 @@ class Case:
 def sentence(bar, result):
     text = f"{key(bar)}: {result['verdict']}"
     if "ratio" in result:
-        text += f", {result['ratio']:.3f} [{result['low']:.3f}, {result['high']:.3f}] of {result['against']}, {result['pairs']} pairs of {result['slice_s']:.1f} s"
-        text += f", {result['left_out']} left out (with them {result['with_all']['ratio']:.3f}); against itself 1 ± {result['stray']:.3f}"
+        text += f", {result['ratio']:.3f} [{result['low']:.3f}, {result['high']:.3f}] of {result['against']}"
+        text += f", {result['pairs']} pairs of {result['slice_s']:.1f} s, {result['left_out']} left out (with them {result['with_all']['ratio']:.3f}); against itself 1 ± {result['stray']:.3f}"
     return text + (f" ({result['why']})" if "why" in result else "")

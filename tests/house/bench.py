@@ -389,6 +389,8 @@ def taken_up():
             there.here["verdicts"]["made-up"]["bars"] = {verdict.key(b): {"final": True} for b in bars_}
             begun.keep(there, [row])
             check(list(begun.FOLDER.glob("*/*")), [], "nothing is open any more")
+            of_second, of_first = {"peer": [[0, 1]]}, {"peer": [[0, 1]] * 96}
+            check(begun.worth({"slice_s": 2.4}, of_second) > begun.worth({"slice_s": 0.6}, of_first), True, "a second run before a first")
         finally:
             begun.FOLDER = real
 
