@@ -20,7 +20,8 @@ LEFT_OUT = 0.05
 LEFT_OUT_MOST = 1 / 3
 
 TICK = os.sysconf("SC_CLK_TCK")
-UNSURE_S = 0.1    # what is found by the time that processors were idle: up to 0.03 s off, and some 0.05 s of the kernel's own now and then
+UNSURE_S = 0.1    # what is found by the time that processors were idle: up to 0.03 s off, and some 0.05 s of the kernel's own now and then;
+UNSURE = 0.08     # or this share of one processor, if more: to go idle and to be woken from it is no program's time, some 0.8 us a request
 PATIENCE_S = 120  # for one line
 
 
@@ -97,7 +98,7 @@ class Usage:
         seen = sum(ns - self.clocks.get(pid, 0) for pid, ns in now.items() if ns) / 1e9
         interrupts = sum((self.clock(pid) or ns) - ns for pid, ns in self.interrupts.items()) / 1e9
         busy = os.cpu_count() * took - (idle - self.idle)
-        return max(seen - own_s + stolen - self.stolen, busy - own_s - interrupts - UNSURE_S, 0.0)
+        return max(seen - own_s + stolen - self.stolen, busy - own_s - interrupts - max(UNSURE_S, UNSURE * took), 0.0)
 
 
 class Contender:

@@ -136,18 +136,21 @@ def who_else():
     for name, with_ in made_up.items():
         setattr(contest, name, with_)
     try:
-        def found(ours, theirs, network, busy, stolen=0.0):
+        def found(ours, theirs, network, busy, stolen=0.0, took=1.0):
             clocks.update({1: 0.0, 2: 0.0, 9: 0.0})
             machine[:] = 0.0, 0.0
             usage = contest.Usage()
             clocks.update({1: ours, 2: theirs, 9: network})
-            clock[0] += 2.0
-            machine[:] = os.cpu_count() * 2.0 - busy, stolen
+            clock[0] += took
+            machine[:] = os.cpu_count() * took - busy, stolen
             return round(usage.others_s(ours), 3)
         check(found(1.0, 0.25, 0.0, 1.25), 0.25, "another program's clock")
         check(found(1.0, 0.0, 0.0, 1.0, stolen=0.125), 0.125, "what was stolen")
         check(found(1.0, 0.0, 0.0, 1.5), 0.5 - contest.UNSURE_S, "a processor that nobody who is there kept busy")
         check(found(1.0, 0.0, 0.25, 1.25), 0.0, "the network's threads")
+        unsure = contest.UNSURE * 15.0
+        check(found(15.0, 0.0, 0.0, 15.0 + unsure, took=15.0), 0.0, "what going idle takes grows with the time")
+        check(found(15.0, 0.0, 0.0, 16.0 + unsure, took=15.0), 1.0, "what is more than that is another's")
     finally:
         for name, with_ in real.items():
             setattr(contest, name, with_)
