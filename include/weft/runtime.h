@@ -60,10 +60,11 @@ typedef struct weft_options {
     int ops_wait;                   /* at max_ops, operations wait for room within their deadline */
     unsigned max_messages;          /* in a lane's mailbox, where its own limits do not say */
     size_t max_message_bytes;
-    /* In per-core mode each worker is bound to a processor, the thread in weft_main and from weft_init to weft_fini
-     * too, but not those that come by weft_run or weft_run_once; threads that the runtime starts for blocking calls are
-     * not. Threads and processes that the program itself starts there inherit the binding, and a runtime that it makes
-     * there sees one processor. This: bind nobody. */
+    /* In per-core mode each worker is bound to the processors that share one last-level cache, where there are others,
+     * the thread in weft_main and from weft_init to weft_fini too, but not those that come by weft_run or
+     * weft_run_once; threads that the runtime starts for blocking calls are not. Threads and processes that the program
+     * itself starts there inherit the binding, and a runtime that it makes there sees those processors only. This: bind
+     * nobody. */
     int no_binding;
     int external_workers;           /* start no worker threads: threads come by weft_run or weft_run_once */
     /* Called when nothing in the runtime can ever run again although fibers wait: no fiber or task is ready, no timer

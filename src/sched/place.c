@@ -127,14 +127,30 @@ static unsigned distance(const weft_runtime *rt, unsigned a, unsigned b)
     return t->package[x] == t->package[y] ? 1 : 2;
 }
 
-/* With more workers than processors, binding would only put them on top of each other. */
+/* The processors that share a cache with a worker's seat; how many. */
+static unsigned around(const weft_runtime *rt, const weft__worker *w, uint16_t cpu[WEFT_CPU_MAX])
+{
+    const weft_topology *t = &rt->topology;
+    const unsigned cache = t->cache[seat(rt, w->index)];
+    unsigned n = 0;
+    for (unsigned i = 0; i < t->count; i++)
+        if (t->cache[i] == cache)
+            cpu[n++] = t->cpu[i];
+    return n;
+}
+
+/* To a cache, not to one processor: who was bound to one that another thread needs, too, would wait for it while the
+ * next one stands idle (docs/design/scheduling.md). With more workers than processors it would only put them on top of
+ * each other, and where all share a cache there is nothing to choose. */
 static void bind(weft__worker *w)
 {
     weft_runtime *rt = w->rt;
+    uint16_t cpu[WEFT_CPU_MAX];
     if (rt->mode != WEFT_PER_CORE || rt->opt.no_binding || w->host == WEFT__GUEST || !rt->env->bind ||
         rt->topology.count < rt->workers)
         return;
-    w->bound = rt->env->bind(rt->env->self, &rt->topology.cpu[seat(rt, w->index)], 1) == 0;
+    const unsigned n = around(rt, w, cpu);
+    w->bound = n < rt->topology.count && rt->env->bind(rt->env->self, cpu, n) == 0;
 }
 
 void weft__place_worker(weft__worker *w)

@@ -69,7 +69,7 @@ struct weft__worker {
     int io_only;               /* single-io mode: the worker that runs nothing but the port */
     enum weft__whose host;     /* WEFT__OURS, 0: not a host's */
     uint32_t vacant;           /* whose thread has left: another may take its place (atomic) */
-    uint8_t bound;             /* its thread runs on one processor only */
+    uint8_t bound;             /* its thread runs on the processors of one cache only */
     uint8_t polled;            /* it sleeps in a foreign loop, too, which may wake anybody */
     uint8_t verdict;           /* home: nothing can run any more, as the report says (NULL: no memory for it) */
     char *report;

@@ -5,7 +5,7 @@
 
 static weft_topology machine;
 static uint64_t bound;
-static int asked, unbound;
+static int asked, bindings, unbound;
 
 static int given_topology(void *self, weft_topology *out)
 {
@@ -22,11 +22,17 @@ static int noted_bind(void *self, const uint16_t *cpu, unsigned count)
         unbound++;
         return 0;
     }
-    CHECK_EQ(count, 1);
-    CHECK(!weft__worker_self()); /* nobody waits for it yet: it may have to wait for the processor itself */
+    CHECK(!weft__worker_self()); /* nobody waits for it yet: it may have to wait for the processors itself */
+    unsigned n = 0, first = 0;
+    while (machine.cpu[first] != cpu[0])
+        first++;
     for (unsigned i = 0; i < machine.count; i++)
-        if (machine.cpu[i] == *cpu)
+        if (machine.cache[i] == machine.cache[first]) { /* all that share its cache, and no others */
+            CHECK_EQ(machine.cpu[i], cpu[n++]);
             __atomic_or_fetch(&bound, (uint64_t)1 << i, __ATOMIC_SEQ_CST);
+        }
+    CHECK_EQ(count, n);
+    bump(&bindings);
     return 0;
 }
 
@@ -52,6 +58,7 @@ static weft_runtime *start(spy *s, enum weft_mode mode, unsigned workers)
     s->env.topology = given_topology;
     s->env.bind = noted_bind;
     bound = 0;
+    bindings = 0;
     CHECK_OK(weft_start(&rt, &opt));
     return rt;
 }
@@ -131,9 +138,22 @@ static void binding(void)
     make_machine(8);
     weft_runtime *rt = start(&s, WEFT_PER_CORE, 6);
     CHECK_EQ(bound, 0x3f);
+    CHECK_EQ(bindings, 6);
     near_order(rt);
     CHECK_OK(weft_end(rt));
     spy_close(&s);
+    make_machine(3); /* the last has a cache of its own */
+    rt = start(&s, WEFT_PER_CORE, 3);
+    CHECK_EQ(bound, 0x7);
+    CHECK_EQ(bindings, 3);
+    CHECK_OK(weft_end(rt));
+    spy_close(&s);
+    make_machine(2); /* both share one: there is nothing to choose */
+    rt = start(&s, WEFT_PER_CORE, 2);
+    CHECK_EQ(bindings, 0);
+    CHECK_OK(weft_end(rt));
+    spy_close(&s);
+    make_machine(8);
     rt = start(&s, WEFT_PER_CORE, 12); /* more than there are: binding would only put them on top of each other */
     CHECK_EQ(bound, 0);
     CHECK_EQ(rt->workers, 12);
