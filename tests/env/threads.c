@@ -76,7 +76,7 @@ static void mask_is_kept(void)
 
 static void note_processors(void *arg) { CHECK_EQ(sched_getaffinity(0, sizeof(cpu_set_t), arg), 0); }
 
-/* A worker that is bound to its processor may start threads for blocking calls: those are not. */
+/* A worker that is bound may start threads for blocking calls: those are not. */
 static void binding_stays_with_the_thread(void)
 {
     static weft_topology machine;
