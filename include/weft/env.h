@@ -107,6 +107,9 @@ struct weft_env {
     /* How many looks, with a relax in between, take about as long as it costs to put a thread to sleep and wake it up:
      * so many a worker takes before it sleeps, if messages of other workers have woken it at once lately. 0: none. */
     unsigned linger;
+    /* Lets other threads run that wait for the calling one's processor, if there are any; NULL: the system sees to that
+     * by itself. */
+    void (*give_way)(void *self);
 
     /* Topology, and binding of the calling thread to processors (system numbers; none, count 0: to those it had before
      * it was bound); NULL: one processor, no binding. Threads that a bound one starts are not bound. */

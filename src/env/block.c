@@ -210,6 +210,7 @@ static void block_thread_join(void *self, weft_thread *thread) { base(self)->thr
 static int block_park(void *self, weft_parker *p, int64_t deadline_ns) { return base(self)->park(base(self)->self, p, deadline_ns); }
 static void block_unpark(void *self, weft_parker *p) { base(self)->unpark(base(self)->self, p); }
 static void block_relax(void *self) { base(self)->relax(base(self)->self); }
+static void block_give_way(void *self) { base(self)->give_way(base(self)->self); }
 
 /* hwloc allocates; the plain description does not. */
 static int block_topology(void *self, weft_topology *out)
@@ -294,7 +295,7 @@ static weft_env table(struct block *b, const weft_env *e)
         .guard = e->guard && e->unguard ? block_guard : NULL,
         .unguard = e->guard && e->unguard ? block_unguard : NULL,
         SLOT(now), SLOT(wall), SLOT(entropy), SLOT(populate), SLOT(resident), SLOT(thread_start), SLOT(thread_join), SLOT(park),
-        SLOT(unpark), SLOT(relax), SLOT(topology), SLOT(bind), SLOT(log), SLOT(worker_enter), SLOT(worker_leave), SLOT(fault_watch),
+        SLOT(unpark), SLOT(relax), SLOT(give_way), SLOT(topology), SLOT(bind), SLOT(log), SLOT(worker_enter), SLOT(worker_leave), SLOT(fault_watch),
         SLOT(fault_unwatch), SLOT(worker_tag), SLOT(interrupt), SLOT(disturb), SLOT(ran), SLOT(symbol),
         SLOT(setting), SLOT(signals),
     };

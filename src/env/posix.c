@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -118,6 +119,12 @@ void weft__posix_relax(void *self)
 #endif
 }
 
+void weft__posix_give_way(void *self)
+{
+    (void)self;
+    sched_yield(); /* fails nowhere */
+}
+
 /* WEFT_LOG=error|warning|info|debug. Read once, here: getenv beside a setenv of another thread is a race. */
 static int level_from_environment(void)
 {
@@ -157,6 +164,7 @@ static void fill(void)
         .unpark = weft__posix_unpark,
         .relax = weft__posix_relax,
         .linger = 256, /* some 5 us */
+        .give_way = weft__posix_give_way,
         .topology = weft__posix_topology,
         .bind = weft__posix_bind,
         .log = weft__posix_log,

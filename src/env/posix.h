@@ -11,6 +11,7 @@ int64_t weft__posix_wall(void *self);
 void weft__posix_entropy(void *self, void *buf, size_t n);
 void weft__posix_log(void *self, enum weft_log_level level, const char *text, size_t n);
 void weft__posix_relax(void *self);
+void weft__posix_give_way(void *self);
 
 /* posix_memory.c */
 size_t weft__posix_page_size(void);

@@ -19,6 +19,7 @@
 
 #define WEFT__WORKERS_MAX 64 /* one bit each in the idle word */
 #define WEFT__CROWD_UNKNOWN UINT32_MAX
+#define WEFT__UNBROKEN (50 * WEFT_MICROSECOND) /* run by a worker before it gives way */
 #define WEFT__LOOSE ((uint64_t)1 << 32) /* in `coming`: one that may be stolen; below it are all */
 #define WEFT__RUNTIME_MAGIC 0x77656674u
 #define WEFT__WORKER_MAGIC 0x776f726bu
@@ -90,6 +91,9 @@ struct weft__worker {
     int64_t task_cost_ns;      /* moving average, in 1/16 ns */
     int64_t now_ns;            /* read once a tick */
     int64_t looked_ns;         /* when it last looked at its port */
+    int64_t unbroken_ns;       /* for how long it has run since it last gave way */
+    int64_t way_since_ns;      /* since when it counts what giving way takes; later than now: not before that */
+    int64_t way_taken_ns;      /* what it took since then */
     /* Turns that what the last look brought may still take: until then time alone is no reason for the next. */
     int64_t owed;
     weft__wheel wheel;
@@ -255,6 +259,9 @@ int weft__search(weft__worker *w);
 /* Waits for a message for a short time without sleeping, if that has been worth it lately:
  * 1 there is something to run, 0. */
 int weft__linger(weft__worker *w, int64_t deadline);
+/* Lets threads by that wait for its processor, where workers may have to share one; now and then, before a look at the
+ * port. */
+void weft__give_way(weft__worker *w);
 /* Ends the search of w, which has something to do now. Looks whether there is more, and passes the baton. */
 void weft__search_over(weft__worker *w);
 /* Sleeps until there is something to do or the deadline passes. */

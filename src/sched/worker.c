@@ -210,6 +210,7 @@ static void run_tasks(weft__worker *w)
     weft__count(&w->stats.tasks, ran);
     int64_t begin = w->now_ns;
     w->now_ns = weft__clock(w->rt);
+    w->unbroken_ns += w->now_ns - begin;
     if (ran < TASKS_MIN)
         return; /* too few to learn from */
     int64_t cost = ((w->now_ns - begin) << COST_SHIFT) / ran;
@@ -261,6 +262,8 @@ void weft__worker_tick(weft__worker *w, int64_t deadline)
     weft__count(&w->stats.timers_fired, weft__wheel_advance(&w->wheel, w->now_ns));
     if (w->mobile)
         w->rt->hooks.balance(w);
+    if (w->unbroken_ns >= WEFT__UNBROKEN && w->owns_port && !(weft__worker_busy(w) && look_can_wait(w)))
+        weft__give_way(w);
     /* Who always has a message waiting is to look around now and then, too. */
     const int steals_first = ++w->lingered % STEAL_EVERY == 0;
     if (!steals_first && w->soon && !weft__worker_busy(w) && weft__linger(w, deadline))
