@@ -9,17 +9,24 @@
 #define OUT_OF_LINE __attribute__((noinline, noipa))
 #endif
 
+#ifdef WEFT__CURRENT_INLINE
+#define current weft__current_slot
+__attribute__((used, visibility("hidden"))) _Thread_local void *current __attribute__((tls_model("initial-exec")));
+#else
 static _Thread_local void *current __attribute__((tls_model("initial-exec")));
+#endif
 /* NULL: the variable's own address will do. */
 static _Thread_local const void *tag __attribute__((tls_model("initial-exec")));
 
 /* The empty asm keeps link-time optimisers from finding the functions free of side
  * effects and merging two calls of them. */
+#ifndef WEFT__CURRENT_INLINE
 OUT_OF_LINE void *weft__current(void)
 {
     __asm__ volatile("" ::: "memory");
     return current;
 }
+#endif
 
 OUT_OF_LINE void weft__set_current(void *worker)
 {

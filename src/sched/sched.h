@@ -194,8 +194,8 @@ struct weft_runtime {
     } monitor;
 };
 
-/* The worker whose thread this is, or NULL. weft__current is out of line for DESIGN rule 7:
- * no compiler keeps its answer across a switch. */
+/* The worker whose thread this is, or NULL. Asked anew each time (DESIGN rule 7): no compiler keeps the answer across a
+ * switch. */
 static inline weft__worker *weft__worker_self(void) { return weft__current(); }
 
 /* ---- queueing ---- */
