@@ -9,12 +9,8 @@
 #define OUT_OF_LINE __attribute__((noinline, noipa))
 #endif
 
-#ifdef WEFT__CURRENT_INLINE
-#define current weft__current_slot
-__attribute__((used, visibility("hidden"))) _Thread_local void *current __attribute__((tls_model("initial-exec")));
-#else
-static _Thread_local void *current __attribute__((tls_model("initial-exec")));
-#endif
+/* Named in no header: an asm statement is all that may know it (current.h). */
+__attribute__((used, visibility("hidden"))) _Thread_local void *weft__current_slot __attribute__((tls_model("initial-exec")));
 /* NULL: the variable's own address will do. */
 static _Thread_local const void *tag __attribute__((tls_model("initial-exec")));
 
@@ -24,13 +20,13 @@ static _Thread_local const void *tag __attribute__((tls_model("initial-exec")));
 OUT_OF_LINE void *weft__current(void)
 {
     __asm__ volatile("" ::: "memory");
-    return current;
+    return weft__current_slot;
 }
 #endif
 
 OUT_OF_LINE void weft__set_current(void *worker)
 {
-    current = worker;
+    weft__current_slot = worker;
     __asm__ volatile("" ::: "memory");
 }
 

@@ -8,7 +8,7 @@
 
 /* What weft__set_current last stored on this thread; NULL on threads that are no workers.
  * Any thread, signal handlers included. */
-#if defined(__x86_64__) && defined(__LP64__) && defined(__ELF__) && !defined(WEFT_CURRENT_CALL)
+#if defined(__x86_64__) && defined(__LP64__) && defined(__ELF__)
 #define WEFT__CURRENT_INLINE
 static inline void *weft__current(void)
 {
