@@ -19,7 +19,9 @@ typedef struct ring {
 void ring_open(ring *r, unsigned entries, int tuned);
 /* A zeroed entry; submits what is there if the queue is full. */
 struct io_uring_sqe *ring_entry(ring *r);
-/* Hands over what was prepared and waits for at least one completion. */
+/* Hands over what was prepared, without waiting. */
+void ring_submit(ring *r);
+/* The same, and waits for at least one completion. */
 void ring_wait(ring *r);
 
 /* Whether the only completion that an entry brought is all there is to do, also as far as the kernel tells: then its
